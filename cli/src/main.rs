@@ -1,1 +1,144 @@
-fn main() {}
+//! `chukta`: one binary, many roles. This file only names the commands.
+
+mod commands;
+mod config;
+mod demo;
+mod shutdown;
+mod telemetry;
+mod wiring;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Crypto in, rupees out: the settlement fleet.
+#[derive(Debug, Parser)]
+#[command(name = "chukta", version, about)]
+struct Arguments {
+    /// Settings file (TOML); every setting stands in config/default.toml.
+    #[arg(long, global = true, env = "CHUKTA_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The API and every job in one process: what a small shop runs.
+    Serve,
+    /// The API alone.
+    Api,
+    /// Jobs, all kinds or the ones named.
+    Work {
+        /// Kinds of jobs, comma separated; all of them when absent.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Kinds of jobs left to other processes, comma separated.
+        #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+        except: Vec<String>,
+    },
+    /// The jobs that need chain nodes, alone.
+    Scan,
+    /// Brings the database to this version, as its owner.
+    Migrate,
+    /// Makes a merchant with a payout destination and an API key, which is shown once.
+    Seed(commands::seed::Seed),
+    /// Books what venue and rail hold at the start as the owners' capital.
+    OpenBooks,
+    /// The outside world in the vendors' dialects, on loopback. First line: one JSON object.
+    Simulate(commands::simulate::Simulate),
+    /// Everything on this machine, with real payments on a local chain node.
+    Demo {
+        /// End after the drive instead of staying up.
+        #[arg(long)]
+        once: bool,
+    },
+    /// One payment explained to the paisa.
+    Explain {
+        /// The payment's id, `pay_…`.
+        payment: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks database, nodes, venue, rail and clocks, and says what is wrong.
+    Doctor,
+    /// Compares the books with the outside once; fails when they differ.
+    Reconcile,
+    /// Checks the books themselves; fails on any defect.
+    Ledgerck,
+    /// Opens or closes a kill switch.
+    Switch {
+        /// quotes, conversions or payouts
+        name: String,
+        #[arg(value_parser = ["open", "close"])]
+        to: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Prints the API's OpenAPI document.
+    Openapi,
+    /// Prints docs/STATES.md.
+    States,
+    /// Asks a health endpoint; exit status 0 when it is healthy.
+    Health { url: String },
+}
+
+fn main() -> ExitCode {
+    outbound::install_crypto();
+    let arguments = Arguments::parse();
+    telemetry::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chukta: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chukta: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    use commands::{check, explain, migrate, open_books, seed, serve, simulate, switch};
+    match arguments.command {
+        Command::Openapi => {
+            println!("{}", api::openapi());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::States => {
+            print!("{}", settlement::states_markdown());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Simulate(options) => return simulate::run(options).await,
+        Command::Health { url } => return check::health(&url).await,
+        _ => {}
+    }
+    let config = config::Config::load(arguments.config.as_deref())?;
+    match arguments.command {
+        Command::Serve => serve::run(&config, serve::Roles::everything()).await,
+        Command::Api => serve::run(&config, serve::Roles::api()).await,
+        Command::Work { only, except } => {
+            serve::run(&config, serve::Roles::work(only, except)).await
+        }
+        Command::Scan => serve::run(&config, serve::Roles::scan()).await,
+        Command::Migrate => migrate::run(&config).await,
+        Command::Seed(options) => seed::run(&config, options).await,
+        Command::OpenBooks => open_books::run(&config).await,
+        Command::Demo { once } => demo::run(&config, once).await,
+        Command::Explain { payment, json } => explain::run(&config, &payment, json).await,
+        Command::Doctor => check::doctor(&config).await,
+        Command::Reconcile => check::reconcile(&config).await,
+        Command::Ledgerck => check::ledgerck(&config).await,
+        Command::Switch { name, to, reason } => {
+            switch::run(&config, &name, to == "close", &reason).await
+        }
+        Command::Openapi | Command::States | Command::Simulate(_) | Command::Health { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

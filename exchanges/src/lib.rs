@@ -1,1 +1,69 @@
+//! Exchanges: where crypto is sold, and sources of rates.
+//!
+//! Invariants: no database, no retries, no clock of its own but the one given. Every call that
+//! moves something has a twin that finds it by our own reference. A status we do not know is
+//! *open*, never done and never refused.
 
+pub mod binance;
+pub mod coinbase;
+pub mod conformance;
+mod decimal;
+mod order;
+mod rates;
+pub mod registry;
+pub mod wazirx;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use primitives::{Amount, Asset, CallResult};
+
+pub use order::{ClientRef, Fill, NewOrder, Order, OrderState};
+pub use rates::{Book, BookLevel, Quotation, RateSource};
+
+/// What we hold at a venue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    pub asset: Asset,
+    pub free: Amount,
+    pub locked: Amount,
+}
+
+/// What a venue demands of an order in one market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketRules {
+    pub price_tick: rust_decimal::Decimal,
+    pub quantity_step: rust_decimal::Decimal,
+    pub notional_min: rust_decimal::Decimal,
+}
+
+/// A venue that sells crypto for rupees. `client_ref` is ours, unique, and stored before the call.
+#[async_trait]
+pub trait Exchange: Send + Sync {
+    /// Short lower-case name, part of account codes: `wazirx`.
+    fn venue(&self) -> &'static str;
+
+    /// The venue's clock, for the fence of an unknown order.
+    async fn server_time(&self) -> CallResult<DateTime<Utc>>;
+
+    async fn rules(&self, sell: Asset) -> CallResult<MarketRules>;
+
+    /// Bids and asks for one unit of `sell` in rupees, best first.
+    async fn book(&self, sell: Asset) -> CallResult<Book>;
+
+    /// Places a limit order once. Never retried here.
+    async fn place_order(&self, order: &NewOrder) -> CallResult<Order>;
+
+    /// The order with our reference. `None` is not proof of absence: see the resolver.
+    async fn find_order(&self, client_ref: &ClientRef) -> CallResult<Option<Order>>;
+
+    /// Asks for the rest of an order to be cancelled; the answer may still be open.
+    async fn cancel_order(&self, client_ref: &ClientRef) -> CallResult<Order>;
+
+    /// Every execution of the order, with the fee and tax the venue takes from the credit.
+    async fn fills(&self, order: &Order) -> CallResult<Vec<Fill>>;
+
+    /// Executions in the market since a time, for the proof that an unknown order never was.
+    async fn fills_since(&self, sell: Asset, since: DateTime<Utc>) -> CallResult<Vec<Fill>>;
+
+    async fn holdings(&self) -> CallResult<Vec<Holding>>;
+}

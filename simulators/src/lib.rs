@@ -1,1 +1,213 @@
+#![doc = include_str!("../README.md")]
 
+pub mod binance;
+pub mod coinbase;
+mod control;
+pub mod fault;
+pub mod journal;
+pub mod merchant;
+pub mod prices;
+pub mod razorpayx;
+mod serving;
+pub mod signature;
+pub mod venue;
+pub mod wazirx;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use primitives::Clock;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use serving::Server;
+pub use world::World;
+
+/// How to start the world outside.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Decides credentials, order book sizes, price drift and ids.
+    pub seed: u64,
+    pub clock: Arc<dyn Clock>,
+    /// The interface to listen on; loopback unless a container asks otherwise.
+    pub host: IpAddr,
+    /// The host name printed in base URLs, when it differs from the interface.
+    pub advertised_host: Option<String>,
+    pub ports: Ports,
+    /// Where the rail sends its webhooks; can be set later over control.
+    pub webhook_url: Option<String>,
+    /// Whether request limits are enforced at the start.
+    pub limits: bool,
+    /// Pinned mid prices such as `BTCINR`; everything else comes from the built-in table.
+    pub prices: BTreeMap<String, Decimal>,
+}
+
+/// One port per server; 0 takes any free one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    pub wazirx: u16,
+    pub binance: u16,
+    pub coinbase: u16,
+    pub razorpayx: u16,
+    pub merchant: u16,
+    pub control: u16,
+}
+
+impl Options {
+    /// Seed 1, loopback, free ports, limits on, built-in prices, no webhook target.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            seed: 1,
+            clock,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            advertised_host: None,
+            ports: Ports::default(),
+            webhook_url: None,
+            limits: true,
+            prices: BTreeMap::new(),
+        }
+    }
+}
+
+/// Where each server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    pub wazirx: SocketAddr,
+    pub binance: SocketAddr,
+    pub coinbase: SocketAddr,
+    pub razorpayx: SocketAddr,
+    pub merchant: SocketAddr,
+    pub control: SocketAddr,
+}
+
+/// All simulators, listening. Dropping it stops them at once; `shutdown` waits for the sockets.
+#[derive(Debug)]
+pub struct Running {
+    pub addresses: Addresses,
+    pub world: Arc<World>,
+    pub bank: Arc<razorpayx::Bank>,
+    pub inbox: Arc<merchant::Inbox>,
+    pub wazirx: Arc<wazirx::Exchange>,
+    pub binance: Arc<binance::Exchange>,
+    advertised_host: Option<String>,
+    servers: Vec<Server>,
+    courier: tokio::task::JoinHandle<()>,
+}
+
+/// Binds every server and starts it.
+///
+/// # Errors
+/// When a port is taken or a pinned price is not one the world can use.
+pub async fn start(options: Options) -> anyhow::Result<Running> {
+    let world = World::new(&options)?;
+    let (bank_router, bank) = razorpayx::router(Arc::clone(&world));
+    let (merchant_router, inbox) = merchant::router(Arc::clone(&world));
+    let (wazirx_router, wazirx) = wazirx::router(Arc::clone(&world));
+    let (binance_router, binance) = binance::router(Arc::clone(&world));
+    let coinbase_router = coinbase::router(Arc::clone(&world));
+    let control_router = control::router(control::Parts {
+        world: Arc::clone(&world),
+        bank: Arc::clone(&bank),
+        inbox: Arc::clone(&inbox),
+        wazirx: Arc::clone(&wazirx),
+        binance: Arc::clone(&binance),
+    });
+    let at = |port| SocketAddr::new(options.host, port);
+    let ports = options.ports;
+    let servers = vec![
+        Server::start(at(ports.wazirx), wazirx_router).await?,
+        Server::start(at(ports.binance), binance_router).await?,
+        Server::start(at(ports.coinbase), coinbase_router).await?,
+        Server::start(at(ports.razorpayx), bank_router).await?,
+        Server::start(at(ports.merchant), merchant_router).await?,
+        Server::start(at(ports.control), control_router).await?,
+    ];
+    let [
+        wazirx_at,
+        binance_at,
+        coinbase_at,
+        razorpayx_at,
+        merchant_at,
+        control_at,
+    ] = servers.as_slice()
+    else {
+        anyhow::bail!("six servers were started");
+    };
+    let addresses = Addresses {
+        wazirx: wazirx_at.address,
+        binance: binance_at.address,
+        coinbase: coinbase_at.address,
+        razorpayx: razorpayx_at.address,
+        merchant: merchant_at.address,
+        control: control_at.address,
+    };
+    let courier = razorpayx::spawn(Arc::clone(&bank));
+    Ok(Running {
+        addresses,
+        world,
+        bank,
+        inbox,
+        wazirx,
+        binance,
+        advertised_host: options.advertised_host,
+        servers,
+        courier,
+    })
+}
+
+impl Running {
+    /// The one JSON object `chukta simulate` prints first.
+    #[must_use]
+    pub fn first_line(&self) -> Value {
+        let bank = self.bank.credentials();
+        let (wazirx, binance) = (self.wazirx.credentials(), self.binance.credentials());
+        json!({
+            "wazirx": {
+                "base_url": self.base_url(self.addresses.wazirx),
+                "api_key": wazirx.api_key,
+                "secret": wazirx.secret.expose(),
+            },
+            "binance": {
+                "base_url": self.base_url(self.addresses.binance),
+                "api_key": binance.api_key,
+                "secret": binance.secret.expose(),
+            },
+            "coinbase": {"base_url": self.base_url(self.addresses.coinbase)},
+            "razorpayx": {
+                "base_url": self.base_url(self.addresses.razorpayx),
+                "key_id": bank.key_id,
+                "key_secret": bank.key_secret,
+                "account_number": bank.account_number,
+                "webhook_secret": bank.webhook_secret,
+            },
+            "merchant": {"base_url": self.base_url(self.addresses.merchant)},
+            "control": {"base_url": self.base_url(self.addresses.control)},
+        })
+    }
+
+    fn base_url(&self, address: SocketAddr) -> String {
+        match &self.advertised_host {
+            Some(host) => format!("http://{host}:{}", address.port()),
+            None => format!("http://{address}"),
+        }
+    }
+
+    /// Stops every server; requests under way are cut after a moment.
+    pub async fn shutdown(mut self) {
+        self.courier.abort();
+        for server in self.servers.drain(..) {
+            server.stop().await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.courier.abort();
+    }
+}

@@ -1,1 +1,21 @@
+//! The jobs: each file is one job and tells its story in three beats, *plan → call → record*.
+//!
+//! Invariant: no transaction is open and no connection held during a call; every transaction of a
+//! job begins by proving that this worker still holds it, so a frozen worker that wakes up changes
+//! nothing. What a payment may do next is deliberately elsewhere: in `settlement`.
 
+mod connectors;
+mod ctx;
+mod error;
+mod in_our_words;
+mod jobs;
+mod registry;
+mod schedule;
+mod selling;
+
+pub use connectors::Connectors;
+pub use ctx::Ctx;
+pub use error::WorkError;
+pub use jobs::reconcile::compare_all;
+pub use registry::runner;
+pub use schedule::schedule;

@@ -1,1 +1,25 @@
+//! Ethereum and its kin: the only room that knows alloy.
+//!
+//! Invariants: every read names its block by hash, so a reorganisation cannot mix two branches in
+//! one answer; an answer that is short, late, large or of another block is an error, never "nothing
+//! arrived"; the number of calls per block does not depend on how many addresses are watched.
+//! Private keys exist only in [`sandbox`], which speaks to throw-away local nodes and to nothing
+//! else. Policy (how many confirmations, what is payable) is deliberately elsewhere: `settlement`.
 
+mod chain;
+mod config;
+mod derive;
+mod logs;
+mod node;
+mod nodes;
+mod receipts;
+mod rpc;
+pub mod sandbox;
+mod scan;
+mod tokens;
+mod traces;
+mod verify;
+mod wire;
+
+pub use chain::EvmChain;
+pub use config::{EvmConfig, TokenConfig, TraceMode};

@@ -1,0 +1,39 @@
+# One image with the one binary; the role is the command: `docker run chukta api`.
+# A second target, `anvil`, is the local chain node of docker-compose.yml.
+
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --release -p chukta --bin chukta
+
+FROM node:20-bookworm-slim AS anvil
+WORKDIR /opt/anvil
+COPY scripts/node/package.json scripts/node/package-lock.json scripts/node/.npmrc ./
+RUN npm ci --ignore-scripts \
+    && case "$(uname -m)" in aarch64) processor=arm64 ;; *) processor=amd64 ;; esac \
+    && package="@foundry-rs/anvil-linux-$processor" \
+    && if [ ! -d "node_modules/$package" ]; then \
+         npm install --no-save --ignore-scripts "$package@1.7.1"; \
+       fi \
+    && ln -s "/opt/anvil/node_modules/$package/bin/anvil" /usr/local/bin/anvil
+USER node
+EXPOSE 8545
+HEALTHCHECK --interval=3s --timeout=3s --retries=20 CMD ["node", "-e", "fetch('http://127.0.0.1:8545',{method:'POST',headers:{'content-type':'application/json'},body:JSON.stringify({jsonrpc:'2.0',id:1,method:'eth_chainId',params:[]})}).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
+ENTRYPOINT ["anvil"]
+
+FROM debian:bookworm-slim AS chukta
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --no-create-home --uid 10001 --shell /usr/sbin/nologin chukta
+WORKDIR /opt/chukta
+COPY --from=build /src/target/release/chukta /usr/local/bin/chukta
+COPY config ./config
+USER 10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["chukta"]
+CMD ["--help"]

@@ -1,0 +1,3 @@
+//! What providers send us.
+
+pub(crate) mod receive;

@@ -1,0 +1,3 @@
+//! What a payer must send, for a payment and a method.
+
+pub(crate) mod create;

@@ -1,0 +1,3 @@
+//! The rate board, as merchants may see it.
+
+pub(crate) mod list;

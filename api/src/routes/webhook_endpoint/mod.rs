@@ -1,0 +1,3 @@
+//! Where a merchant wants to be told of events.
+
+pub(crate) mod set;

@@ -1,0 +1,251 @@
+//! The EVM network as the rest of the house sees it: `chains::Chain`, in text and `Amount`.
+//!
+//! Invariant: no type of alloy crosses this door. Connecting does no IO, so a process starts while
+//! its node is down; whether the node is the right one is asked with every tip, and in full by
+//! [`EvmChain::verify`].
+
+use alloy::primitives::{Address, B256, U256};
+use async_trait::async_trait;
+use chains::{
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, ReadError, TxPlace, UriError, WatchSet,
+    eip681,
+};
+use primitives::{Amount, Asset, NetworkId};
+use serde_json::json;
+
+use crate::{
+    config::EvmConfig,
+    derive::Deriver,
+    node::Node,
+    nodes::Nodes,
+    rpc::Limits,
+    scan::{self, Scope},
+    tokens, verify,
+    wire::{
+        Header, Receipt, TxMention, address_of, amount_of, garbage, hash_of, text_of_address,
+        text_of_hash,
+    },
+};
+
+/// The read side of one EVM network.
+pub struct EvmChain {
+    network: NetworkId,
+    chain_id: u64,
+    scope: Scope,
+    deriver: Deriver,
+    nodes: Nodes,
+}
+
+impl EvmChain {
+    /// Reads the settings. Asks no node anything yet.
+    ///
+    /// # Errors
+    /// `Untrusted` with a sentence naming the setting that cannot be right.
+    pub fn connect(config: &EvmConfig) -> Result<Self, ReadError> {
+        Self::try_new(config).map_err(|why| {
+            ReadError::Untrusted(format!("settings of network {}: {why}", config.network))
+        })
+    }
+
+    fn try_new(config: &EvmConfig) -> Result<Self, String> {
+        if config.rpc_urls.is_empty() {
+            return Err("no rpc_urls".to_owned());
+        }
+        if config
+            .rpc_urls
+            .iter()
+            .any(|url| !matches!(url.scheme(), "http" | "https"))
+        {
+            return Err("rpc_urls must be http or https".to_owned());
+        }
+        if config.request_timeout_ms == 0 || config.max_response_bytes == 0 {
+            return Err("request_timeout_ms and max_response_bytes must be positive".to_owned());
+        }
+        if !config.native.is_crypto() {
+            return Err(format!("{} is no coin of a chain", config.native));
+        }
+        let limits = Limits {
+            timeout: config.request_timeout(),
+            max_bytes: config.max_response_bytes,
+        };
+        let nodes = config
+            .rpc_urls
+            .iter()
+            .map(|url| Node::try_new(url, config.chain_id, limits));
+        Ok(Self {
+            network: config.network.clone(),
+            chain_id: config.chain_id,
+            scope: Scope {
+                native: config.native,
+                tokens: verify::tokens_of(config)?,
+                trace: config.trace,
+            },
+            deriver: Deriver::try_new(&config.xpub).map_err(|why| format!("xpub: {why}"))?,
+            nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
+        })
+    }
+
+    /// Compares every node with the settings: chain id, finality, tracing, code and decimals of
+    /// each token.
+    ///
+    /// # Errors
+    /// `Untrusted` if any node that answers disagrees, `Unavailable` if none answers.
+    pub async fn verify(&self) -> Result<(), ReadError> {
+        let mut silent = None;
+        let mut good = 0_usize;
+        for node in self.nodes.all() {
+            match verify::node(node, &self.scope.tokens, self.scope.trace).await {
+                Ok(()) => good += 1,
+                Err(ReadError::Untrusted(why)) => {
+                    return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
+                }
+                Err(error) => {
+                    tracing::warn!(node = node.host(), %error, "a node could not be verified");
+                    silent = silent.or(Some(error));
+                }
+            }
+        }
+        silent.filter(|_| good == 0).map_or(Ok(()), Err)
+    }
+
+    /// The contract a URI names: none for the native coin.
+    fn token_in_uri(&self, asset: Asset) -> Result<Option<String>, UriError> {
+        match self.contract(asset) {
+            Some(token) => Ok(Some(text_of_address(token))),
+            None if asset == self.scope.native => Ok(None),
+            None => Err(UriError::UnknownAsset),
+        }
+    }
+
+    fn contract(&self, asset: Asset) -> Option<Address> {
+        self.scope
+            .tokens
+            .iter()
+            .find(|(_, listed)| *listed == asset)
+            .map(|(token, _)| *token)
+    }
+}
+
+#[async_trait]
+impl Chain for EvmChain {
+    fn network(&self) -> &NetworkId {
+        &self.network
+    }
+
+    fn assets(&self) -> Vec<Asset> {
+        let tokens = self.scope.tokens.iter().map(|(_, asset)| *asset);
+        std::iter::once(self.scope.native).chain(tokens).collect()
+    }
+
+    async fn head(&self) -> Result<Head, ReadError> {
+        let head = self.nodes.ask(|node| Box::pin(node.head())).await?;
+        self.nodes.followed(&head.latest, true);
+        Ok(head)
+    }
+
+    async fn block_at(&self, height: u64) -> Result<Option<BlockRef>, ReadError> {
+        let header = self
+            .nodes
+            .ask(|node| Box::pin(node.header_at(height)))
+            .await?;
+        header.map(|header| header.reference()).transpose()
+    }
+
+    async fn block(&self, hash: &str) -> Result<BlockRef, ReadError> {
+        let hash = hash_of(hash).ok_or(ReadError::UnknownBlock)?;
+        let header = self.nodes.ask(|node| Box::pin(known(node, hash))).await?;
+        header.reference()
+    }
+
+    async fn read_block(&self, hash: &str, watch: &WatchSet) -> Result<BlockFacts, ReadError> {
+        let hash = hash_of(hash).ok_or(ReadError::UnknownBlock)?;
+        let scope = &self.scope;
+        let facts = self
+            .nodes
+            .ask(|node| Box::pin(scan::read_block(node, hash, scope, watch)))
+            .await?;
+        self.nodes.followed(&facts.block, false);
+        Ok(facts)
+    }
+
+    async fn locate(&self, tx_id: &str) -> Result<TxPlace, ReadError> {
+        let tx = hash_of(tx_id)
+            .ok_or_else(|| ReadError::Unavailable("not the id of a transaction".to_owned()))?;
+        self.nodes.ask(|node| Box::pin(locate(node, tx))).await
+    }
+
+    async fn balance(&self, address: &str, asset: Asset) -> Result<Amount, ReadError> {
+        let owner = address_of(address)
+            .ok_or_else(|| ReadError::Unavailable("not an address of this network".to_owned()))?;
+        let token = self.contract(asset);
+        if token.is_none() && asset != self.scope.native {
+            let sentence = format!("{asset} does not exist on {}", self.network);
+            return Err(ReadError::Unavailable(sentence));
+        }
+        let held = self
+            .nodes
+            .ask(|node| Box::pin(balance(node, token, owner)))
+            .await?;
+        amount_of(held, asset).ok_or_else(|| garbage("a balance beyond what can exist"))
+    }
+
+    fn derive(&self, index: u32) -> Result<DepositAddress, String> {
+        self.deriver.address(index)
+    }
+
+    fn payment_uri_template(&self, asset: Asset) -> Result<String, UriError> {
+        let chain_id = self.chain_id;
+        match self.token_in_uri(asset)? {
+            None => Ok(format!("ethereum:{{address}}@{chain_id}?value={{minor}}")),
+            Some(token) => Ok(format!(
+                "ethereum:{token}@{chain_id}/transfer?address={{address}}&uint256={{minor}}"
+            )),
+        }
+    }
+
+    fn payment_uri(&self, address: &str, payable: Amount) -> Result<String, UriError> {
+        let to = address_of(address).ok_or(UriError::BadAddress)?;
+        let token = self.token_in_uri(payable.asset())?;
+        eip681(
+            self.chain_id,
+            &text_of_address(to),
+            token.as_deref(),
+            payable,
+        )
+    }
+}
+
+/// Part of the question, not of the answer: a node that stands in for another one and does not know
+/// the block proves nothing about it.
+async fn known(node: &Node, hash: B256) -> Result<Header, ReadError> {
+    node.header(hash).await?.ok_or(ReadError::UnknownBlock)
+}
+
+async fn locate(node: &Node, tx: B256) -> Result<TxPlace, ReadError> {
+    let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", (tx,)).await?;
+    if let Some(receipt) = receipt {
+        if receipt.transaction_hash != tx {
+            return Err(garbage("another receipt"));
+        }
+        return Ok(TxPlace::Included {
+            height: receipt.block_number.to::<u64>(),
+            block_hash: text_of_hash(receipt.block_hash),
+            succeeded: receipt.succeeded()?,
+        });
+    }
+    let mention: Option<TxMention> = node.call("eth_getTransactionByHash", (tx,)).await?;
+    match mention {
+        None => Ok(TxPlace::Absent),
+        Some(mention) if mention.hash != tx => Err(garbage("another transaction")),
+        Some(mention) if mention.block_hash.is_none() => Ok(TxPlace::Pending),
+        // In a block by one index, without a receipt by the other: ask again.
+        Some(_) => Err(garbage("a transaction in a block, but no receipt")),
+    }
+}
+
+async fn balance(node: &Node, token: Option<Address>, owner: Address) -> Result<U256, ReadError> {
+    match token {
+        Some(token) => tokens::balance(node, (token, owner), json!("latest")).await,
+        None => Ok(node.call("eth_getBalance", (owner, "latest")).await?),
+    }
+}

@@ -1,0 +1,65 @@
+//! Commanding the local node: blocks, their pace, and reorganisations.
+
+use alloy::primitives::{Bytes, U64};
+use serde_json::Value;
+
+use super::{Payer, SandboxError};
+use crate::wire::hash_of;
+
+impl Payer {
+    /// Mines `blocks` blocks now.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn mine(&self, blocks: u64) -> Result<(), SandboxError> {
+        let _: Value = self.ask("anvil_mine", (U64::from(blocks),)).await?;
+        Ok(())
+    }
+
+    /// A block per transaction, or only on command.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn set_automine(&self, on: bool) -> Result<(), SandboxError> {
+        let _: Value = self.ask("evm_setAutomine", (on,)).await?;
+        Ok(())
+    }
+
+    /// Whether there is a block per transaction.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn automine(&self) -> Result<bool, SandboxError> {
+        self.ask("anvil_getAutomine", ()).await
+    }
+
+    /// A block every so many seconds; zero stops it.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn set_interval(&self, seconds: u64) -> Result<(), SandboxError> {
+        let _: Value = self.ask("evm_setIntervalMining", (seconds,)).await?;
+        Ok(())
+    }
+
+    /// The signed bytes of a transaction the node knows, for [`Payer::reorg`].
+    ///
+    /// # Errors
+    /// When the node does not know it.
+    pub async fn raw_transaction(&self, tx_id: &str) -> Result<String, SandboxError> {
+        let unknown = || SandboxError("the node does not know this transaction".to_owned());
+        let tx = hash_of(tx_id).ok_or_else(unknown)?;
+        let raw: Option<Bytes> = self.ask("eth_getRawTransactionByHash", (tx,)).await?;
+        raw.map(|raw| raw.to_string()).ok_or_else(unknown)
+    }
+
+    /// Replaces the last `depth` blocks. Their transactions are gone, except those given: signed
+    /// bytes, and the block of the new branch (0 is the first) that includes them.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn reorg(&self, depth: u64, include: &[(String, u64)]) -> Result<(), SandboxError> {
+        let _: Value = self.ask("anvil_reorg", (depth, include.to_vec())).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! The adapter against a real local node (anvil), and against nodes that lie or are broken.
+//!
+//! Needs the environment variable `CHUKTA_ANVIL`; `make test` sets it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "tests"
+)]
+
+mod bent;
+mod broken;
+mod cost;
+mod derive;
+mod failover;
+mod head;
+mod identity;
+mod proxy;
+mod received;
+mod received_tokens;
+mod settings;
+mod world;

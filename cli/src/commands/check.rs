@@ -1,0 +1,134 @@
+//! Commands that look and say: doctor, reconcile, ledgerck, health. They change nothing.
+
+use std::process::ExitCode;
+
+use outbound::{BaseUrl, Client, Settings, Target};
+use primitives::{Clock as _, SystemClock};
+use sqlx::Row as _;
+
+use crate::{config::Config, wiring};
+
+/// Every check of the doctor, said aloud one per line.
+struct Report {
+    failed: u32,
+}
+
+impl Report {
+    fn say<T>(&mut self, what: &str, result: anyhow::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                println!("ok    {what}");
+                Some(value)
+            }
+            Err(error) => {
+                self.failed = self.failed.saturating_add(1);
+                println!("FAIL  {what}: {error:#}");
+                None
+            }
+        }
+    }
+
+    const fn code(&self) -> ExitCode {
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Checks a deployment part by part; a part that is down does not hide the others.
+pub async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut report = Report { failed: 0 };
+    if let Some(base) = report.say("database reachable", wiring::base(config).await) {
+        report.say("database durable and migrated", durable(&base.pool).await);
+    }
+    for (network, chain) in wiring::evm_chains(config)? {
+        let verified = chain.verify().await.map_err(Into::into);
+        report.say(&format!("network {network}: chain id, tokens, traces"), verified);
+    }
+    for network in config.settlement.networks.keys() {
+        let known = config.evm.iter().any(|evm| evm.network == *network);
+        let known = if known { Ok(()) } else { Err(anyhow::anyhow!("no node is configured")) };
+        report.say(&format!("network {network}: has a node"), known);
+    }
+    let connectors = wiring::connectors(config)?;
+    for (venue, exchange) in &connectors.exchanges {
+        let offset = async {
+            let theirs = exchange.server_time().await?;
+            let apart = (theirs - SystemClock.now()).num_milliseconds().abs();
+            anyhow::ensure!(apart < 500, "clocks are {apart} ms apart");
+            Ok(())
+        };
+        report.say(&format!("venue {venue}: answers, clocks agree"), offset.await);
+        let holdings = exchange.holdings().await.map_err(Into::into);
+        report.say(&format!("venue {venue}: key may read holdings"), holdings);
+    }
+    for (name, rail) in &connectors.rails {
+        let balance = rail.balance().await.map_err(Into::into);
+        report.say(&format!("rail {name}: key may read the balance"), balance);
+    }
+    for (what, name, has) in [
+        ("venue", &config.settlement.venue, connectors.exchanges.contains_key(&config.settlement.venue)),
+        ("rail", &config.settlement.rail, connectors.rails.contains_key(&config.settlement.rail)),
+    ] {
+        let known = if has { Ok(()) } else { Err(anyhow::anyhow!("not configured")) };
+        report.say(&format!("{what} {name}: has a connector"), known);
+    }
+    Ok(report.code())
+}
+
+async fn durable(pool: &sqlx::PgPool) -> anyhow::Result<()> {
+    for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+        let value: String = sqlx::query_scalar("select current_setting($1)")
+            .bind(setting)
+            .fetch_one(pool)
+            .await?;
+        anyhow::ensure!(value == "on", "{setting} is {value}: money needs it on");
+    }
+    let row = sqlx::query("select count(*) as n, current_user::text as who from payments")
+        .fetch_one(pool)
+        .await?;
+    let who: &str = row.try_get("who")?;
+    anyhow::ensure!(who == "chukta_app", "connected as {who}, not as chukta_app");
+    Ok(())
+}
+
+/// Compares the books with the outside once.
+pub async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
+    let ctx = wiring::ctx(config).await?;
+    let mut differences = 0_u32;
+    for line in workers::compare_all(&ctx).await? {
+        let verdict = match (line.agrees(), line.in_flight) {
+            (true, _) => "equal",
+            (false, true) => "moving",
+            (false, false) => {
+                differences = differences.saturating_add(1);
+                "DIFFER"
+            }
+        };
+        println!("{verdict:7} {:?}: books {}, outside {}", line.scope, line.books, line.other);
+    }
+    Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks the books themselves.
+pub async fn ledgerck(config: &Config) -> anyhow::Result<ExitCode> {
+    let base = wiring::base(config).await?;
+    let mut conn = base.pool.acquire().await?;
+    let defects = ledger::audit(&mut conn).await?;
+    for defect in &defects {
+        println!("DEFECT {defect:?}");
+    }
+    if defects.is_empty() {
+        println!("the books are in order");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// Asks a health endpoint once.
+pub async fn health(url: &str) -> anyhow::Result<ExitCode> {
+    let parsed = url::Url::parse(url)?;
+    let base = BaseUrl::parse(&parsed[..url::Position::BeforePath])?;
+    let settings = Settings { connect_timeout_ms: 1_000, total_timeout_ms: 3_000, ..Settings::default() };
+    let client = Client::try_new("health", &settings, std::sync::Arc::new(SystemClock))?;
+    let answer = client.get(Target::new(&base, parsed.path())).await?;
+    Ok(if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,69 @@
+//! `chukta simulate`: the outside world on loopback. Needs no database.
+
+use std::{
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use primitives::SystemClock;
+use simulators::{Options, Ports};
+
+use crate::shutdown;
+
+#[derive(Debug, clap::Args)]
+pub struct Simulate {
+    /// Decides credentials, books and ids: the same seed gives the same world.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The interface to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// The host name to print in base URLs, when it is not the interface's.
+    #[arg(long)]
+    advertise: Option<String>,
+    /// Six ports, comma separated: wazirx, binance, coinbase, razorpayx, merchant, control. Free
+    /// ones when absent.
+    #[arg(long, value_delimiter = ',', num_args = 6)]
+    ports: Vec<u16>,
+    /// Where the rail sends its webhooks.
+    #[arg(long)]
+    webhook_url: Option<String>,
+}
+
+pub async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
+    let mut told = shutdown::listen()?;
+    let ports = match options.ports.as_slice() {
+        [wazirx, binance, coinbase, razorpayx, merchant, control] => Ports {
+            wazirx: *wazirx,
+            binance: *binance,
+            coinbase: *coinbase,
+            razorpayx: *razorpayx,
+            merchant: *merchant,
+            control: *control,
+        },
+        _ => Ports::default(),
+    };
+    let running = simulators::start(Options {
+        seed: options.seed,
+        host: options.host,
+        advertised_host: options.advertise,
+        ports,
+        webhook_url: options.webhook_url,
+        ..Options::new(Arc::new(SystemClock))
+    })
+    .await
+    .context("starting the simulators")?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", running.first_line())?;
+    out.flush()?;
+    while !*told.borrow_and_update() {
+        if told.changed().await.is_err() {
+            break;
+        }
+    }
+    running.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,58 @@
+//! The demo's own calls: as a merchant to the API, as a stage hand to the simulators' control.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use outbound::{BaseUrl, Body, Client, Effect, Settings, Target};
+use primitives::{Secret, SystemClock};
+use serde_json::Value;
+
+/// JSON over HTTP to one address, with a bearer key where there is one.
+pub struct Caller {
+    client: Client,
+    base: BaseUrl,
+    bearer: Option<Secret>,
+}
+
+impl Caller {
+    /// # Errors
+    /// When the address is none.
+    pub fn new(base: &str, bearer: Option<Secret>) -> anyhow::Result<Self> {
+        let client = Client::try_new("demo", &Settings::default(), Arc::new(SystemClock))?;
+        Ok(Self { client, base: BaseUrl::parse(base)?, bearer })
+    }
+
+    fn target(&self, path: &str) -> Target<'_> {
+        let target = match path.split_once('?') {
+            Some((path, query)) => Target::new(&self.base, path).query(query),
+            None => Target::new(&self.base, path),
+        };
+        match &self.bearer {
+            Some(key) => {
+                target.header("authorization", Secret::new(format!("Bearer {}", key.expose())))
+            }
+            None => target,
+        }
+    }
+
+    /// # Errors
+    /// When there is no answer, or it is not a success.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.client.get(self.target(path)).await?;
+        if !answer.is_success() {
+            bail!("GET {path}: {}", String::from_utf8_lossy(&answer.body));
+        }
+        answer.json(Effect::None).context("an answer in JSON")
+    }
+
+    /// # Errors
+    /// As [`Caller::get`].
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let body = Body::Json(body.to_string());
+        let answer = self.client.post(self.target(path), body, Effect::None).await?;
+        if !answer.is_success() {
+            bail!("POST {path}: {}", String::from_utf8_lossy(&answer.body));
+        }
+        answer.json(Effect::None).context("an answer in JSON")
+    }
+}

@@ -1,0 +1,76 @@
+//! `chukta demo`: the whole product on this machine, with real payments on a local chain node.
+//!
+//! Every role is its own process, as in production: the simulators, the chain node, and
+//! `chukta serve`. This process is the merchant and the payer, and the only one that ever holds a
+//! private key: the publicly known one of the local node. The books are read to be shown.
+
+mod drive;
+mod http;
+mod proof;
+mod scene;
+mod stories;
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{config::Config, shutdown};
+
+/// Builds the scene, drives the payments, proves the books; stays up unless `once`.
+pub async fn run(config: &Config, once: bool) -> anyhow::Result<ExitCode> {
+    let mut told = shutdown::listen()?;
+    let driven = async {
+        let scene = scene::Scene::build(config).await?;
+        let report = stories::drive(&scene).await?;
+        let balanced = proof::prove(&scene).await?;
+        anyhow::Ok((scene, report, balanced))
+    };
+    let (scene, report, balanced) = tokio::select! {
+        driven = driven => driven?,
+        () = asked(&mut told) => return Ok(ExitCode::FAILURE),
+    };
+    let books = if balanced { "books balanced" } else { "BOOKS DIFFER" };
+    let good = report.expected == report.payments && balanced;
+    if !once {
+        stay(&scene).await?;
+        println!("demo: {} payments, {} as expected, {books}", report.payments, report.expected);
+        asked(&mut shutdown::listen()?).await;
+        scene.strike().await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    scene.strike().await;
+    println!("demo: {} payments, {} as expected, {books}", report.payments, report.expected);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn asked(told: &mut tokio::sync::watch::Receiver<bool>) {
+    while !*told.borrow_and_update() {
+        if told.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Tells a person what is there to play with.
+async fn stay(scene: &scene::Scene) -> anyhow::Result<()> {
+    let path = scene.dir.join("merchant.key");
+    private_file(&path, scene.api_key.expose()).await?;
+    println!("\nThe fleet stays up until ctrl-c.");
+    println!("  API            {}", scene.api_url);
+    println!("  API key        in {}", path.display());
+    println!("  simulators     {}", scene.outside.control_url());
+    println!("  chain node     {}", scene.anvil.rpc_url());
+    println!("  settings       {}", scene.settings.display());
+    println!("  try            curl -s -H \"Authorization: Bearer $(cat {})\" {}/v1/payments",
+        path.display(), scene.api_url);
+    Ok(())
+}
+
+/// Writes a file only its owner can read.
+async fn private_file(path: &Path, content: &str) -> anyhow::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    let mut options = tokio::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(0o600);
+    let mut file = options.open(path).await?;
+    file.write_all(content.as_bytes()).await?;
+    file.flush().await?;
+    Ok(())
+}

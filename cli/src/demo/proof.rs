@@ -1,0 +1,143 @@
+//! The proof at the end: the trial balance is zero per asset, the audit finds nothing, and the
+//! simulators' own append-only books, read over control and not through our adapters, equal ours.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use primitives::{Amount, Asset};
+use serde_json::Value;
+use settlement::reconcile::{Scope, books_in};
+
+use super::scene::Scene;
+
+/// Prints every comparison; `true` when all of them hold.
+///
+/// # Errors
+/// When books cannot be read.
+pub async fn prove(scene: &Scene) -> anyhow::Result<bool> {
+    let mut good = trial_balance(scene).await?;
+    good &= venue(scene).await?;
+    good &= bank(scene).await?;
+    good &= escrow(scene).await?;
+    good &= told(scene).await?;
+    Ok(good)
+}
+
+async fn trial_balance(scene: &Scene) -> anyhow::Result<bool> {
+    let mut conn = scene.base.pool.acquire().await?;
+    println!("\ntrial balance");
+    let lines = ledger::trial_balance(&mut conn).await?;
+    for line in lines.iter().filter(|line| line.debits.is_positive() || line.credits.is_positive()) {
+        println!("  {:52} {:>10} {}", line.code, format!("{:?}", line.class), line.net);
+    }
+    let unbalanced = ledger::unbalanced(&lines)?;
+    let defects = ledger::audit(&mut conn).await?;
+    for defect in &defects {
+        println!("  DEFECT {defect:?}");
+    }
+    let seals = ledger::verify_seals(&mut conn).await?;
+    println!(
+        "  per asset: {}; audit: {} defects; seals checked: {}",
+        if unbalanced.is_empty() { "zero" } else { "NOT ZERO" },
+        defects.len(),
+        seals.len()
+    );
+    Ok(unbalanced.is_empty() && defects.is_empty() && seals.iter().all(|seal| seal.ok))
+}
+
+fn same(what: &str, ours: Amount, theirs: Amount) -> bool {
+    let verdict = if ours == theirs { "equal " } else { "DIFFER" };
+    println!("  {verdict} {what:28} ours {ours}, theirs {theirs}");
+    ours == theirs
+}
+
+/// Every balance of the venue, and what its journal adds up to.
+async fn venue(scene: &Scene) -> anyhow::Result<bool> {
+    println!("\nthe venue's own books");
+    let book = scene.control.get("/books/wazirx?limit=1").await?;
+    let balances = book.get("balances").and_then(Value::as_object).context("venue balances")?;
+    let mut good = true;
+    let mut conn = scene.base.pool.acquire().await?;
+    for asset in [Asset::Inr, Asset::Eth, Asset::Usdc, Asset::Usdt] {
+        let entry = balances.get(asset.code()).or_else(|| balances.get(&asset.code().to_lowercase()));
+        let entry = entry.with_context(|| format!("no {asset} at the venue"))?;
+        let theirs = total(entry, asset)?;
+        let ours = books_in(&mut conn, &Scope::Venue("wazirx".into(), asset)).await?;
+        good &= same(&format!("venue {asset}"), ours, theirs);
+    }
+    Ok(good)
+}
+
+fn total(entry: &Value, asset: Asset) -> anyhow::Result<Amount> {
+    let mut sum = Amount::zero(asset);
+    for field in ["free", "locked"] {
+        let text = entry.get(field).and_then(Value::as_str).unwrap_or("0");
+        sum = sum.checked_add(Amount::parse_units(text, asset)?)?;
+    }
+    Ok(sum)
+}
+
+/// The bank's balance, and each payout's debit: once, to the right person, for the right amount.
+async fn bank(scene: &Scene) -> anyhow::Result<bool> {
+    println!("\nthe bank's own books");
+    let balance = scene.control.get("/razorpayx/balance").await?;
+    let paise = balance.get("balance_paise").and_then(Value::as_i64).context("bank balance")?;
+    let mut conn = scene.base.pool.acquire().await?;
+    let ours = books_in(&mut conn, &Scope::Rail("razorpayx".into())).await?;
+    let mut good = same("bank INR", ours, Amount::try_new(i128::from(paise), Asset::Inr)?);
+    let payouts = scene.control.get("/razorpayx/payouts").await?;
+    let rows = payouts.get("payouts").and_then(Value::as_array).context("the bank's payouts")?;
+    let mut theirs: BTreeMap<String, (String, i64)> = BTreeMap::new();
+    for row in rows {
+        let payout = row.get("payout").context("a payout")?;
+        let field = |name: &str| payout.get(name).and_then(Value::as_str).unwrap_or_default();
+        let amount = payout.get("amount").and_then(Value::as_i64).unwrap_or_default();
+        theirs.insert(field("id").to_owned(), (field("status").to_owned(), amount));
+    }
+    let known: Vec<(String, String, String)> = sqlx::query_as(
+        "select a.rail_payout_id, a.state, p.amount_minor::text from payout_attempts a
+         join payouts p on p.id = a.payout_id where a.rail_payout_id is not null",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let matched = known.len() == theirs.len()
+        && known.iter().all(|(id, state, amount)| {
+            theirs.get(id).is_some_and(|(status, paise)| {
+                status == state && paise.to_string() == *amount
+            })
+        });
+    println!(
+        "  {} {} payouts at the bank, {} attempts of ours, one for one",
+        if matched { "equal " } else { "DIFFER" },
+        theirs.len(),
+        known.len()
+    );
+    good &= matched;
+    Ok(good)
+}
+
+/// What the chain holds on every address that was ever paid.
+async fn escrow(scene: &Scene) -> anyhow::Result<bool> {
+    println!("\nthe chain");
+    let mut good = true;
+    for line in scene.escrow().await? {
+        good &= same(&format!("escrow {}", line.0.asset()), line.0, line.1);
+    }
+    Ok(good)
+}
+
+/// Every event reached the merchant's endpoint with a signature that verifies.
+async fn told(scene: &Scene) -> anyhow::Result<bool> {
+    let received = scene.control.get("/merchant/received").await?;
+    let text = received.to_string();
+    let events: i64 = sqlx::query_scalar("select count(*) from deliveries")
+        .fetch_one(&scene.base.pool)
+        .await?;
+    let delivered: i64 =
+        sqlx::query_scalar("select count(*) from deliveries where state = 'delivered'")
+            .fetch_one(&scene.base.pool)
+            .await?;
+    println!("\nthe merchant's endpoint: {delivered} of {events} events delivered");
+    let refused = text.matches("\"verified\":false").count();
+    Ok(refused == 0 && events > 0)
+}

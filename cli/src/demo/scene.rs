@@ -1,0 +1,355 @@
+//! Building the scene: database, chain node, simulators, settings, fleet, merchant.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use chains_evm::sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
+use primitives::{Amount, Asset, Secret};
+use serde_json::{Value, json};
+use chains::Chain as _;
+use settlement::{
+    Base,
+    reconcile::{self, Scope},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use super::http::Caller;
+use crate::{
+    commands::{migrate, open_books, seed},
+    config::Config,
+    wiring,
+};
+
+const DATABASE: &str = "chukta_demo";
+const START: Duration = Duration::from_secs(60);
+
+/// What the simulators said of themselves, and the process they run in.
+pub struct Outside {
+    child: Child,
+    pub said: Value,
+}
+
+impl Outside {
+    pub fn text(&self, simulator: &str, field: &str) -> &str {
+        self.said
+            .get(simulator)
+            .and_then(|s| s.get(field))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    pub fn control_url(&self) -> &str {
+        self.text("control", "base_url")
+    }
+}
+
+/// Everything that runs.
+pub struct Scene {
+    pub base: Base,
+    pub dir: PathBuf,
+    pub settings: PathBuf,
+    pub anvil: Anvil,
+    pub outside: Outside,
+    pub payer: Payer,
+    /// The payer's wallet signs one transaction at a time.
+    pub wallet: tokio::sync::Mutex<()>,
+    pub tokens: Tokens,
+    pub api_url: String,
+    pub api_key: Secret,
+    pub merchant: Caller,
+    pub control: Caller,
+    fleet: Child,
+}
+
+/// The contracts the payer's tokens live in.
+pub struct Tokens {
+    pub usdc: String,
+    pub usdt: String,
+    /// Calls itself USDC and is listed nowhere.
+    pub lookalike: String,
+}
+
+impl Scene {
+    /// # Errors
+    /// A sentence naming the part that did not start.
+    pub async fn build(config: &Config) -> anyhow::Result<Self> {
+        let dir = std::env::current_dir()?.join(".local/demo");
+        tokio::fs::create_dir_all(&dir).await?;
+        let (app_url, owner_url) = fresh_database(config).await?;
+        println!("database ready, chain node and simulators starting");
+        let block_time_secs = Some(1);
+        let anvil = Anvil::start(AnvilOptions { block_time_secs, ..AnvilOptions::default() }).await?;
+        let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await?;
+        let tokens = deploy(&payer).await?;
+        let outside = simulate().await?;
+        let port = free_port()?;
+        let api_url = format!("http://127.0.0.1:{port}");
+        let written = settings(config, &outside, &anvil, &tokens, port);
+        let settings = dir.join("settings.toml");
+        super::private_file(&settings, &written).await?;
+        let control = Caller::new(outside.control_url(), None)?;
+        wire_webhooks(&control, &outside, &api_url).await?;
+        let (base, api_key) = open(&settings, &app_url, &outside).await?;
+        let fleet = fleet(&settings, &app_url, config, &dir).await?;
+        drop(owner_url);
+        let merchant = Caller::new(&api_url, Some(api_key.clone()))?;
+        let scene = Self {
+            base, dir, settings, anvil, outside, payer, wallet: tokio::sync::Mutex::new(()), tokens, api_url, api_key, merchant, control,
+            fleet,
+        };
+        scene.wait_until_open().await?;
+        Ok(scene)
+    }
+
+    /// Waits until the fleet answers, has a rate and an address to give.
+    async fn wait_until_open(&self) -> anyhow::Result<()> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let ready = self.merchant.get("/health/ready").await.is_ok();
+            let rates = if ready { self.merchant.get("/v1/rates").await.ok() } else { None };
+            let addresses: i64 = sqlx::query_scalar(
+                "select count(*) from deposit_addresses where payment_id is null",
+            )
+            .fetch_one(&self.base.pool)
+            .await?;
+            let followed: bool = sqlx::query_scalar("select exists (select from chain_cursors)")
+                .fetch_one(&self.base.pool)
+                .await?;
+            let quoted = rates.as_ref().is_some_and(|r| r.to_string().matches("\"good\"").count() >= 2);
+            if quoted && addresses > 0 && followed {
+                println!("fleet open at {}", self.api_url);
+                return Ok(());
+            }
+            if started.elapsed() > START {
+                bail!("the fleet did not open; its log is in {}", self.dir.join("fleet.log").display());
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// What our books and the chain say each asset of the network's escrow holds.
+    ///
+    /// # Errors
+    /// When books or node cannot be read.
+    pub async fn escrow(&self) -> anyhow::Result<Vec<(Amount, Amount)>> {
+        let config = Config::load(Some(&self.settings))?;
+        let mut lines = Vec::new();
+        for (network, chain) in wiring::evm_chains(&config)? {
+            for asset in chain.assets() {
+                let mut conn = self.base.pool.acquire().await?;
+                let scope = Scope::Escrow(network.clone(), asset);
+                let ours = reconcile::books_in(&mut conn, &scope).await?;
+                let mut theirs = Amount::zero(asset);
+                for address in reconcile::funded_addresses(&mut conn, &network, asset).await? {
+                    theirs = theirs.checked_add(chain.balance(&address, asset).await?)?;
+                }
+                lines.push((ours, theirs));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Ends every process that was started.
+    pub async fn strike(mut self) {
+        end(&mut self.fleet).await;
+        end(&mut self.outside.child).await;
+    }
+}
+
+/// Asks a process to stop, and makes it after a while.
+async fn end(child: &mut Child) {
+    if let Some(pid) = child.id() {
+        let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
+        let waited = tokio::time::timeout(Duration::from_secs(15), child.wait()).await;
+        if asked.is_err() || waited.is_err() {
+            let _ = child.kill().await;
+        }
+    }
+}
+
+async fn fresh_database(config: &Config) -> anyhow::Result<(String, String)> {
+    let owner = config.owner_database()?;
+    let admin = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect(owner).await?;
+    sqlx::query("drop database if exists chukta_demo with (force)").execute(&admin).await?;
+    sqlx::query("create database chukta_demo").execute(&admin).await?;
+    admin.close().await;
+    let owner_url = in_database(owner)?;
+    migrate::database(&owner_url).await?;
+    Ok((in_database(config.database()?)?, owner_url))
+}
+
+fn in_database(url: &str) -> anyhow::Result<String> {
+    let mut url = url::Url::parse(url).context("a database URL")?;
+    url.set_path(DATABASE);
+    Ok(url.into())
+}
+
+async fn deploy(payer: &Payer) -> anyhow::Result<Tokens> {
+    let usdc = payer.deploy_token("USD Coin", "USDC", 6).await?;
+    let usdt = payer.deploy_token("Tether USD", "USDT", 6).await?;
+    let lookalike = payer.deploy_token("USD Coin", "USDC", 6).await?;
+    for (token, asset) in [(&usdc, Asset::Usdc), (&usdt, Asset::Usdt), (&lookalike, Asset::Usdc)] {
+        let plenty = Amount::try_new(1_000_000_000_000, asset)?;
+        let minted = payer.mint(token, &payer.address(), plenty).await?;
+        anyhow::ensure!(payer.wait(&minted).await?, "the sandbox token was not minted");
+    }
+    Ok(Tokens { usdc, usdt, lookalike })
+}
+
+async fn simulate() -> anyhow::Result<Outside> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("simulate")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let out = child.stdout.take().context("the simulators' output")?;
+    let mut lines = BufReader::new(out).lines();
+    let first = tokio::time::timeout(START, lines.next_line()).await??;
+    let said = serde_json::from_str(&first.context("the simulators said nothing")?)?;
+    Ok(Outside { child, said })
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The fleet's settings: the same keys as in production, with the simulators' addresses.
+fn settings(
+    config: &Config,
+    outside: &Outside,
+    anvil: &Anvil,
+    tokens: &Tokens,
+    port: u16,
+) -> String {
+    let of = |simulator, field| outside.text(simulator, field);
+    format!(
+        r#"# Written by `chukta demo`: sandbox settings of this run.
+redis_url = "{redis}"
+[api]
+listen = "127.0.0.1:{port}"
+[settlement]
+payment_expiry_min_s = 10
+conversion_age_s = 1
+order_wait_s = 4
+webhook_loopback = true
+[settlement.networks.anvil]
+assets = ["ETH", "USDC", "USDT"]
+confirm = {{ rule = "depth", blocks = 3 }}
+poll_ms = 300
+batch_blocks = 50
+reorg_limit = 32
+[[evm]]
+network = "anvil"
+chain_id = 31337
+rpc_urls = ["{rpc}"]
+xpub = "{xpub}"
+tokens = [
+  {{ asset = "USDC", contract = "{usdc}", decimals = 6 }},
+  {{ asset = "USDT", contract = "{usdt}", decimals = 6 }},
+]
+[[connectors]]
+kind = "wazirx"
+base_url = "{wazirx}"
+api_key = "{wazirx_key}"
+secret = "{wazirx_secret}"
+[[connectors]]
+kind = "binance"
+base_url = "{binance}"
+[[connectors]]
+kind = "coinbase"
+base_url = "{coinbase}"
+[[rails]]
+kind = "razorpayx"
+base_url = "{rail}"
+key_id = "{key_id}"
+key_secret = "{key_secret}"
+account_number = "{account}"
+webhook_secrets = ["{webhook_secret}"]
+"#,
+        redis = config.redis_url.expose(),
+        rpc = anvil.rpc_url(),
+        xpub = dev_xpub(),
+        usdc = tokens.usdc,
+        usdt = tokens.usdt,
+        wazirx = of("wazirx", "base_url"),
+        wazirx_key = of("wazirx", "api_key"),
+        wazirx_secret = of("wazirx", "secret"),
+        binance = of("binance", "base_url"),
+        coinbase = of("coinbase", "base_url"),
+        rail = of("razorpayx", "base_url"),
+        key_id = of("razorpayx", "key_id"),
+        key_secret = of("razorpayx", "key_secret"),
+        account = of("razorpayx", "account_number"),
+        webhook_secret = of("razorpayx", "webhook_secret"),
+    )
+}
+
+/// Where the shop hears of its payments, and the secret its endpoint checks.
+const HOOK: &str = "/hooks/chai-point";
+const HOOK_SECRET: &str = "whsec_Y2h1a3RhIGRlbW8gbWVyY2hhbnQgc2VjcmV0ISE=";
+
+async fn wire_webhooks(
+    control: &Caller,
+    outside: &Outside,
+    api_url: &str,
+) -> anyhow::Result<()> {
+    let rail = json!({ "url": format!("{api_url}/webhooks/razorpayx") });
+    control.post("/webhook_target", &rail).await?;
+    let secret = json!({ "path": HOOK, "secret": HOOK_SECRET });
+    control.post("/merchant/secrets", &secret).await?;
+    anyhow::ensure!(!outside.text("merchant", "base_url").is_empty(), "no merchant simulator");
+    Ok(())
+}
+
+/// Opening balances, and the merchant with its key.
+async fn open(
+    settings: &Path,
+    app_url: &str,
+    outside: &Outside,
+) -> anyhow::Result<(Base, Secret)> {
+    let mut config = Config::load(Some(settings))?;
+    config.database_url = Secret::new(app_url);
+    config.database_connections = 4;
+    let base = wiring::base(&config).await?;
+    open_books::open(&base, &wiring::connectors(&config)?).await?;
+    let shop = seed::Seed {
+        name: "Chai Point".to_owned(),
+        vpa: "chaipoint@okaxis".to_owned(),
+        payee: Some("Chai Point Foods".to_owned()),
+        webhook_url: Some(format!("{}{HOOK}", outside.text("merchant", "base_url"))),
+        webhook_secret: Some(HOOK_SECRET.to_owned()),
+    };
+    let seeded = seed::seed(&base, &shop).await?;
+    Ok((Base { settings: Arc::new(config.settlement), ..base }, seeded.api_key))
+}
+
+async fn fleet(
+    settings: &Path,
+    app_url: &str,
+    config: &Config,
+    dir: &Path,
+) -> anyhow::Result<Child> {
+    let log = std::fs::File::create(dir.join("fleet.log"))?;
+    let child = Command::new(std::env::current_exe()?)
+        .args(["serve", "--config"])
+        .arg(settings)
+        .env("CHUKTA_DATABASE_URL", app_url)
+        .env("CHUKTA_REDIS_URL", config.redis_url.expose())
+        .env_remove("CHUKTA_OWNER_DATABASE_URL")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(child)
+}

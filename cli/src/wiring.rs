@@ -1,0 +1,90 @@
+//! Where everything meets: connectors from settings, the product's base, the workers' context.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::Context as _;
+use chains::Chain;
+use chains_evm::EvmChain;
+use outbound::webhook::{Policy, Sender};
+use primitives::{Clock, Entropy, NetworkId, SystemClock};
+use settlement::{Base, rates::Board};
+use workers::{Connectors, Ctx};
+
+use crate::config::Config;
+
+/// The product's base over a fresh pool.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn base(config: &Config) -> anyhow::Result<Base> {
+    let pool = ledger::connect_pool(config.database()?, config.database_connections)
+        .await
+        .context("connecting to the database")?;
+    Ok(Base {
+        pool,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(Entropy::system()),
+        settings: Arc::new(config.settlement.clone()),
+    })
+}
+
+/// The rate board; Redis is optional and its absence is only noted.
+pub fn board(config: &Config, base: &Base) -> Board {
+    let url = config.redis_url.expose();
+    if url.is_empty() {
+        return Board::new(base.clone(), None);
+    }
+    Board::connect(base.clone(), url)
+}
+
+/// Every configured EVM network.
+///
+/// # Errors
+/// A sentence naming the network whose settings cannot be right.
+pub fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<EvmChain>>> {
+    let mut chains = BTreeMap::new();
+    for evm in &config.evm {
+        let chain = EvmChain::connect(evm)?;
+        chains.insert(evm.network.clone(), Arc::new(chain));
+    }
+    Ok(chains)
+}
+
+/// Every connector of the settings. Opens no connection.
+///
+/// # Errors
+/// A sentence naming what cannot work.
+pub fn connectors(config: &Config) -> anyhow::Result<Connectors> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut connectors = Connectors::default();
+    for (network, chain) in evm_chains(config)? {
+        let chain: Arc<dyn Chain> = chain;
+        connectors.chains.insert(network, chain);
+    }
+    for settings in &config.connectors {
+        let connector = exchanges::registry::connect(settings, Arc::clone(&clock))?;
+        connectors.rate_sources.extend(connector.rates);
+        if let Some(exchange) = connector.exchange {
+            connectors.exchanges.insert(exchange.venue().to_owned(), exchange);
+        }
+    }
+    for settings in &config.rails {
+        let rail = payouts::registry::connect(settings, Arc::clone(&clock))?;
+        connectors.rails.insert(rail.rail().to_owned(), rail);
+    }
+    Ok(connectors)
+}
+
+/// Everything a worker process needs.
+///
+/// # Errors
+/// When the database is out of reach or a connector cannot be built.
+pub async fn ctx(config: &Config) -> anyhow::Result<Ctx> {
+    let base = base(config).await?;
+    let board = board(config, &base);
+    let webhooks = Sender::try_new(Policy {
+        allow_loopback: config.settlement.webhook_loopback,
+        trusted_hosts: config.settlement.webhook_hosts.clone(),
+    })?;
+    Ok(Ctx::new(base, board, connectors(config)?, webhooks))
+}

@@ -1,0 +1,242 @@
+//! WazirX's words into ours. Pure functions.
+//!
+//! Invariants: a status we do not know is open; a number that is missing, negative or does not add
+//! up makes the answer unreadable, never zero. Fee, GST and TDS follow one rule per execution.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+use primitives::{Amount, Asset, Bps, Rounding};
+use rust_decimal::Decimal;
+
+use super::wire;
+use crate::{
+    Book, BookLevel, ClientRef, Fill, Holding, MarketRules, Order, OrderState, Quotation,
+    decimal::{WireDecimal, to_amount, to_amount_exact},
+};
+
+/// Why an answer cannot be believed. Short, fixed, without the vendor's values.
+pub(super) type Mapped<T> = Result<T, &'static str>;
+
+/// `ethinr`; `None` for rupees themselves.
+pub(super) fn symbol(sell: Asset) -> Option<String> {
+    sell.is_crypto()
+        .then(|| format!("{}inr", sell.code().to_ascii_lowercase()))
+}
+
+fn sold_asset(symbol_text: &str) -> Option<Asset> {
+    Asset::ALL
+        .into_iter()
+        .find(|asset| symbol(*asset).as_deref() == Some(symbol_text))
+}
+
+/// `idle` (a stop not hit), `wait`, `done`, `cancel`.
+pub(super) fn state(status: &str, executed: Decimal, quantity: Decimal) -> OrderState {
+    match status {
+        "done" if executed == quantity => OrderState::Filled,
+        "cancel" => OrderState::Closed,
+        // `idle`, `wait`, a `done` that is not, and whatever they invent next.
+        _ => OrderState::Open,
+    }
+}
+
+pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order> {
+    let sell = sold_asset(&wire.symbol).ok_or("order in a market we do not know")?;
+    if wire.side != "sell" {
+        return Err("order on the wrong side");
+    }
+    if wire
+        .client_order_id
+        .as_deref()
+        .is_some_and(|theirs| theirs != client_ref.as_str())
+    {
+        return Err("order with another reference than asked for");
+    }
+    let (quantity, executed, price) = (wire.orig_qty.0, wire.executed_qty.0, wire.price.0);
+    let sane = is_positive(quantity) && is_positive(price) && !executed.is_sign_negative();
+    if !sane || executed > quantity {
+        return Err("order whose quantities do not add up");
+    }
+    Ok(Order {
+        venue_order_id: wire.id.to_string(),
+        client_ref: client_ref.clone(),
+        sell,
+        state: state(&wire.status, executed, quantity),
+        quantity,
+        executed,
+        price,
+    })
+}
+
+fn is_positive(number: Decimal) -> bool {
+    number > Decimal::ZERO
+}
+
+/// What the venue takes from the credit of a sale.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Levies {
+    pub(super) fee: Bps,
+    pub(super) gst: Bps,
+    pub(super) tds: Bps,
+}
+
+/// One execution. The fee is the venue's own figure where it states one in rupees; GST and TDS
+/// are not in the API and follow from fee and gross.
+pub(super) fn fill(wire: &wire::Trade, sell: Asset, levies: Levies) -> Mapped<Fill> {
+    if symbol(sell).as_deref() != Some(wire.symbol.as_str()) || wire.side != "sell" {
+        return Err("execution of another market or side");
+    }
+    let (price, quantity) = (wire.price.0, wire.qty.0);
+    if !is_positive(price) || !is_positive(quantity) {
+        return Err("execution without price or quantity");
+    }
+    let quote = price.checked_mul(quantity).ok_or("execution too large")?;
+    if let Some(theirs) = wire.quote_qty {
+        let apart = theirs
+            .0
+            .checked_sub(quote)
+            .ok_or("execution too large")?
+            .abs();
+        if apart > Decimal::new(1, 2) {
+            return Err("execution whose value is not price times quantity");
+        }
+    }
+    let gross = to_amount(quote, Asset::Inr, Rounding::Down).ok_or("execution too large")?;
+    let fee = fee(wire, gross, levies)?;
+    let share = |bps: Bps, of: Amount| {
+        bps.of(of, Rounding::HalfUp)
+            .map_err(|_| "levy out of range")
+    };
+    Ok(Fill {
+        trade_id: wire.id.to_string(),
+        venue_order_id: wire.order_id.to_string(),
+        sold: to_amount_exact(quantity, sell).ok_or("execution finer than the asset")?,
+        gross,
+        fee,
+        fee_gst: share(levies.gst, fee)?,
+        tds: share(levies.tds, gross)?,
+        price,
+        executed_at: millis(wire.time)?,
+    })
+}
+
+fn fee(wire: &wire::Trade, gross: Amount, levies: Levies) -> Mapped<Amount> {
+    let Some(stated) = wire.fee else {
+        return levies
+            .fee
+            .of(gross, Rounding::HalfUp)
+            .map_err(|_| "levy out of range");
+    };
+    let in_rupees = wire
+        .fee_currency
+        .as_deref()
+        .is_none_or(|c| c.eq_ignore_ascii_case("inr"));
+    if !in_rupees && !stated.0.is_zero() {
+        return Err("fee taken in another asset");
+    }
+    to_amount(stated.0, Asset::Inr, Rounding::HalfUp)
+        .filter(|fee| fee.minor() >= 0 && fee.minor() <= gross.minor())
+        .ok_or("fee out of range")
+}
+
+/// Assets we do not know are none of our business; of those we know nothing may be unreadable.
+pub(super) fn holdings(funds: &[wire::Fund]) -> Mapped<Vec<Holding>> {
+    let known = |fund: &wire::Fund| fund.asset.to_ascii_uppercase().parse::<Asset>().ok();
+    funds
+        .iter()
+        .filter_map(|fund| known(fund).map(|asset| holding(fund, asset)))
+        .collect()
+}
+
+fn holding(fund: &wire::Fund, asset: Asset) -> Mapped<Holding> {
+    let amount = |units: WireDecimal| {
+        to_amount(units.0, asset, Rounding::Down).ok_or("holding out of range")
+    };
+    Ok(Holding {
+        asset,
+        free: amount(fund.free)?,
+        locked: amount(fund.locked)?,
+    })
+}
+
+pub(super) fn rules(
+    info: &wire::ExchangeInfo,
+    sell: Asset,
+    notional_min: Decimal,
+) -> Mapped<Option<MarketRules>> {
+    let wanted = symbol(sell);
+    let listed = info
+        .symbols
+        .iter()
+        .find(|s| Some(s.symbol.as_str()) == wanted.as_deref());
+    let Some(market) = listed.filter(|s| s.is_spot_trading_allowed && s.status == "trading") else {
+        return Ok(None);
+    };
+    let price_tick = market
+        .filters
+        .iter()
+        .find(|filter| filter.filter_type == "PRICE_FILTER")
+        .and_then(|filter| filter.tick_size)
+        .map(|tick| tick.0)
+        .filter(|tick| is_positive(*tick))
+        .ok_or("market without a price tick")?;
+    // The venue publishes no lot size; the precision of the base asset is the finest it takes.
+    let step_scale = market.base_asset_precision.min(sell.scale());
+    let quantity_step = Decimal::try_new(1, step_scale).map_err(|_| "market precision too fine")?;
+    Ok(Some(MarketRules {
+        price_tick,
+        quantity_step,
+        notional_min,
+    }))
+}
+
+pub(super) fn book(depth: &wire::Depth, received_at: DateTime<Utc>) -> Mapped<Book> {
+    let mut bids = levels(&depth.bids)?;
+    let mut asks = levels(&depth.asks)?;
+    bids.sort_by_key(|level| Reverse(level.price));
+    asks.sort_by_key(|level| level.price);
+    let at = match depth.timestamp {
+        // Documented in seconds; a stamp of this size can only be milliseconds.
+        Some(at) if at > 100_000_000_000 => millis(at)?,
+        Some(at) => DateTime::from_timestamp(at, 0).ok_or("time out of range")?,
+        None => received_at,
+    };
+    Ok(Book { bids, asks, at })
+}
+
+fn levels(wire: &[(WireDecimal, WireDecimal)]) -> Mapped<Vec<BookLevel>> {
+    let level = |(price, quantity): &(WireDecimal, WireDecimal)| {
+        let sane = is_positive(price.0) && !quantity.0.is_sign_negative();
+        sane.then_some(BookLevel {
+            price: price.0,
+            quantity: quantity.0,
+        })
+        .ok_or("book level that is not positive")
+    };
+    let all = wire.iter().map(level).collect::<Mapped<Vec<_>>>()?;
+    Ok(all
+        .into_iter()
+        .filter(|level| !level.quantity.is_zero())
+        .collect())
+}
+
+/// A market without a bid or an ask, or with them crossed, has no price to quote.
+pub(super) fn quotation(ticker: &wire::Ticker, base: Asset) -> Option<Quotation> {
+    let (bid, ask) = (ticker.bid_price?.0, ticker.ask_price?.0);
+    if !is_positive(bid) || ask < bid {
+        return None;
+    }
+    let at = millis(ticker.at).ok()?;
+    Some(Quotation {
+        source: super::NAME,
+        base,
+        quote: Asset::Inr,
+        bid,
+        ask,
+        at,
+    })
+}
+
+fn millis(at: i64) -> Mapped<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(at).ok_or("time out of range")
+}

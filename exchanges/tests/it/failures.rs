@@ -1,0 +1,331 @@
+//! Every way an answer can fail to arrive, and what WazirX's connector makes of it: a placed order
+//! whose answer is lost is `Unknown`, a refusal is `Rejected`, and a read is never `Unknown`.
+
+use std::sync::Arc;
+
+use exchanges::{ClientRef, Exchange, NewOrder, RateSource, registry, wazirx::Wazirx};
+use primitives::{Asset, CallError, CallResult, ManualClock};
+use rust_decimal::Decimal;
+
+use crate::vendor::{Say, Vendor, ok};
+
+const NOW_MS: i64 = 1_767_607_200_000;
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(
+        chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap(),
+    ))
+}
+
+fn wazirx(base_url: &str) -> Wazirx {
+    let json = serde_json::json!({
+        "base_url": base_url, "api_key": "key", "secret": "s3cret", "paced": false,
+        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600,
+            "response_bytes_max": 10_000},
+    });
+    Wazirx::try_new(&serde_json::from_value(json).unwrap(), clock()).unwrap()
+}
+
+fn order() -> NewOrder {
+    NewOrder {
+        client_ref: ClientRef::new("c-0001-1").unwrap(),
+        sell: Asset::Eth,
+        quantity: Decimal::new(500, 3),
+        price: Decimal::new(2_500_000, 1),
+    }
+}
+
+fn time() -> Say {
+    ok(format!("{{\"serverTime\":{NOW_MS}}}"))
+}
+
+fn refusal(status: &'static str, code: i64, message: &str) -> Say {
+    Say::Status(
+        status,
+        format!("{{\"code\":{code},\"message\":\"{message}\"}}"),
+    )
+}
+
+const PLACED: &str = r#"{"id":28,"clientOrderId":"c-0001-1","symbol":"ethinr","price":"250000.0",
+    "origQty":"0.5","executedQty":"0.0","status":"wait","type":"limit","side":"sell"}"#;
+
+async fn place(answer: Say) -> (CallResult<exchanges::Order>, Vec<String>) {
+    let vendor = Vendor::start(vec![time(), answer]).await;
+    let result = wazirx(&vendor.base_url()).place_order(&order()).await;
+    (result, vendor.asked())
+}
+
+#[tokio::test]
+async fn an_order_is_sent_once_signed_and_without_exponents() {
+    let (placed, asked) = place(ok(PLACED)).await;
+    assert_eq!(placed.unwrap().venue_order_id, "28");
+    assert_eq!(asked.len(), 2);
+    assert!(
+        asked[1].starts_with("POST /sapi/v1/order HTTP/1.1\r\n"),
+        "{}",
+        asked[1]
+    );
+    assert!(asked[1].contains("x-api-key: key\r\n"));
+    let body = asked[1].split("\r\n\r\n").nth(1).unwrap();
+    let expected = "clientOrderId=c-0001-1&price=250000&quantity=0.5&recvWindow=5000&side=sell\
+        &symbol=ethinr&timestamp=1767607200000&type=limit&signature=";
+    assert!(body.starts_with(expected), "{body}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_an_order_is_unknown() {
+    let table = [
+        Say::Hang,
+        Say::HangUp,
+        Say::Raw(b"\x00 garbage"),
+        Say::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"id\":28,"),
+        Say::Status(
+            "500 Internal Server Error",
+            "{\"code\":-1,\"message\":\"\"}".into(),
+        ),
+        Say::Status("502 Bad Gateway", "<html>".into()),
+        Say::Status("503 Service Unavailable", String::new()),
+        Say::Status("504 Gateway Timeout", String::new()),
+        Say::Status("403 Forbidden", "<html>blocked</html>".into()),
+        ok("{}"),
+        ok("<html>"),
+        ok("[]"),
+        ok(PLACED.replace("\"id\":28,", "")),
+        ok(PLACED.replace("c-0001-1", "c-0001-2")),
+        ok(PLACED.replace("ethinr", "btcinr")),
+        ok(PLACED.replace("\"origQty\":\"0.5\"", "\"origQty\":\"5.0\"")),
+        ok("x".repeat(20_000)),
+        refusal("400 Bad Request", 1999, "clientOrderId already exists"),
+    ];
+    for answer in table {
+        let (result, asked) = place(answer.clone()).await;
+        let error = result.unwrap_err();
+        assert!(error.may_have_happened(), "{answer:?}: {error}");
+        assert_eq!(asked.len(), 2, "sent once: {answer:?}");
+        assert!(!error.to_string().contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_venues_words() {
+    let cases = [
+        ("400 Bad Request", 2002, "Insufficient balance"),
+        (
+            "400 Bad Request",
+            2031,
+            "Minimum sell amount must be worth 50.0 INR",
+        ),
+        ("400 Bad Request", -1121, "Invalid symbol."),
+        ("401 Unauthorized", 2078, "Permission denied."),
+        ("400 Bad Request", 2005, "Signature is incorrect."),
+    ];
+    for (status, code, message) in cases {
+        let (result, _) = place(refusal(status, code, message)).await;
+        let expected = CallError::Rejected {
+            code: code.to_string(),
+            reason: message.into(),
+        };
+        assert_eq!(result.unwrap_err(), expected);
+    }
+    let (result, _) = place(refusal("400 Bad Request", 2136, "Too many api request")).await;
+    assert!(matches!(result, Err(CallError::RateLimited { .. })));
+    let (result, _) = place(refusal("429 Too Many Requests", 2136, "Too many")).await;
+    assert!(matches!(result, Err(CallError::RateLimited { .. })));
+    let mut nothing = order();
+    nothing.quantity = Decimal::ZERO;
+    let result = wazirx("http://127.0.0.1:1").place_order(&nothing).await;
+    assert!(matches!(result, Err(CallError::Rejected { .. })));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_closed_door() {
+    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let result = wazirx(&format!("http://{address}"))
+        .place_order(&order())
+        .await;
+    assert!(matches!(result, Err(CallError::NotSent(_))), "{result:?}");
+}
+
+// A refused stamp proves that nothing happened. The clock is measured again; a read goes on by
+// itself, an order is handed back.
+#[tokio::test]
+async fn a_refused_stamp_measures_the_clock_again() {
+    let later = format!("{{\"serverTime\":{}}}", NOW_MS + 60_000);
+    let stale = || refusal("400 Bad Request", 2098, "Request out of receiving window.");
+    let script = vec![time(), stale(), ok(later.clone()), ok(PLACED)];
+    let vendor = Vendor::start(script).await;
+    let venue = wazirx(&vendor.base_url());
+    let first = venue.place_order(&order()).await;
+    assert!(matches!(first, Err(CallError::NotSent(_))), "{first:?}");
+    venue.place_order(&order()).await.unwrap();
+    assert!(vendor.asked()[3].contains("timestamp=1767607260000"));
+
+    let vendor = Vendor::start(vec![time(), stale(), ok(later), ok(PLACED)]).await;
+    let found = wazirx(&vendor.base_url())
+        .find_order(&order().client_ref)
+        .await
+        .unwrap();
+    assert_eq!(found.unwrap().venue_order_id, "28");
+}
+
+#[tokio::test]
+async fn a_read_is_never_unknown() {
+    let table = [
+        Say::Hang,
+        Say::HangUp,
+        Say::Status("502 Bad Gateway", "<html>".into()),
+        ok("{"),
+        ok("{\"id\":28}"),
+        ok("x".repeat(20_000)),
+    ];
+    for answer in table {
+        let vendor = Vendor::start(vec![time(), answer.clone()]).await;
+        let result = wazirx(&vendor.base_url())
+            .find_order(&order().client_ref)
+            .await;
+        assert!(
+            matches!(result, Err(CallError::NotSent(_))),
+            "{answer:?}: {result:?}"
+        );
+        let vendor = Vendor::start(vec![answer.clone()]).await;
+        let result = wazirx(&vendor.base_url()).quotations(&[Asset::Eth]).await;
+        assert!(
+            matches!(result, Err(CallError::NotSent(_))),
+            "{answer:?}: {result:?}"
+        );
+    }
+    let absent = refusal("400 Bad Request", 1999, "Order does not exist");
+    let vendor = Vendor::start(vec![time(), absent]).await;
+    assert_eq!(
+        wazirx(&vendor.base_url())
+            .find_order(&order().client_ref)
+            .await,
+        Ok(None)
+    );
+}
+
+// A cancel reads the order first, uses the venue's id, and believes a refusal only after reading
+// again.
+#[tokio::test]
+async fn a_cancel_that_comes_too_late_tells_the_fill() {
+    let filled = PLACED.replace("\"executedQty\":\"0.0\"", "\"executedQty\":\"0.5\"");
+    let filled = filled.replace("wait", "done");
+    let refused = refusal("400 Bad Request", 1999, "Order is already closed");
+    let vendor = Vendor::start(vec![time(), ok(PLACED), refused, ok(filled)]).await;
+    let order = wazirx(&vendor.base_url())
+        .cancel_order(&order().client_ref)
+        .await
+        .unwrap();
+    assert_eq!(order.state, exchanges::OrderState::Filled);
+    let asked = vendor.asked();
+    assert!(
+        asked[2].starts_with("DELETE /sapi/v1/order?orderId=28&"),
+        "{}",
+        asked[2]
+    );
+
+    let vendor = Vendor::start(vec![time(), ok(PLACED), Say::Hang]).await;
+    let lost = wazirx(&vendor.base_url())
+        .cancel_order(&order.client_ref)
+        .await;
+    assert!(lost.unwrap_err().may_have_happened());
+}
+
+// Executions that do not yet cover the order are no answer: booking them would lose the rest.
+#[tokio::test]
+async fn lagging_executions_are_refused() {
+    let filled = PLACED.replace("\"executedQty\":\"0.0\"", "\"executedQty\":\"0.5\"");
+    let trade = |id: u32, quantity: &str| {
+        format!(
+            r#"{{"id":{id},"symbol":"ethinr","fee":"1.0","feeCurrency":"inr","price":"250000.0",
+            "qty":"{quantity}","orderId":28,"side":"sell","time":{NOW_MS}}}"#
+        )
+    };
+    let other = trade(9, "0.3").replace("\"orderId\":28", "\"orderId\":29");
+    let half = format!("[{},{other}]", trade(1, "0.2"));
+    let whole = format!("[{},{other},{}]", trade(2, "0.3"), trade(1, "0.2"));
+    let vendor = Vendor::start(vec![time(), ok(filled), ok(half), ok(whole)]).await;
+    let venue = wazirx(&vendor.base_url());
+    let order = venue
+        .find_order(&order().client_ref)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(
+        venue.fills(&order).await,
+        Err(CallError::NotSent(_))
+    ));
+    let fills = venue.fills(&order).await.unwrap();
+    assert_eq!(
+        fills
+            .iter()
+            .map(|f| f.trade_id.as_str())
+            .collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+}
+
+fn source(kind: &str, base_url: &str) -> Arc<dyn RateSource> {
+    let json = serde_json::json!({"kind": kind, "base_url": base_url,
+        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600}});
+    let config: registry::Config = serde_json::from_value(json).unwrap();
+    registry::connect(&config, clock()).unwrap().rates.unwrap()
+}
+
+#[tokio::test]
+async fn rate_sources_fail_as_weather_and_refuse_in_words() {
+    let binance = r#"[{"symbol":"ETHUSDT","bidPrice":"3000.1","askPrice":"3000.2"}]"#;
+    let vendor = Vendor::start(vec![
+        ok(binance),
+        Say::HangUp,
+        Say::Status(
+            "400 Bad Request",
+            r#"{"code":-1121,"msg":"Invalid symbol."}"#.into(),
+        ),
+        Say::Status("418 I'm a teapot", "{}".into()),
+    ])
+    .await;
+    let source_binance = source("binance", &vendor.base_url());
+    let bases = [Asset::Eth, Asset::Btc, Asset::Usdt];
+    let quotations = source_binance.quotations(&bases).await.unwrap();
+    assert_eq!(quotations.len(), 1, "what is not listed is left out");
+    assert_eq!(
+        (quotations[0].base, quotations[0].at.timestamp_millis()),
+        (Asset::Eth, NOW_MS)
+    );
+    assert!(vendor.asked()[0].contains("symbols=%5B%22ETHUSDT%22%2C%22BTCUSDT%22%5D HTTP/1.1"));
+    assert!(matches!(
+        source_binance.quotations(&bases).await,
+        Err(CallError::NotSent(_))
+    ));
+    let refused = source_binance.quotations(&bases).await;
+    assert!(
+        matches!(refused, Err(CallError::Rejected { .. })),
+        "{refused:?}"
+    );
+    let banned = source_binance.quotations(&bases).await;
+    assert_eq!(banned, Err(CallError::RateLimited { retry_after_s: 120 }));
+
+    let coinbase = r#"{"data":{"currency":"BTC","rates":{"INR":"8735217.5"}}}"#;
+    let failure = r#"{"errors":[{"id":"not_found","message":"Invalid base currency"}]}"#;
+    let vendor = Vendor::start(vec![
+        ok(coinbase),
+        Say::Status("400 Bad Request", failure.into()),
+        Say::Status("500 Internal Server Error", String::new()),
+    ])
+    .await;
+    let source_coinbase = source("coinbase", &vendor.base_url());
+    let quotations = source_coinbase.quotations(&[Asset::Btc]).await.unwrap();
+    assert_eq!(quotations[0].bid, quotations[0].ask);
+    let refused = source_coinbase.quotations(&[Asset::Btc]).await;
+    assert!(
+        matches!(refused, Err(CallError::Rejected { .. })),
+        "{refused:?}"
+    );
+    let weather = source_coinbase.quotations(&[Asset::Btc]).await;
+    assert!(matches!(weather, Err(CallError::NotSent(_))), "{weather:?}");
+}

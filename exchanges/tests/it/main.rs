@@ -1,0 +1,15 @@
+//! The connectors over real sockets: against servers that misbehave, and against the simulators.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod conformance;
+mod failures;
+mod faults;
+mod vendor;
+mod world;

@@ -1,0 +1,345 @@
+//! Recording what became of an order.
+//!
+//! Invariant: a trade is booked once, whoever reports it. An order is closed in the books only when
+//! the fills we have add up to what the venue says was executed.
+
+use chrono::{DateTime, Utc};
+use primitives::{Amount, ConversionId};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::{
+    AttemptState, Conversion, ConversionEvent, ConversionState, FillFacts, OrderAttempt,
+    live_attempt_in, lock_in, payments_of, store::step_in,
+};
+use crate::{Base, Error, bookkeeping, money_column, payout};
+
+/// An order as the venue tells it, in our words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderFacts {
+    pub venue_order_id: String,
+    /// True when the venue will execute no more of it.
+    pub closed: bool,
+    pub executed: Amount,
+    pub fills: Vec<FillFacts>,
+}
+
+/// What the record beat made of the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderOutcome {
+    /// Still open, or its fills are not all told yet: ask again.
+    Open,
+    /// Everything is sold; the payouts are planned.
+    Sold,
+    /// It ended short of the target: plan the next order.
+    Short,
+    /// Not this conversion's live order any more.
+    Old,
+}
+
+/// Records an order the venue knows.
+///
+/// # Errors
+/// `Database`, `Ledger`, `Inconsistent` when the venue contradicts itself.
+pub async fn order_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    facts: &OrderFacts,
+) -> Result<OrderOutcome, Error> {
+    let mut conversion = lock_in(conn, id).await?;
+    let Some(order) = live(conn, &conversion, attempt).await? else {
+        return Ok(OrderOutcome::Old);
+    };
+    if facts.executed.minor() > order.quantity_minor.minor() {
+        return Err(Error::Inconsistent("the venue executed more than was ordered".into()));
+    }
+    for fill in &facts.fills {
+        book_fill(conn, base, &conversion, attempt, fill).await?;
+    }
+    let (sold, of_order) = sums(conn, &conversion, attempt).await?;
+    conversion.sold = sold;
+    let told = of_order == facts.executed;
+    set_attempt(conn, &order, AttemptState::Open, facts, None).await?;
+    if conversion.state == ConversionState::Unknown {
+        let cause = json!({ "order": order.client_ref, "venue_order": facts.venue_order_id });
+        step_in(conn, base, &mut conversion, ConversionEvent::OrderFound, cause).await?;
+    }
+    if !facts.closed || !told {
+        return Ok(OrderOutcome::Open);
+    }
+    let rest = order.quantity_minor.checked_sub(facts.executed)?;
+    let (venue, uuid) = (&conversion.venue, id.uuid());
+    bookkeeping::order_closed(conn, base, venue, uuid, &order.client_ref, rest).await?;
+    let end = if rest.is_zero() { AttemptState::Filled } else { AttemptState::Closed };
+    set_attempt(conn, &order, end, facts, Some(base.now())).await?;
+    let cause = json!({ "order": order.client_ref, "executed": facts.executed });
+    if conversion.sold == conversion.target {
+        step_in(conn, base, &mut conversion, ConversionEvent::AllSold, cause).await?;
+        finish_in(conn, base, &conversion).await?;
+        return Ok(OrderOutcome::Sold);
+    }
+    step_in(conn, base, &mut conversion, ConversionEvent::ClosedShort, cause).await?;
+    Ok(OrderOutcome::Short)
+}
+
+async fn live(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+    attempt: i32,
+) -> Result<Option<OrderAttempt>, Error> {
+    let order = live_attempt_in(conn, conversion).await?;
+    Ok(order.filter(|o| o.attempt == attempt && o.state != AttemptState::Planned))
+}
+
+async fn book_fill(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &Conversion,
+    attempt: i32,
+    fill: &FillFacts,
+) -> Result<(), Error> {
+    let inserted = sqlx::query(
+        "insert into fills (venue, trade_id, conversion_id, attempt, sold_minor, gross_minor,
+           fee_minor, fee_gst_minor, tds_minor, price, executed_at, recorded_at)
+         values ($1, $2, $3, $4, $5::text::numeric, $6::text::numeric, $7::text::numeric,
+           $8::text::numeric, $9::text::numeric, $10, $11, $12)
+         on conflict (venue, trade_id) do nothing",
+    )
+    .bind(&conversion.venue)
+    .bind(&fill.trade_id)
+    .bind(conversion.id.uuid())
+    .bind(attempt)
+    .bind(money_column::minor(fill.sold))
+    .bind(money_column::minor(fill.gross))
+    .bind(money_column::minor(fill.fee))
+    .bind(money_column::minor(fill.fee_gst))
+    .bind(money_column::minor(fill.tds))
+    .bind(fill.price)
+    .bind(fill.executed_at)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        let (venue, id) = (&conversion.venue, conversion.id.uuid());
+        bookkeeping::filled(conn, base, venue, id, fill).await?;
+    }
+    Ok(())
+}
+
+/// What the booked fills add up to: of the conversion, and of this order.
+async fn sums(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+    attempt: i32,
+) -> Result<(Amount, Amount), Error> {
+    let (all, of_order): (String, String) = sqlx::query_as(
+        "select coalesce(sum(sold_minor), 0)::text,
+                coalesce(sum(sold_minor) filter (where attempt = $2), 0)::text
+         from fills where conversion_id = $1",
+    )
+    .bind(conversion.id.uuid())
+    .bind(attempt)
+    .fetch_one(conn)
+    .await?;
+    let amount = |text: &str| money_column::amount(text, conversion.asset);
+    Ok((amount(&all)?, amount(&of_order)?))
+}
+
+async fn set_attempt(
+    conn: &mut PgConnection,
+    order: &OrderAttempt,
+    state: AttemptState,
+    facts: &OrderFacts,
+    closed_at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update order_attempts set state = $3, venue_order_id = $4,
+           executed_minor = $5::text::numeric, closed_at = $6
+         where conversion_id = $1 and attempt = $2",
+    )
+    .bind(order.conversion.uuid())
+    .bind(order.attempt)
+    .bind(state.name())
+    .bind(&facts.venue_order_id)
+    .bind(money_column::minor(facts.executed))
+    .bind(closed_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The venue refused the order, or proved that it never reached it: it did not happen.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn refused_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    reason: &str,
+) -> Result<(), Error> {
+    let how = End { state: AttemptState::Rejected, event: ConversionEvent::OrderRefused };
+    end_unexecuted(conn, base, id, attempt, how, json!({ "reason": reason })).await
+}
+
+/// An unknown order is proven absent; the proof is stored with it.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn absent_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    proof: Value,
+) -> Result<(), Error> {
+    let how = End { state: AttemptState::Absent, event: ConversionEvent::OrderAbsent };
+    end_unexecuted(conn, base, id, attempt, how, json!({ "proof": proof })).await
+}
+
+struct End {
+    state: AttemptState,
+    event: ConversionEvent,
+}
+
+async fn end_unexecuted(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    how: End,
+    cause: Value,
+) -> Result<(), Error> {
+    let mut conversion = lock_in(conn, id).await?;
+    let Some(order) = live(conn, &conversion, attempt).await? else { return Ok(()) };
+    sqlx::query(
+        "update order_attempts set state = $3, closed_at = $4, note = $5,
+           evidence = coalesce($6, evidence)
+         where conversion_id = $1 and attempt = $2",
+    )
+    .bind(id.uuid())
+    .bind(attempt)
+    .bind(how.state.name())
+    .bind(base.now())
+    .bind(cause.get("reason").and_then(Value::as_str))
+    .bind(cause.get("proof"))
+    .execute(&mut *conn)
+    .await?;
+    let (venue, all) = (&conversion.venue, order.quantity_minor);
+    bookkeeping::order_closed(conn, base, venue, id.uuid(), &order.client_ref, all).await?;
+    step_in(conn, base, &mut conversion, how.event, cause).await
+}
+
+/// The answer to an order was lost: only the resolver may move it now.
+///
+/// # Errors
+/// `Database`.
+pub async fn unknown_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    why: &str,
+) -> Result<(), Error> {
+    let how = End { state: AttemptState::Unknown, event: ConversionEvent::AnswerLost };
+    leave_sent(conn, base, id, attempt, how, why).await
+}
+
+/// Nothing left this machine: the same order may be sent under the same reference.
+///
+/// # Errors
+/// `Database`.
+pub async fn unsent_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    why: &str,
+) -> Result<(), Error> {
+    let how = End { state: AttemptState::Planned, event: ConversionEvent::NotSent };
+    leave_sent(conn, base, id, attempt, how, why).await
+}
+
+async fn leave_sent(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    attempt: i32,
+    how: End,
+    why: &str,
+) -> Result<(), Error> {
+    let mut conversion = lock_in(conn, id).await?;
+    let moved = sqlx::query(
+        "update order_attempts set state = $3, note = $4
+         where conversion_id = $1 and attempt = $2 and state = 'sent'",
+    )
+    .bind(id.uuid())
+    .bind(attempt)
+    .bind(how.state.name())
+    .bind(why)
+    .execute(&mut *conn)
+    .await?;
+    if moved.rows_affected() == 0 {
+        return Ok(());
+    }
+    let cause = json!({ "attempt": attempt, "why": why });
+    step_in(conn, base, &mut conversion, how.event, cause).await
+}
+
+/// Notes that the rest of an order was asked to be cancelled. Asking is not an outcome.
+///
+/// # Errors
+/// `Database`.
+pub async fn cancel_asked_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    order: &OrderAttempt,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update order_attempts set cancel_at = coalesce(cancel_at, $3)
+         where conversion_id = $1 and attempt = $2",
+    )
+    .bind(order.conversion.uuid())
+    .bind(order.attempt)
+    .bind(base.now())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the first sighting of absence, or answers the one kept before. A sighting of the order
+/// clears nothing: it ends in [`order_in`].
+///
+/// # Errors
+/// `Database`.
+pub async fn evidence_in(
+    conn: &mut PgConnection,
+    order: &OrderAttempt,
+    sighting: &Value,
+) -> Result<Value, Error> {
+    let kept = sqlx::query_scalar(
+        "update order_attempts set evidence = coalesce(evidence, $3)
+         where conversion_id = $1 and attempt = $2 returning evidence",
+    )
+    .bind(order.conversion.uuid())
+    .bind(order.attempt)
+    .bind(sighting)
+    .fetch_one(conn)
+    .await?;
+    Ok(kept)
+}
+
+/// Everything is sold: the merchants are paid.
+pub(super) async fn finish_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &Conversion,
+) -> Result<(), Error> {
+    for (payment, _) in payments_of(conn, conversion).await? {
+        payout::plan_in(conn, base, payment).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! Recording what a block brought.
+//!
+//! Invariant: recording the same sighting twice changes nothing; every sighting of a listed asset
+//! ends in the books, whoever it was meant for. The payment is locked before the deposit.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use primitives::{Amount, DepositId, NetworkId, PaymentId, QuoteId};
+use serde_json::json;
+use sqlx::{PgConnection, Row};
+
+use super::{
+    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason,
+    store::{read, select_deposit, step_in},
+};
+use crate::{
+    Base, Error, Record, bookkeeping, case,
+    jobs::ConfirmDeposit,
+    money_column,
+    payment::{self, Flags, Payment, PaymentEvent, PaymentState},
+    quote, record_in,
+};
+
+/// Blocks may carry clocks this far off; a payer is not late within it.
+const CLOCK_GRACE: TimeDelta = TimeDelta::seconds(60);
+
+/// Value of a listed asset in a block we follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub network: NetworkId,
+    pub tx_id: String,
+    pub ordinal: i64,
+    pub address: String,
+    pub amount: Amount,
+    pub block_hash: String,
+    pub height: i64,
+    pub block_time: DateTime<Utc>,
+}
+
+/// A token nobody listed, sent to one of our addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenToken {
+    pub network: NetworkId,
+    pub tx_id: String,
+    pub ordinal: i64,
+    pub address: String,
+    pub contract: String,
+    /// What its log claims, as text; nothing is booked from it.
+    pub claimed: String,
+}
+
+/// Records a sighting: the deposit, its inclusion, the hold in the books, the payment's step, and
+/// the job that will confirm it.
+///
+/// # Errors
+/// `Database`, `Ledger`, `Inconsistent`.
+pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Result<(), Error> {
+    let owner: Option<uuid::Uuid> = sqlx::query_scalar(
+        "select payment_id from deposit_addresses where network = $1 and address = $2",
+    )
+    .bind(seen.network.as_str())
+    .bind(&seen.address)
+    .fetch_optional(&mut *conn)
+    .await?
+    .flatten();
+    let mut payment = match owner {
+        Some(id) => Some(payment::lock_in(conn, PaymentId::from_uuid(id)).await?),
+        None => None,
+    };
+    let known = sqlx::query(select_deposit!(
+        "where network = $1 and tx_id = $2 and ordinal = $3 for update"
+    ))
+    .bind(seen.network.as_str())
+    .bind(&seen.tx_id)
+    .bind(seen.ordinal)
+    .fetch_optional(&mut *conn)
+    .await?
+    .map(|row| read(&row))
+    .transpose()?;
+    if let Some(known) = &known
+        && matches!(known.state, DepositState::Seen | DepositState::Confirmed)
+    {
+        return already_seen(conn, base, known, seen).await;
+    }
+    let (purpose, quote) = decide(conn, base, payment.as_ref(), seen).await?;
+    let deposit = match known {
+        Some(known) => seen_again(conn, base, known, seen, purpose, quote).await?,
+        None => first_seen(conn, base, owner, seen, purpose, quote).await?,
+    };
+    include(conn, base, deposit.id, seen).await?;
+    bookkeeping::deposit_seen(conn, base, &deposit, payment.as_ref()).await?;
+    if let Some(payment) = &mut payment {
+        tell_payment(conn, base, payment, &deposit).await?;
+    }
+    queue::enqueue(conn, &ConfirmDeposit { deposit: deposit.id }, base.now()).await?;
+    Ok(())
+}
+
+/// Records a token nobody listed, with a case; the books know no such asset.
+///
+/// # Errors
+/// `Database`.
+pub async fn unknown_token_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    seen: &SeenToken,
+) -> Result<(), Error> {
+    let inserted = sqlx::query(
+        "insert into unknown_tokens (network, tx_id, ordinal, address, contract, claimed, seen_at)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    )
+    .bind(seen.network.as_str())
+    .bind(&seen.tx_id)
+    .bind(seen.ordinal)
+    .bind(&seen.address)
+    .bind(&seen.contract)
+    .bind(&seen.claimed)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(());
+    }
+    let owner: Option<uuid::Uuid> = sqlx::query_scalar(
+        "select payment_id from deposit_addresses where network = $1 and address = $2",
+    )
+    .bind(seen.network.as_str())
+    .bind(&seen.address)
+    .fetch_optional(&mut *conn)
+    .await?
+    .flatten();
+    let subject = format!("{}:{}:{}", seen.network, seen.tx_id, seen.ordinal);
+    let new = case::NewCase {
+        kind: "unknown_token",
+        subject: &subject,
+        payment: owner.map(PaymentId::from_uuid),
+        amount: None,
+        detail: json!({ "contract": seen.contract, "address": seen.address }),
+    };
+    case::open_in(conn, base, new).await
+}
+
+/// A sighting we know, or the same transaction in a second block while the first still stands,
+/// which the scan's own unwinding must make impossible.
+async fn already_seen(
+    conn: &mut PgConnection,
+    base: &Base,
+    known: &Deposit,
+    seen: &Seen,
+) -> Result<(), Error> {
+    if known.block_hash.as_deref() == Some(seen.block_hash.as_str()) {
+        return Ok(());
+    }
+    let new = case::NewCase {
+        kind: "deposit_in_two_blocks",
+        subject: &format!("{}:{}", known.id, seen.block_hash),
+        payment: known.payment,
+        amount: Some(seen.amount),
+        detail: json!({ "first": known.block_hash, "second": seen.block_hash }),
+    };
+    case::open_in(conn, base, new).await
+}
+
+async fn decide(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: Option<&Payment>,
+    seen: &Seen,
+) -> Result<(Purpose, Option<QuoteId>), Error> {
+    let Some(payment) = payment else {
+        return Ok((Purpose::Suspense(SuspenseReason::NoPayment), None));
+    };
+    let asset = seen.amount.asset();
+    let quoted = quote::of_payment(conn, payment.id)
+        .await?
+        .iter()
+        .any(|q| q.network == seen.network && q.asset == asset);
+    if !quoted {
+        return Ok((Purpose::Suspense(SuspenseReason::WrongAsset), None));
+    }
+    if matches!(
+        payment.state,
+        PaymentState::Accepted | PaymentState::Settling | PaymentState::Settled
+    ) {
+        return Ok((Purpose::Suspense(SuspenseReason::AfterEnd), None));
+    }
+    let at = seen.block_time.min(base.now()) - CLOCK_GRACE;
+    let live = quote::live_of(conn, payment.id, &seen.network, asset, at).await?;
+    Ok(match live {
+        Some(quote) if payment.state.is_payable() => (Purpose::Payment, Some(quote.id)),
+        _ => (Purpose::Suspense(SuspenseReason::Late), None),
+    })
+}
+
+const fn reason_name(purpose: Purpose) -> Option<&'static str> {
+    match purpose {
+        Purpose::Payment => None,
+        Purpose::Suspense(reason) => Some(reason.name()),
+    }
+}
+
+const fn purpose_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Payment => "payment",
+        Purpose::Suspense(_) => "suspense",
+    }
+}
+
+async fn first_seen(
+    conn: &mut PgConnection,
+    base: &Base,
+    owner: Option<uuid::Uuid>,
+    seen: &Seen,
+    purpose: Purpose,
+    quote: Option<QuoteId>,
+) -> Result<Deposit, Error> {
+    let id = DepositId::from_uuid(base.uuid());
+    let now = base.now();
+    let row = sqlx::query(
+        "insert into deposits (id, network, tx_id, ordinal, address, asset, amount_minor,
+           payment_id, quote_id, state, purpose, reason, block_hash, height, seen_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8, $9, 'seen', $10, $11, $12, $13,
+           $14, $14)
+         returning id, network, tx_id, ordinal, address, asset, amount_minor::text as amount_minor,
+           payment_id, quote_id, state, reason, sightings, block_hash, height, seen_at,
+           confirmed_at",
+    )
+    .bind(id.uuid())
+    .bind(seen.network.as_str())
+    .bind(&seen.tx_id)
+    .bind(seen.ordinal)
+    .bind(&seen.address)
+    .bind(seen.amount.asset().code())
+    .bind(money_column::minor(seen.amount))
+    .bind(owner)
+    .bind(quote.map(QuoteId::uuid))
+    .bind(purpose_name(purpose))
+    .bind(reason_name(purpose))
+    .bind(&seen.block_hash)
+    .bind(seen.height)
+    .bind(now)
+    .fetch_one(&mut *conn)
+    .await?;
+    let record = Record {
+        entity: "deposit",
+        id: id.uuid(),
+        from: None,
+        to: DepositState::Seen.name(),
+        event: "seen",
+        cause: json!({ "height": seen.height, "block": seen.block_hash }),
+        at: now,
+    };
+    record_in(conn, record).await?;
+    read(&row)
+}
+
+async fn seen_again(
+    conn: &mut PgConnection,
+    base: &Base,
+    mut deposit: Deposit,
+    seen: &Seen,
+    purpose: Purpose,
+    quote: Option<QuoteId>,
+) -> Result<Deposit, Error> {
+    let sightings: i32 = sqlx::query(
+        "update deposits set amount_minor = $2::text::numeric, purpose = $3, reason = $4,
+           quote_id = $5, block_hash = $6, height = $7, sightings = sightings + 1
+         where id = $1 returning sightings",
+    )
+    .bind(deposit.id.uuid())
+    .bind(money_column::minor(seen.amount))
+    .bind(purpose_name(purpose))
+    .bind(reason_name(purpose))
+    .bind(quote.map(QuoteId::uuid))
+    .bind(&seen.block_hash)
+    .bind(seen.height)
+    .fetch_one(&mut *conn)
+    .await?
+    .try_get("sightings")?;
+    deposit.amount = seen.amount;
+    deposit.purpose = purpose;
+    deposit.quote = quote;
+    deposit.sightings = sightings;
+    deposit.block_hash = Some(seen.block_hash.clone());
+    deposit.height = Some(seen.height);
+    let cause = json!({ "height": seen.height, "block": seen.block_hash });
+    step_in(conn, base, &mut deposit, DepositEvent::SeenAgain, cause).await?;
+    Ok(deposit)
+}
+
+async fn include(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: DepositId,
+    seen: &Seen,
+) -> Result<(), Error> {
+    sqlx::query(
+        "insert into inclusions (deposit_id, block_hash, height, amount_minor, seen_at)
+         values ($1, $2, $3, $4::text::numeric, $5) on conflict do nothing",
+    )
+    .bind(id.uuid())
+    .bind(&seen.block_hash)
+    .bind(seen.height)
+    .bind(money_column::minor(seen.amount))
+    .bind(base.now())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn tell_payment(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: &mut Payment,
+    deposit: &Deposit,
+) -> Result<(), Error> {
+    let mut flags: Flags = payment.flags;
+    match deposit.purpose {
+        Purpose::Payment => {
+            let cause = json!({ "deposit": deposit.id, "amount": deposit.amount });
+            payment::step_in(conn, base, payment, PaymentEvent::DepositSeen, cause).await?;
+        }
+        Purpose::Suspense(SuspenseReason::WrongAsset) => flags.wrong_asset = true,
+        Purpose::Suspense(SuspenseReason::AfterEnd) => flags.over = true,
+        Purpose::Suspense(SuspenseReason::Late | SuspenseReason::NoPayment) => flags.late = true,
+    }
+    payment::set_flags_in(conn, base, payment, flags).await?;
+    let data = json!({
+        "network": deposit.network, "tx_id": deposit.tx_id, "amount": deposit.amount,
+        "counts": matches!(deposit.purpose, Purpose::Payment),
+    });
+    crate::notice::tell_in(conn, base, payment, "deposit.seen", data).await
+}

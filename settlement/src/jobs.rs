@@ -1,0 +1,68 @@
+//! The names and arguments of every job. What a job does stands in `workers`, one file each.
+//!
+//! Invariant: arguments are ids only; a job is a hint that something may be due, and the truth is
+//! the row it names. Wiping the queue changes no outcome: `sweep_stuck` derives due work anew.
+
+use std::time::Duration;
+
+use primitives::{
+    Asset, ConversionId, DeliveryId, DepositId, InboxId, NetworkId, PaymentId, PayoutId,
+};
+use queue::JobArgs;
+use serde::{Deserialize, Serialize};
+
+macro_rules! jobs {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty),* } = $kind:literal,
+       attempts $attempts:literal, seconds $seconds:literal, workers $workers:literal;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name { $(pub $field: $ty),* }
+
+            impl JobArgs for $name {
+                const KIND: &'static str = $kind;
+                const MAX_ATTEMPTS: i32 = $attempts;
+                const TIMEOUT: Duration = Duration::from_secs($seconds);
+                const WORKERS: usize = $workers;
+
+                fn key(&self) -> String {
+                    let parts: Vec<String> = vec![$kind.to_owned() $(, self.$field.to_string())*];
+                    parts.join(":")
+                }
+            }
+        )+
+
+        /// The kind of every job, for the tables of tests and docs.
+        pub const KINDS: &[&str] = &[$($kind),+];
+    };
+}
+
+jobs! {
+    /// Read new blocks of a network and record what they brought.
+    ScanChain { network: NetworkId } = "scan_chain", attempts 1000000, seconds 60, workers 1;
+    /// Confirm a seen deposit once it is deep enough.
+    ConfirmDeposit { deposit: DepositId } = "confirm_deposit", attempts 1000, seconds 30, workers 2;
+    /// Derive deposit addresses ahead of need.
+    RefillAddresses { network: NetworkId } = "refill_addresses", attempts 1000, seconds 60, workers 1;
+    /// Ask every source for prices and judge them.
+    SyncRates {} = "sync_rates", attempts 3, seconds 25, workers 1;
+    /// Sell accepted crypto of one asset as one batch.
+    Convert { asset: Asset } = "convert", attempts 1000, seconds 60, workers 1;
+    /// Follow an order until its outcome is certain.
+    ResolveConversion { conversion: ConversionId } = "resolve_conversion", attempts 1000, seconds 60, workers 2;
+    /// Send a merchant's rupees.
+    PayOut { payout: PayoutId } = "pay_out", attempts 1000, seconds 60, workers 2;
+    /// Follow a payout until its outcome is certain.
+    ResolvePayout { payout: PayoutId } = "resolve_payout", attempts 1000, seconds 60, workers 2;
+    /// Read a stored webhook.
+    ProcessInbox { letter: InboxId } = "process_inbox", attempts 50, seconds 30, workers 1;
+    /// End a payment whose time is up.
+    ExpirePayment { payment: PaymentId } = "expire_payment", attempts 1000, seconds 30, workers 1;
+    /// Tell a merchant's endpoint about an event.
+    NotifyMerchant { delivery: DeliveryId } = "notify_merchant", attempts 1000, seconds 40, workers 2;
+    /// Find entities whose state says work but which no job holds.
+    SweepStuck {} = "sweep_stuck", attempts 3, seconds 60, workers 1;
+    /// Compare the books with what the outside says we hold.
+    Reconcile {} = "reconcile", attempts 3, seconds 60, workers 1;
+}

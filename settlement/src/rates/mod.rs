@@ -1,0 +1,92 @@
+//! The rate board: what one unit of crypto brings in rupees, and whether that may be believed.
+//!
+//! Invariant: unknown is never zero, a missing rate is never 1, and a verdict is never better than
+//! its evidence. `Unusable` has no price to misuse.
+
+mod board;
+mod judge;
+
+use chrono::{DateTime, Utc};
+use primitives::Asset;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+pub use board::{Board, last_good_in, latest_in, record_in};
+pub use judge::{Evidence, Judgement, judge};
+
+/// What one source said, already in rupees for one unit of the base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePrice {
+    pub source: String,
+    pub bid: Decimal,
+    pub ask: Decimal,
+    /// The source's own time; the older of the two legs where two were multiplied.
+    pub at: DateTime<Utc>,
+    /// Why it did not count, when it did not.
+    pub refused: Option<String>,
+}
+
+/// One level of the venue's book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    pub price: Decimal,
+    pub quantity: Decimal,
+}
+
+/// May quotes be made at this price?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "reason")]
+pub enum Verdict {
+    Good,
+    /// Usable, with something for ops to see.
+    Degraded(String),
+    Unusable(String),
+}
+
+impl Verdict {
+    pub(crate) const fn parts(&self) -> (&'static str, Option<&String>) {
+        match self {
+            Self::Good => ("good", None),
+            Self::Degraded(why) => ("degraded", Some(why)),
+            Self::Unusable(why) => ("unusable", Some(why)),
+        }
+    }
+
+    pub(crate) fn from_parts(name: &str, reason: Option<String>) -> Self {
+        let why = reason.unwrap_or_default();
+        match name {
+            "good" => Self::Good,
+            "degraded" => Self::Degraded(why),
+            _ => Self::Unusable(why),
+        }
+    }
+}
+
+/// The board's line of one asset, as judged at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardRate {
+    /// The row of this tick in the history.
+    pub tick: i64,
+    pub base: Asset,
+    pub at: DateTime<Utc>,
+    pub verdict: Verdict,
+    /// Rupees per unit: the median of the sources that counted. Absent when unusable.
+    pub bid: Option<Decimal>,
+    pub ask: Option<Decimal>,
+    pub sources: Vec<SourcePrice>,
+    /// Bids of the venue we sell on, best first.
+    pub bids: Vec<Level>,
+}
+
+/// Why there is no rate to quote from.
+#[derive(Debug, thiserror::Error)]
+pub enum RateRefusal {
+    #[error("no rate for this asset yet")]
+    Missing,
+    #[error("the newest rate is {age_s} s old")]
+    Stale { age_s: i64 },
+    #[error("the rate is unusable: {0}")]
+    Unusable(String),
+    #[error(transparent)]
+    Internal(#[from] crate::Error),
+}

@@ -1,0 +1,105 @@
+//! The sweeper: due work derived from the state of entities, never from the queue.
+//!
+//! Invariant: whatever the rows say is unfinished has a job after a sweep. Wiping the queue at any
+//! instant therefore costs a minute, not an outcome.
+
+use primitives::{ConversionId, DeliveryId, DepositId, InboxId, PaymentId, PayoutId};
+use queue::Enqueued;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    Base, Error,
+    jobs::{
+        ConfirmDeposit, Convert, ExpirePayment, NotifyMerchant, PayOut, ProcessInbox,
+        RefillAddresses, ResolveConversion, ResolvePayout, ScanChain,
+    },
+    money_column,
+};
+
+/// Rows of one kind looked at in one sweep; the next sweep takes the next.
+const BATCH: i64 = 500;
+
+/// Asks for every job that some row is waiting for and that nobody has queued. Answers how many
+/// were missing: in calm, none.
+///
+/// # Errors
+/// `Database`, `Queue`.
+pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error> {
+    let mut found = Found(0);
+    let now = base.now();
+    for network in base.settings.networks.keys() {
+        found.count(queue::ensure(conn, &ScanChain { network: network.clone() }, now).await?);
+        found.count(queue::ensure(conn, &RefillAddresses { network: network.clone() }, now).await?);
+    }
+    for id in ids(conn, "select id from deposits where state = 'seen' order by id limit $1").await? {
+        let job = ConfirmDeposit { deposit: DepositId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    let open = "select id from payments where state in ('awaiting_deposit', 'confirming')
+                and expires_at <= now() + interval '1 day' order by expires_at limit $1";
+    for id in ids(conn, open).await? {
+        let job = ExpirePayment { payment: PaymentId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    sweep_money_out(conn, base, &mut found).await?;
+    let letters = "select id from inbox where state = 'new' order by received_at limit $1";
+    for id in ids(conn, letters).await? {
+        let job = ProcessInbox { letter: InboxId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    let pending = "select id from deliveries where state = 'pending' order by created_at limit $1";
+    for id in ids(conn, pending).await? {
+        let job = NotifyMerchant { delivery: DeliveryId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    Ok(found.0)
+}
+
+struct Found(u32);
+
+impl Found {
+    fn count(&mut self, enqueued: Enqueued) {
+        if !matches!(enqueued, Enqueued::AlreadyQueued) {
+            self.0 = self.0.saturating_add(1);
+        }
+    }
+}
+
+async fn sweep_money_out(
+    conn: &mut PgConnection,
+    base: &Base,
+    found: &mut Found,
+) -> Result<(), Error> {
+    let now = base.now();
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "select distinct asset::text from conversion_queue where conversion_id is null",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for code in waiting {
+        let job = Convert { asset: money_column::asset(&code)? };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    let selling = "select id from conversions where state not in ('filled', 'in_review')
+                   order by id limit $1";
+    for id in ids(conn, selling).await? {
+        let job = ResolveConversion { conversion: ConversionId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    let planned = "select id from payouts where state = 'planned' order by id limit $1";
+    for id in ids(conn, planned).await? {
+        found.count(queue::ensure(conn, &PayOut { payout: PayoutId::from_uuid(id) }, now).await?);
+    }
+    let underway = "select id from payouts where state in ('submitted', 'unknown', 'pending',
+                    'queued', 'processing', 'paid') order by id limit $1";
+    for id in ids(conn, underway).await? {
+        let job = ResolvePayout { payout: PayoutId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    Ok(())
+}
+
+async fn ids(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<Uuid>, Error> {
+    Ok(sqlx::query_scalar(sql).bind(BATCH).fetch_all(conn).await?)
+}

@@ -1,0 +1,185 @@
+//! Who may import whom: the dependency table of the house, as data. A crate without a row is a
+//! violation, so a new room begins here.
+
+/// One crate and the crates of ours its product code may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub name: &'static str,
+    pub may_import: &'static [&'static str],
+}
+
+const fn room(name: &'static str, may_import: &'static [&'static str]) -> Room {
+    Room { name, may_import }
+}
+
+/// The safety argument in one list: connectors never see the database, the API never calls the
+/// outside, the ledger never hears the word payment.
+pub const ROOMS: &[Room] = &[
+    room("primitives", &[]),
+    room("migrations", &[]),
+    room("ledger", &["primitives"]),
+    room("identity", &["primitives"]),
+    room("queue", &["primitives"]),
+    room("settlement", &["primitives", "ledger", "queue"]),
+    room("outbound", &["primitives"]),
+    room("chains", &["primitives"]),
+    room("chains-bitcoin", &["primitives", "chains"]),
+    room("chains-evm", &["primitives", "chains"]),
+    room("chains-solana", &["primitives", "chains"]),
+    room("exchanges", &["primitives", "outbound"]),
+    room("payouts", &["primitives", "outbound"]),
+    room(
+        "workers",
+        &[
+            "primitives",
+            "ledger",
+            "identity",
+            "queue",
+            "settlement",
+            "outbound",
+            "chains",
+            "exchanges",
+            "payouts",
+        ],
+    ),
+    room("api", &["primitives", "identity", "settlement", "queue"]),
+    room("web", &["primitives", "identity", "settlement", "queue"]),
+    room("simulators", &["primitives"]),
+    room("chukta", EVERYTHING),
+    room("testkit-db", &["migrations", "ledger", "queue"]),
+    room("testkit", EVERYTHING_AND_DATABASES),
+    room("tidy", &[]),
+];
+
+const EVERYTHING: &[&str] = &[
+    "primitives",
+    "migrations",
+    "ledger",
+    "identity",
+    "queue",
+    "settlement",
+    "outbound",
+    "chains",
+    "chains-bitcoin",
+    "chains-evm",
+    "chains-solana",
+    "exchanges",
+    "payouts",
+    "workers",
+    "api",
+    "web",
+    "simulators",
+];
+
+const EVERYTHING_AND_DATABASES: &[&str] = &[
+    "primitives",
+    "migrations",
+    "ledger",
+    "identity",
+    "queue",
+    "settlement",
+    "outbound",
+    "chains",
+    "chains-bitcoin",
+    "chains-evm",
+    "chains-solana",
+    "exchanges",
+    "payouts",
+    "workers",
+    "api",
+    "web",
+    "simulators",
+    "testkit-db",
+];
+
+/// What any room's tests may import beside the room's own row.
+pub const FOR_TESTS: &[&str] = &["testkit", "testkit-db", "simulators", "migrations"];
+
+/// A third-party crate (`name`, or `name*` for a family) and the rooms it stays in.
+#[derive(Clone, Copy, Debug)]
+pub struct Owned {
+    pub pattern: &'static str,
+    pub rooms: &'static [&'static str],
+    /// Whether any room's tests may use it as well.
+    pub free_in_tests: bool,
+}
+
+const fn owned(
+    pattern: &'static str,
+    rooms: &'static [&'static str],
+    free_in_tests: bool,
+) -> Owned {
+    Owned {
+        pattern,
+        rooms,
+        free_in_tests,
+    }
+}
+
+/// The testkit exists only in tests; it stands in lists where product rooms would not.
+pub const OWNERS: &[Owned] = &[
+    owned("apalis*", &["queue"], false),
+    owned("reqwest", &["outbound", "simulators", "testkit"], true),
+    owned("alloy*", &["chains-evm"], false),
+    owned("bitcoin", &["chains-evm", "chains-bitcoin"], false),
+    owned("bitcoincore-rpc", &["chains-bitcoin"], false),
+    owned("solana-*", &["chains-solana"], false),
+    owned("spl-*", &["chains-solana"], false),
+    owned("axum", &["api", "web", "simulators", "testkit"], true),
+    owned("utoipa*", &["api"], false),
+    owned("askama*", &["web"], false),
+    owned(
+        "hmac",
+        &["exchanges", "payouts", "outbound", "identity", "simulators"],
+        true,
+    ),
+    owned("rustls", &["outbound", "chains-evm", "chukta"], true),
+    owned("redis", &["settlement", "workers", "chukta"], true),
+    owned(
+        "sqlx",
+        &[
+            "ledger",
+            "identity",
+            "queue",
+            "settlement",
+            "migrations",
+            "workers",
+            "api",
+            "web",
+            "chukta",
+            "testkit",
+            "testkit-db",
+        ],
+        true,
+    ),
+    owned("clap", &["chukta"], false),
+    owned("figment", &["chukta"], false),
+    owned(
+        "anyhow",
+        &["chukta", "simulators", "testkit", "testkit-db", "tidy"],
+        true,
+    ),
+];
+
+/// Crates that must not be in the lock file at all, and why.
+pub const BANNED: &[(&str, &str)] = &[
+    (
+        "backoff",
+        "unmaintained (RUSTSEC-2025-0012): queue::backoff uses backon",
+    ),
+    ("openssl", "one TLS: rustls with ring"),
+    ("openssl-sys", "one TLS: rustls with ring"),
+    ("native-tls", "one TLS: rustls with ring"),
+    (
+        "aws-lc-rs",
+        "two rustls providers in one binary make the first wss connection panic",
+    ),
+];
+
+/// The Cargo features the repository may have, and the only crates that may have them.
+pub const FEATURES: &[(&str, &[&str])] = &[
+    ("evm", &["chukta"]),
+    ("solana", &["chukta"]),
+    ("conformance", &["chains", "exchanges", "payouts"]),
+    ("sqlx", &["primitives"]),
+];

@@ -1,0 +1,15 @@
+//! One file per job.
+
+pub(crate) mod confirm_deposit;
+pub(crate) mod convert;
+pub(crate) mod expire_payment;
+pub(crate) mod notify_merchant;
+pub(crate) mod pay_out;
+pub(crate) mod process_inbox;
+pub(crate) mod reconcile;
+pub(crate) mod refill_addresses;
+pub(crate) mod resolve_conversion;
+pub(crate) mod resolve_payout;
+pub(crate) mod scan_chain;
+pub(crate) mod sweep_stuck;
+pub(crate) mod sync_rates;

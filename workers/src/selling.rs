@@ -1,0 +1,94 @@
+//! Sending one planned order, shared by the job that plans sales and the one that resolves them:
+//! mark sent, call once, record.
+
+use exchanges::{ClientRef, Exchange, NewOrder, Order};
+use primitives::{Asset, CallError};
+use queue::Lease;
+use settlement::conversion::{self, Market, OrderAttempt};
+
+use crate::{Ctx, WorkError, in_our_words};
+
+/// The venue's market as a plan needs it. Reads only.
+pub(crate) async fn market(exchange: &dyn Exchange, asset: Asset) -> Result<Market, WorkError> {
+    let rules = exchange.rules(asset).await?;
+    let book = exchange.book(asset).await?;
+    let best = book.bids.first().ok_or_else(|| WorkError::Nonsense("no bids".into()))?;
+    Ok(Market {
+        best_bid: best.price,
+        price_tick: rules.price_tick,
+        quantity_step: rules.quantity_step,
+        notional_min: rules.notional_min,
+    })
+}
+
+pub(crate) fn client_ref(order: &OrderAttempt) -> Result<ClientRef, WorkError> {
+    ClientRef::new(&order.client_ref)
+        .ok_or_else(|| WorkError::Nonsense("a stored order reference".into()))
+}
+
+/// What the venue knows of an order, with its executions where there are any.
+pub(crate) async fn facts(
+    exchange: &dyn Exchange,
+    order: &Order,
+) -> Result<conversion::OrderFacts, WorkError> {
+    let fills =
+        if order.executed.is_zero() { Vec::new() } else { exchange.fills(order).await? };
+    in_our_words::order(order, &fills)
+}
+
+/// Sends a planned order once. Whatever the answer, it is recorded; an answer that is lost is left
+/// to the resolver.
+pub(crate) async fn send(
+    ctx: &Ctx,
+    lease: &Lease,
+    asset: Asset,
+    order: &OrderAttempt,
+) -> Result<(), WorkError> {
+    let venue = ctx.connectors.exchange(&ctx.base.settings.venue)?;
+    let new = NewOrder {
+        client_ref: client_ref(order)?,
+        sell: asset,
+        quantity: order.quantity,
+        price: order.price,
+    };
+    let mut tx = ctx.begin(lease).await?;
+    let marked = conversion::mark_sent_in(&mut tx, &ctx.base, order).await?;
+    tx.commit().await?;
+    if !marked {
+        return Ok(());
+    }
+    // Call: nothing is open here, and nothing may retry it.
+    let answer = venue.place_order(&new).await;
+    // Fills are read before the record opens; failing to read them leaves the order open.
+    let told = match &answer {
+        Ok(placed) => facts(venue, placed).await.ok(),
+        Err(_) => None,
+    };
+    let (id, n) = (order.conversion, order.attempt);
+    let base = &ctx.base;
+    let mut tx = ctx.begin(lease).await?;
+    match answer {
+        Ok(placed) => {
+            let facts = match told {
+                Some(facts) => facts,
+                None => in_our_words::order(&placed, &[])?,
+            };
+            conversion::order_in(&mut tx, base, id, n, &facts).await?;
+        }
+        Err(CallError::Rejected { code, reason }) => {
+            let why = format!("{code}: {reason}");
+            conversion::refused_in(&mut tx, base, id, n, &why).await?;
+        }
+        Err(CallError::NotSent(why)) => {
+            conversion::unsent_in(&mut tx, base, id, n, &why).await?;
+        }
+        Err(CallError::RateLimited { .. }) => {
+            conversion::unsent_in(&mut tx, base, id, n, "rate limited").await?;
+        }
+        Err(CallError::Unknown(why)) => {
+            conversion::unknown_in(&mut tx, base, id, n, &why).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
