@@ -54,35 +54,23 @@ impl<P: Permission> FromRequestParts<Api> for Guarded<P> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let principal = authenticate(&parts.headers, api).await?;
-        api.key_limit
-            .take(principal.key, Instant::now())
-            .map_err(|wait| {
-                let seconds = u32::try_from(wait.as_secs())
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(1);
-                Problem::new(
-                    Code::RateLimited,
-                    "This key has used its requests for the moment.",
-                )
+        api.key_limit.take(principal.key, Instant::now()).map_err(|wait| {
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+            Problem::new(Code::RateLimited, "This key has used its requests for the moment.")
                 .retry_after(seconds)
-            })?;
+        })?;
         if !principal.scopes.contains(P::SCOPE) {
             let detail = format!("The key needs the scope {}.", P::SCOPE);
             return Err(Problem::telling(Code::ScopeMissing, &detail));
         }
-        Ok(Self {
-            merchant: principal.merchant,
-            permission: PhantomData,
-        })
+        Ok(Self { merchant: principal.merchant, permission: PhantomData })
     }
 }
 
 /// One answer for every way of not having a key: absent, malformed, unknown, revoked, expired.
 async fn authenticate(headers: &HeaderMap, api: &Api) -> Result<Principal, Problem> {
-    const REFUSED: Problem = Problem::new(
-        Code::Unauthorized,
-        "Send a live key as Authorization: Bearer sk_….",
-    );
+    const REFUSED: Problem =
+        Problem::new(Code::Unauthorized, "Send a live key as Authorization: Bearer sk_….");
     let presented = presented_key(headers).ok_or(REFUSED)?;
     let mut conn = api.connection().await?;
     let found = identity::authenticate(&mut conn, presented, api.given.base.now()).await?;

@@ -34,15 +34,9 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    ),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
 /// Puts the security headers and a request id on every answer and writes one log line. The log
@@ -51,10 +45,7 @@ pub(crate) async fn dress(State(api): State<Api>, request: Request, next: Next) 
     let begun = Instant::now();
     let request_id = api.given.base.uuid().simple().to_string();
     let method = request.method().clone();
-    let path = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let span = tracing::info_span!("request", id = %request_id);
     let mut response = next.run(request).instrument(span).await;
     let headers = response.headers_mut();
@@ -77,18 +68,12 @@ pub(crate) async fn dress(State(api): State<Api>, request: Request, next: Next) 
 
 /// Refuses addresses and headers beyond their bounds.
 pub(crate) async fn bound(request: Request, next: Next) -> Response {
-    let uri = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |uri| uri.as_str().len());
+    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     if uri > URI_MAX {
         return Problem::new(Code::UriTooLong, "The limit is 2048 bytes.").into_response();
     }
-    let headers: usize = request
-        .headers()
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers > HEADERS_MAX {
         return Problem::new(Code::HeadersTooLarge, "The limit is 16 KiB.").into_response();
     }
@@ -101,16 +86,10 @@ pub(crate) async fn read_body(State(api): State<Api>, request: Request, next: Ne
     let wait = Duration::from_millis(api.given.settings.body_timeout_ms);
     // Reading a body touches no database, so this wait may be cut short.
     match tokio::time::timeout(wait, collect(body)).await {
-        Ok(Ok(bytes)) => {
-            next.run(Request::from_parts(parts, Body::from(bytes)))
-                .await
-        }
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::new(
-            Code::BodyTimeout,
-            "The whole body must arrive within seconds.",
-        )
-        .into_response(),
+        Err(_) => Problem::new(Code::BodyTimeout, "The whole body must arrive within seconds.")
+            .into_response(),
     }
 }
 
@@ -120,10 +99,7 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
     let mut seen = 0_usize;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| {
-            Problem::new(
-                Code::InvalidBody,
-                "The body did not arrive as it was announced.",
-            )
+            Problem::new(Code::InvalidBody, "The body did not arrive as it was announced.")
         })?;
         seen = seen.saturating_add(chunk.len());
         if seen <= BODY_MAX {
@@ -133,10 +109,7 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
         }
     }
     if seen > BODY_MAX {
-        return Err(Problem::new(
-            Code::BodyTooLarge,
-            "The limit is 64 KiB, 256 for webhooks.",
-        ));
+        return Err(Problem::new(Code::BodyTooLarge, "The limit is 64 KiB, 256 for webhooks."));
     }
     Ok(kept.into())
 }
@@ -191,9 +164,7 @@ mod tests {
     async fn a_panic_is_a_problem_without_detail() {
         let response = contain(async { panic!("a secret") }, WAIT).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        let body = axum::body::to_bytes(response.into_body(), 4096)
-            .await
-            .unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
         assert!(!String::from_utf8_lossy(&body).contains("secret"));
     }
 

@@ -28,10 +28,7 @@ impl Api {
 }
 
 const fn unavailable() -> Problem {
-    Problem::new(
-        Code::DatabaseUnavailable,
-        "Nothing was changed by this request. Try again.",
-    )
+    Problem::new(Code::DatabaseUnavailable, "Nothing was changed by this request. Try again.")
 }
 
 impl From<sqlx::Error> for Problem {
@@ -43,10 +40,7 @@ impl From<sqlx::Error> for Problem {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => {
                 tracing::warn!(%error, "the database is away");
-                Self::new(
-                    Code::DatabaseUnavailable,
-                    "The outcome is not known. Try again.",
-                )
+                Self::new(Code::DatabaseUnavailable, "The outcome is not known. Try again.")
             }
             sqlx::Error::Database(cause) => {
                 let code = cause.code().unwrap_or_default();
@@ -65,18 +59,11 @@ impl From<sqlx::Error> for Problem {
 /// and are safe to repeat; a server that stops or starts will be back.
 fn by_sqlstate(code: &str) -> Problem {
     match code {
-        "40001" | "40P01" | "55P03" | "57014" => Problem::new(
-            Code::Busy,
-            "Nothing was changed by this request. Try again.",
-        ),
-        _ if ["08", "53", "57"]
-            .iter()
-            .any(|class| code.starts_with(class)) =>
-        {
-            Problem::new(
-                Code::DatabaseUnavailable,
-                "The outcome is not known. Try again.",
-            )
+        "40001" | "40P01" | "55P03" | "57014" => {
+            Problem::new(Code::Busy, "Nothing was changed by this request. Try again.")
+        }
+        _ if ["08", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+            Problem::new(Code::DatabaseUnavailable, "The outcome is not known. Try again.")
         }
         _ => Problem::internal(),
     }

@@ -97,12 +97,7 @@ impl Command {
         hash.update(subject.as_bytes());
         hash.update([0]);
         hash.update(body.as_bytes());
-        Ok(Self {
-            merchant,
-            route,
-            key: key.0,
-            request_hash: hash.finalize().into(),
-        })
+        Ok(Self { merchant, route, key: key.0, request_hash: hash.finalize().into() })
     }
 
     /// Runs `effect` in one transaction with the storing of its answer, or gives the stored one.
@@ -127,8 +122,7 @@ impl Command {
             }
         };
         if let Some(key) = self.key.as_deref() {
-            self.store(&mut tx, key, &answer, api.given.base.now())
-                .await?;
+            self.store(&mut tx, key, &answer, api.given.base.now()).await?;
         }
         tx.commit().await?;
         Ok(answer.into_response())
@@ -167,14 +161,8 @@ impl Command {
             .ok()
             .and_then(|status| StatusCode::from_u16(status).ok())
             .ok_or(Problem::internal())?;
-        let mut response = Answer {
-            status,
-            body: row.try_get("body")?,
-        }
-        .into_response();
-        response
-            .headers_mut()
-            .insert(&REPLAYED, HeaderValue::from_static("true"));
+        let mut response = Answer { status, body: row.try_get("body")? }.into_response();
+        response.headers_mut().insert(&REPLAYED, HeaderValue::from_static("true"));
         Ok(Some(Ok(response)))
     }
 
@@ -211,8 +199,6 @@ impl Command {
         hash.update([0]);
         hash.update(key.as_bytes());
         let digest: [u8; 32] = hash.finalize().into();
-        digest
-            .first_chunk::<8>()
-            .map_or(0, |first| i64::from_be_bytes(*first))
+        digest.first_chunk::<8>().map_or(0, |first| i64::from_be_bytes(*first))
     }
 }

@@ -70,9 +70,7 @@ impl Modify for KeyAndRefusals {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put]
-        .into_iter()
-        .flatten()
+    [&mut item.get, &mut item.post, &mut item.put].into_iter().flatten()
 }
 
 fn complete(operation: &mut Operation) {
@@ -104,26 +102,18 @@ fn complete(operation: &mut Operation) {
         refusals.push(("403", "The key lacks the scope"));
     }
     if guarded || name == "receive_webhook" {
-        refusals.push((
-            "429",
-            "Too many requests; Retry-After says when to come back",
-        ));
+        refusals.push(("429", "Too many requests; Retry-After says when to come back"));
     }
     if takes_id {
         refusals.push(("404", "There is no such thing, or it is not yours"));
     }
     if takes_json {
         refusals.push(("415", "The body is not plain JSON"));
-        refusals.push((
-            "422",
-            "The request was understood and refused; `code` says why",
-        ));
+        refusals.push(("422", "The request was understood and refused; `code` says why"));
     }
     for (status, description) in refusals {
         let responses = &mut operation.responses.responses;
-        responses
-            .entry(status.to_owned())
-            .or_insert_with(|| refusal(description));
+        responses.entry(status.to_owned()).or_insert_with(|| refusal(description));
     }
 }
 

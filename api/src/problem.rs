@@ -155,33 +155,17 @@ pub(crate) struct ProblemDocument<'a> {
 
 impl Problem {
     pub(crate) const fn new(code: Code, detail: &'static str) -> Self {
-        Self {
-            code,
-            detail: Cow::Borrowed(detail),
-            field: None,
-            retry_after_s: None,
-        }
+        Self { code, detail: Cow::Borrowed(detail), field: None, retry_after_s: None }
     }
 
     /// A refusal whose sentence repeats something that was sent.
     pub(crate) fn telling(code: Code, detail: &str) -> Self {
         let shown: String = detail
             .chars()
-            .map(|c| {
-                if crate::text::is_visible(c) {
-                    c
-                } else {
-                    '\u{fffd}'
-                }
-            })
+            .map(|c| if crate::text::is_visible(c) { c } else { '\u{fffd}' })
             .take(200)
             .collect();
-        Self {
-            code,
-            detail: Cow::Owned(shown),
-            field: None,
-            retry_after_s: None,
-        }
+        Self { code, detail: Cow::Owned(shown), field: None, retry_after_s: None }
     }
 
     pub(crate) const fn field(mut self, field: &'static str) -> Self {
@@ -195,10 +179,7 @@ impl Problem {
     }
 
     pub(crate) const fn internal() -> Self {
-        Self::new(
-            Code::Internal,
-            "The failure was recorded. Nothing can be said about its effect.",
-        )
+        Self::new(Code::Internal, "The failure was recorded. Nothing can be said about its effect.")
     }
 }
 

@@ -22,14 +22,8 @@ pub(crate) struct RateLimit<K> {
 
 impl<K: Eq + Hash> RateLimit<K> {
     pub(crate) fn new(rate_per_s: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1)
-            .checked_div(rate_per_s)
-            .unwrap_or(Duration::MAX);
-        Self {
-            interval,
-            burst: burst.max(1),
-            full_at: Mutex::default(),
-        }
+        let interval = Duration::from_secs(1).checked_div(rate_per_s).unwrap_or(Duration::MAX);
+        Self { interval, burst: burst.max(1), full_at: Mutex::default() }
     }
 
     /// Takes one token, or says how long until there is one.
@@ -39,9 +33,7 @@ impl<K: Eq + Hash> RateLimit<K> {
             buckets.retain(|_, full_at| *full_at > now);
         }
         let full_at = buckets.get(&key).copied().unwrap_or(now).max(now);
-        let owed = full_at
-            .saturating_duration_since(now)
-            .saturating_add(self.interval);
+        let owed = full_at.saturating_duration_since(now).saturating_add(self.interval);
         let room = self.interval.saturating_mul(self.burst);
         if owed > room {
             return Err(owed.saturating_sub(room));
@@ -79,9 +71,7 @@ mod tests {
         for key in 0..BUCKETS_MAX {
             limit.take(key, start).unwrap();
         }
-        limit
-            .take(BUCKETS_MAX, start + Duration::from_secs(1))
-            .unwrap();
+        limit.take(BUCKETS_MAX, start + Duration::from_secs(1)).unwrap();
         assert_eq!(limit.full_at.lock().unwrap().len(), 1);
     }
 }

@@ -54,11 +54,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let life = Life {
-                    permit,
-                    at_work: at_work.clone(),
-                    stopping: stopping.clone(),
-                };
+                let life = Life { permit, at_work: at_work.clone(), stopping: stopping.clone() };
                 tokio::spawn(connection(stream, service.clone(), life));
             }
             Err(error) => {
@@ -86,10 +82,7 @@ async fn connection(stream: TcpStream, service: TowerToHyperService<axum::Router
     // An answer is small and complete: waiting to fill a packet only delays it.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(BUFFER_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(BUFFER_MAX);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => Some(ended),

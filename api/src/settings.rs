@@ -33,10 +33,6 @@ pub struct ApiSettings {
     /// How long a graceful stop waits for what was begun.
     pub drain_timeout_ms: u64,
     pub webhook_doors: Vec<WebhookDoor>,
-    /// Where merchants' endpoints may lie besides the public internet, for a sandbox only. The
-    /// composition root copies them from the policy of whoever sends.
-    pub endpoint_loopback: bool,
-    pub endpoint_trusted_hosts: Vec<String>,
 }
 
 impl Default for ApiSettings {
@@ -57,8 +53,6 @@ impl Default for ApiSettings {
                 rail: "razorpayx".to_owned(),
                 signature_header: "x-razorpay-signature".to_owned(),
             }],
-            endpoint_loopback: false,
-            endpoint_trusted_hosts: Vec::new(),
         }
     }
 }

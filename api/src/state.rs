@@ -68,18 +68,9 @@ pub(crate) fn assemble(
     // The last layer is the outermost: headers and the log see every answer, bounds come before
     // the body is read, and the body is whole before a task is started for it.
     routes::router()
-        .layer(middleware::from_fn_with_state(
-            api.clone(),
-            containment::run_to_the_end,
-        ))
-        .layer(middleware::from_fn_with_state(
-            api.clone(),
-            containment::read_body,
-        ))
+        .layer(middleware::from_fn_with_state(api.clone(), containment::run_to_the_end))
+        .layer(middleware::from_fn_with_state(api.clone(), containment::read_body))
         .layer(middleware::from_fn(containment::bound))
-        .layer(middleware::from_fn_with_state(
-            api.clone(),
-            containment::dress,
-        ))
+        .layer(middleware::from_fn_with_state(api.clone(), containment::dress))
         .with_state(api)
 }

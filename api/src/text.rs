@@ -46,17 +46,12 @@ pub(crate) fn is_name(text: &str, min: usize, max: usize) -> bool {
 fn is_line(text: &str, min: usize, max: usize, fits: fn(char) -> bool) -> bool {
     (min..=max).contains(&text.chars().count())
         && text.trim() == text
-        && text
-            .chars()
-            .all(|c| fits(c) && (c == ' ' || !c.is_whitespace()))
+        && text.chars().all(|c| fits(c) && (c == ' ' || !c.is_whitespace()))
 }
 
 /// True when `text` may be kept as it is: at most `max` characters, line breaks and tabs included.
 pub(crate) fn is_note(text: &str, max: usize) -> bool {
-    text.chars().count() <= max
-        && text
-            .chars()
-            .all(|c| is_written(c) || matches!(c, '\n' | '\t'))
+    text.chars().count() <= max && text.chars().all(|c| is_written(c) || matches!(c, '\n' | '\t'))
 }
 
 #[cfg(test)]

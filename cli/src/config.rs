@@ -32,27 +32,27 @@ const TOP: [&str; 9] = [
 /// Everything a process may be told.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
-    pub database_url: Secret,
-    pub owner_database_url: Secret,
-    pub redis_url: Secret,
-    pub database_connections: u32,
-    pub api: ApiConfig,
-    pub settlement: settlement::Settings,
+pub(crate) struct Config {
+    pub(crate) database_url: Secret,
+    pub(crate) owner_database_url: Secret,
+    pub(crate) redis_url: Secret,
+    pub(crate) database_connections: u32,
+    pub(crate) api: ApiConfig,
+    pub(crate) settlement: settlement::Settings,
     #[serde(default)]
-    pub evm: Vec<chains_evm::EvmConfig>,
+    pub(crate) evm: Vec<chains_evm::EvmConfig>,
     #[serde(default)]
-    pub connectors: Vec<exchanges::registry::Config>,
+    pub(crate) connectors: Vec<exchanges::registry::Config>,
     #[serde(default)]
-    pub rails: Vec<payouts::registry::Config>,
+    pub(crate) rails: Vec<payouts::registry::Config>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ApiConfig {
-    pub listen: std::net::SocketAddr,
+pub(crate) struct ApiConfig {
+    pub(crate) listen: std::net::SocketAddr,
     #[serde(default)]
-    pub limits: api::ApiSettings,
+    pub(crate) limits: api::ApiSettings,
 }
 
 impl Config {
@@ -60,7 +60,7 @@ impl Config {
     ///
     /// # Errors
     /// A sentence naming the key that is wrong, never its value.
-    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(file) = file {
             if !file.is_file() {
@@ -84,7 +84,7 @@ impl Config {
     ///
     /// # Errors
     /// When it is not set.
-    pub fn database(&self) -> anyhow::Result<&str> {
+    pub(crate) fn database(&self) -> anyhow::Result<&str> {
         required(&self.database_url, "CHUKTA_DATABASE_URL")
     }
 
@@ -92,7 +92,7 @@ impl Config {
     ///
     /// # Errors
     /// When it is not set.
-    pub fn owner_database(&self) -> anyhow::Result<&str> {
+    pub(crate) fn owner_database(&self) -> anyhow::Result<&str> {
         required(&self.owner_database_url, "CHUKTA_OWNER_DATABASE_URL")
     }
 }

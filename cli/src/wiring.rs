@@ -16,7 +16,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub async fn base(config: &Config) -> anyhow::Result<Base> {
+pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
     let pool = ledger::connect_pool(config.database()?, config.database_connections)
         .await
         .context("connecting to the database")?;
@@ -29,7 +29,7 @@ pub async fn base(config: &Config) -> anyhow::Result<Base> {
 }
 
 /// The rate board; Redis is optional and its absence is only noted.
-pub fn board(config: &Config, base: &Base) -> Board {
+pub(crate) fn board(config: &Config, base: &Base) -> Board {
     let url = config.redis_url.expose();
     if url.is_empty() {
         return Board::new(base.clone(), None);
@@ -41,7 +41,7 @@ pub fn board(config: &Config, base: &Base) -> Board {
 ///
 /// # Errors
 /// A sentence naming the network whose settings cannot be right.
-pub fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<EvmChain>>> {
+pub(crate) fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<EvmChain>>> {
     let mut chains = BTreeMap::new();
     for evm in &config.evm {
         let chain = EvmChain::connect(evm)?;
@@ -54,7 +54,7 @@ pub fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<Evm
 ///
 /// # Errors
 /// A sentence naming what cannot work.
-pub fn connectors(config: &Config) -> anyhow::Result<Connectors> {
+pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut connectors = Connectors::default();
     for (network, chain) in evm_chains(config)? {
@@ -79,7 +79,7 @@ pub fn connectors(config: &Config) -> anyhow::Result<Connectors> {
 ///
 /// # Errors
 /// When the database is out of reach or a connector cannot be built.
-pub async fn ctx(config: &Config) -> anyhow::Result<Ctx> {
+pub(crate) async fn ctx(config: &Config) -> anyhow::Result<Ctx> {
     let base = base(config).await?;
     let board = board(config, &base);
     let webhooks = Sender::try_new(Policy {

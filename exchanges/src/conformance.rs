@@ -13,11 +13,7 @@ use crate::{ClientRef, Exchange, Fill, NewOrder, Order, OrderState, RateSource};
 pub type Conformity = Result<(), String>;
 
 fn hold(promise: bool, sentence: &str) -> Conformity {
-    if promise {
-        Ok(())
-    } else {
-        Err(sentence.to_owned())
-    }
+    if promise { Ok(()) } else { Err(sentence.to_owned()) }
 }
 
 fn done<T>(result: CallResult<T>, call: &str) -> Result<T, String> {
@@ -30,44 +26,20 @@ fn done<T>(result: CallResult<T>, call: &str) -> Result<T, String> {
 /// The first broken promise.
 pub async fn reads_make_sense(exchange: &dyn Exchange, sell: Asset) -> Conformity {
     let rules = done(exchange.rules(sell).await, "rules")?;
-    hold(
-        rules.price_tick > Decimal::ZERO,
-        "the price tick is positive",
-    )?;
-    hold(
-        rules.quantity_step > Decimal::ZERO,
-        "the quantity step is positive",
-    )?;
-    hold(
-        rules.quantity_step.normalize().scale() <= sell.scale(),
-        "a step is whole minor units",
-    )?;
+    hold(rules.price_tick > Decimal::ZERO, "the price tick is positive")?;
+    hold(rules.quantity_step > Decimal::ZERO, "the quantity step is positive")?;
+    hold(rules.quantity_step.normalize().scale() <= sell.scale(), "a step is whole minor units")?;
     let book = done(exchange.book(sell).await, "book")?;
-    hold(
-        book.bids.is_sorted_by(|a, b| a.price >= b.price),
-        "bids are best first",
-    )?;
-    hold(
-        book.asks.is_sorted_by(|a, b| a.price <= b.price),
-        "asks are best first",
-    )?;
+    hold(book.bids.is_sorted_by(|a, b| a.price >= b.price), "bids are best first")?;
+    hold(book.asks.is_sorted_by(|a, b| a.price <= b.price), "asks are best first")?;
     let best = |levels: &[crate::BookLevel]| levels.first().map(|level| level.price);
     if let (Some(bid), Some(ask)) = (best(&book.bids), best(&book.asks)) {
         hold(bid < ask, "a book is not crossed")?;
     }
     for holding in done(exchange.holdings().await, "holdings")? {
-        hold(
-            holding.free.asset() == holding.asset,
-            "free is in its own asset",
-        )?;
-        hold(
-            holding.locked.asset() == holding.asset,
-            "locked is in its own asset",
-        )?;
-        hold(
-            holding.free.minor() >= 0 && holding.locked.minor() >= 0,
-            "nothing is negative",
-        )?;
+        hold(holding.free.asset() == holding.asset, "free is in its own asset")?;
+        hold(holding.locked.asset() == holding.asset, "locked is in its own asset")?;
+        hold(holding.free.minor() >= 0 && holding.locked.minor() >= 0, "nothing is negative")?;
     }
     done(exchange.server_time().await, "server_time").map(drop)
 }
@@ -80,15 +52,9 @@ pub async fn unused_reference_finds_nothing(
     exchange: &dyn Exchange,
     unused: &ClientRef,
 ) -> Conformity {
-    hold(
-        done(exchange.find_order(unused).await, "find_order")?.is_none(),
-        "nothing is found",
-    )?;
+    hold(done(exchange.find_order(unused).await, "find_order")?.is_none(), "nothing is found")?;
     let cancelled = exchange.cancel_order(unused).await;
-    hold(
-        matches!(cancelled, Err(CallError::Rejected { .. })),
-        "nothing can be cancelled",
-    )
+    hold(matches!(cancelled, Err(CallError::Rejected { .. })), "nothing can be cancelled")
 }
 
 /// A marketable order is placed, found again by our reference, filled, and its executions add up.
@@ -102,57 +68,27 @@ pub async fn sells_what_is_bid_for(
     let before = done(exchange.holdings().await, "holdings")?;
     let started = done(exchange.server_time().await, "server_time")?;
     let placed = done(exchange.place_order(order).await, "place_order")?;
-    hold(
-        placed.client_ref == order.client_ref,
-        "a placed order carries our reference",
-    )?;
+    hold(placed.client_ref == order.client_ref, "a placed order carries our reference")?;
     let found = done(exchange.find_order(&order.client_ref).await, "find_order")?
         .ok_or("a placed order is found")?;
-    hold(
-        found.venue_order_id == placed.venue_order_id,
-        "find agrees with place",
-    )?;
-    hold(
-        found.executed >= placed.executed,
-        "executed never goes down",
-    )?;
-    hold(
-        found.state == OrderState::Filled,
-        "an order the book can take is filled",
-    )?;
+    hold(found.venue_order_id == placed.venue_order_id, "find agrees with place")?;
+    hold(found.executed >= placed.executed, "executed never goes down")?;
+    hold(found.state == OrderState::Filled, "an order the book can take is filled")?;
     let fills = done(exchange.fills(&found).await, "fills")?;
     fills_add_up(&found, &fills)?;
-    let since = started
-        .checked_sub_signed(TimeDelta::seconds(1))
-        .unwrap_or(started);
+    let since = started.checked_sub_signed(TimeDelta::seconds(1)).unwrap_or(started);
     let later = done(exchange.fills_since(order.sell, since).await, "fills_since")?;
-    hold(
-        fills.iter().all(|fill| later.contains(fill)),
-        "fills_since shows the same executions",
-    )?;
+    hold(fills.iter().all(|fill| later.contains(fill)), "fills_since shows the same executions")?;
     let after = done(exchange.holdings().await, "holdings")?;
     let free = |holdings: &[crate::Holding], asset: Asset| {
         let held = holdings.iter().find(|holding| holding.asset == asset);
         held.map_or(0, |holding| holding.free.minor())
     };
     let gained = free(&after, Asset::Inr).saturating_sub(free(&before, Asset::Inr));
-    let expected = fills
-        .iter()
-        .map(credit)
-        .sum::<Option<i128>>()
-        .ok_or("credits fit")?;
-    hold(
-        gained == expected,
-        &format!("the credit is {gained} paise, computed {expected}"),
-    )?;
-    let again = done(
-        exchange.cancel_order(&order.client_ref).await,
-        "cancel_order",
-    )?;
-    hold(
-        again.state == OrderState::Filled,
-        "cancelling a filled order tells that it is filled",
-    )?;
+    let expected = fills.iter().map(credit).sum::<Option<i128>>().ok_or("credits fit")?;
+    hold(gained == expected, &format!("the credit is {gained} paise, computed {expected}"))?;
+    let again = done(exchange.cancel_order(&order.client_ref).await, "cancel_order")?;
+    hold(again.state == OrderState::Filled, "cancelling a filled order tells that it is filled")?;
     Ok(fills)
 }
 
@@ -169,31 +105,16 @@ fn fills_add_up(order: &Order, fills: &[Fill]) -> Conformity {
         let scale = fill.sold.asset().scale();
         sum.checked_add(Decimal::try_from_i128_with_scale(fill.sold.minor(), scale).ok()?)
     });
-    hold(
-        sold == Some(order.executed),
-        "executions add up to what the order says",
-    )?;
+    hold(sold == Some(order.executed), "executions add up to what the order says")?;
     for fill in fills {
-        hold(
-            fill.venue_order_id == order.venue_order_id,
-            "an execution names its order",
-        )?;
-        hold(
-            fill.sold.asset() == order.sell,
-            "sold is in the asset of the order",
-        )?;
+        hold(fill.venue_order_id == order.venue_order_id, "an execution names its order")?;
+        hold(fill.sold.asset() == order.sell, "sold is in the asset of the order")?;
         hold(fill.gross.asset() == Asset::Inr, "gross is in rupees")?;
         hold(fill.price >= order.price, "nothing is sold below the limit")?;
-        hold(
-            credit(fill).is_some_and(|credit| credit > 0),
-            "levies leave something",
-        )?;
+        hold(credit(fill).is_some_and(|credit| credit > 0), "levies leave something")?;
     }
     let distinct: std::collections::BTreeSet<_> = fills.iter().map(|fill| &fill.trade_id).collect();
-    hold(
-        distinct.len() == fills.len(),
-        "every execution has its own id",
-    )
+    hold(distinct.len() == fills.len(), "every execution has its own id")
 }
 
 /// An order above the market rests, and ends closed once its cancel is through.
@@ -206,14 +127,8 @@ pub async fn cancels_what_rests(
     polls_max: u32,
 ) -> Conformity {
     let placed = done(exchange.place_order(order).await, "place_order")?;
-    hold(
-        placed.state == OrderState::Open,
-        "an order above the market is open",
-    )?;
-    let mut current = done(
-        exchange.cancel_order(&order.client_ref).await,
-        "cancel_order",
-    )?;
+    hold(placed.state == OrderState::Open, "an order above the market is open")?;
+    let mut current = done(exchange.cancel_order(&order.client_ref).await, "cancel_order")?;
     for _ in 0..polls_max {
         if current.state != OrderState::Open {
             break;
@@ -221,18 +136,9 @@ pub async fn cancels_what_rests(
         current = done(exchange.find_order(&order.client_ref).await, "find_order")?
             .ok_or("a cancelled order is still found")?;
     }
-    hold(
-        current.state == OrderState::Closed,
-        "a cancelled order ends closed",
-    )?;
-    let again = done(
-        exchange.cancel_order(&order.client_ref).await,
-        "cancel_order again",
-    )?;
-    hold(
-        again.state == OrderState::Closed,
-        "cancelling again is harmless",
-    )
+    hold(current.state == OrderState::Closed, "a cancelled order ends closed")?;
+    let again = done(exchange.cancel_order(&order.client_ref).await, "cancel_order again")?;
+    hold(again.state == OrderState::Closed, "cancelling again is harmless")
 }
 
 /// An order that cannot be is refused in so many words, and leaves nothing behind.
@@ -241,14 +147,8 @@ pub async fn cancels_what_rests(
 /// The first broken promise.
 pub async fn refuses_in_words(exchange: &dyn Exchange, impossible: &NewOrder) -> Conformity {
     let refused = exchange.place_order(impossible).await;
-    hold(
-        matches!(refused, Err(CallError::Rejected { .. })),
-        "a refusal is `Rejected`",
-    )?;
-    let found = done(
-        exchange.find_order(&impossible.client_ref).await,
-        "find_order",
-    )?;
+    hold(matches!(refused, Err(CallError::Rejected { .. })), "a refusal is `Rejected`")?;
+    let found = done(exchange.find_order(&impossible.client_ref).await, "find_order")?;
     hold(found.is_none(), "a refused order does not exist")
 }
 
@@ -265,10 +165,7 @@ pub async fn quotes_make_sense(
     hold(!quotations.is_empty(), "something is quoted")?;
     let tolerance = TimeDelta::seconds(2);
     for quotation in &quotations {
-        hold(
-            quotation.source == source.name(),
-            "a quotation names its source",
-        )?;
+        hold(quotation.source == source.name(), "a quotation names its source")?;
         hold(bases.contains(&quotation.base), "only what was asked for")?;
         hold(quotation.base != quotation.quote, "a pair has two sides")?;
         hold(quotation.bid > Decimal::ZERO, "a price is positive")?;

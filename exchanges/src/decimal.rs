@@ -17,21 +17,14 @@ impl<'de> Deserialize<'de> for WireDecimal {
         // The raw text, because a JSON number would pass through a float.
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let text = raw.get();
-        let text = text
-            .strip_prefix('"')
-            .and_then(|t| t.strip_suffix('"'))
-            .unwrap_or(text);
-        parse(text)
-            .map(Self)
-            .ok_or_else(|| D::Error::custom("not a decimal"))
+        let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+        parse(text).map(Self).ok_or_else(|| D::Error::custom("not a decimal"))
     }
 }
 
 fn unquoted(raw: &RawValue) -> &str {
     let text = raw.get();
-    text.strip_prefix('"')
-        .and_then(|t| t.strip_suffix('"'))
-        .unwrap_or(text)
+    text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text)
 }
 
 /// A price with perhaps more digits than a decimal holds: the last of thirty does not matter.
@@ -45,12 +38,9 @@ const DIGITS_MAX: usize = 64;
 
 /// Digits, one point and perhaps an exponent; `None` for anything else or too many digits.
 pub(crate) fn parse(text: &str) -> Option<Decimal> {
-    let plain = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'));
     let scientific = || {
-        text.bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+        text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
     };
     if text.is_empty() || text.len() > DIGITS_MAX {
         None
@@ -75,13 +65,9 @@ pub(crate) fn to_amount(units: Decimal, asset: Asset, rounding: Rounding) -> Opt
         Rounding::Up => RoundingStrategy::AwayFromZero,
         Rounding::HalfUp => RoundingStrategy::MidpointAwayFromZero,
     };
-    let rounded = units
-        .round_dp_with_strategy(asset.scale(), strategy)
-        .normalize();
+    let rounded = units.round_dp_with_strategy(asset.scale(), strategy).normalize();
     let missing = asset.scale().checked_sub(rounded.scale())?;
-    let minor = rounded
-        .mantissa()
-        .checked_mul(10_i128.checked_pow(missing)?)?;
+    let minor = rounded.mantissa().checked_mul(10_i128.checked_pow(missing)?)?;
     Amount::try_new(minor, asset).ok()
 }
 
@@ -111,9 +97,7 @@ mod tests {
         ] {
             assert_eq!(print(read(json).unwrap()), expected, "{json}");
         }
-        for bad in [
-            "\"\"", "null", "\"NaN\"", "\"1,5\"", "true", "[]", "\"१\"", "\" 1\"",
-        ] {
+        for bad in ["\"\"", "null", "\"NaN\"", "\"1,5\"", "true", "[]", "\"१\"", "\" 1\""] {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(read(&"9".repeat(40)).is_err());

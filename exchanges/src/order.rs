@@ -13,9 +13,7 @@ impl ClientRef {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=36).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         fits.then(|| Self(text.to_owned()))
     }
 

@@ -42,15 +42,9 @@ pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Connector, Buil
 
 fn venue<T: Exchange + RateSource + 'static>(venue: Arc<T>) -> Connector {
     let rates: Arc<dyn RateSource> = Arc::<T>::clone(&venue);
-    Connector {
-        exchange: Some(venue),
-        rates: Some(rates),
-    }
+    Connector { exchange: Some(venue), rates: Some(rates) }
 }
 
 fn source<T: RateSource + 'static>(source: Arc<T>) -> Connector {
-    Connector {
-        exchange: None,
-        rates: Some(source),
-    }
+    Connector { exchange: None, rates: Some(source) }
 }

@@ -71,11 +71,7 @@ pub async fn create_api_key_in(
     }
     let id = ApiKeyId::from_uuid(entropy.uuid(now));
     let public_id = base62(entropy, PUBLIC_LEN);
-    let text = format!(
-        "{}{public_id}_{}",
-        new.kind.prefix(),
-        base62(entropy, SECRET_LEN)
-    );
+    let text = format!("{}{public_id}_{}", new.kind.prefix(), base62(entropy, SECRET_LEN));
     sqlx::query(
         "INSERT INTO api_keys \
          (id, merchant_id, public_id, name, hash, scopes, created_at, expires_at) \
@@ -209,9 +205,7 @@ fn base62(entropy: &Entropy, len: usize) -> String {
     let mut text = String::with_capacity(len);
     while text.len() < len {
         let [byte] = entropy.bytes::<1>();
-        let letter = (byte < 248)
-            .then(|| BASE62.get(usize::from(byte % 62)))
-            .flatten();
+        let letter = (byte < 248).then(|| BASE62.get(usize::from(byte % 62))).flatten();
         text.extend(letter.map(|letter| char::from(*letter)));
     }
     text
@@ -247,10 +241,6 @@ mod tests {
         let text = base62(&Entropy::seeded(7), 1000);
         assert_eq!(text.len(), 1000);
         assert_eq!(text, base62(&Entropy::seeded(7), 1000));
-        assert!(
-            BASE62
-                .iter()
-                .all(|letter| text.contains(char::from(*letter)))
-        );
+        assert!(BASE62.iter().all(|letter| text.contains(char::from(*letter))));
     }
 }

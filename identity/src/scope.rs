@@ -51,10 +51,7 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|scope| scope.name() == text)
-            .ok_or(UnknownScope)
+        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or(UnknownScope)
     }
 }
 
@@ -65,12 +62,7 @@ pub struct Scopes(Vec<Scope>);
 impl Scopes {
     #[must_use]
     pub fn new(scopes: &[Scope]) -> Self {
-        Self(
-            Scope::ALL
-                .into_iter()
-                .filter(|scope| scopes.contains(scope))
-                .collect(),
-        )
+        Self(Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect())
     }
 
     #[must_use]

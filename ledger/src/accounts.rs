@@ -26,20 +26,12 @@ pub struct Account {
 impl Account {
     #[must_use]
     pub fn new(role: &'static str, code: impl Into<String>, asset: Asset) -> Self {
-        Self {
-            code: code.into(),
-            role,
-            asset,
-            owner: None,
-        }
+        Self { code: code.into(), role, asset, owner: None }
     }
 
     #[must_use]
     pub fn owned_by(self, owner: Uuid) -> Self {
-        Self {
-            owner: Some(owner),
-            ..self
-        }
+        Self { owner: Some(owner), ..self }
     }
 }
 

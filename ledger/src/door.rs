@@ -59,9 +59,7 @@ impl Call<'_> {
             Ok((id, created)) => Ok(Posted { id, created }),
             Err(error) => Err(match from_database(error, subject, names) {
                 // A conflict is about the key being posted, not about what it resolves.
-                LedgerError::Conflict { .. } => LedgerError::Conflict {
-                    key: self.key.to_owned(),
-                },
+                LedgerError::Conflict { .. } => LedgerError::Conflict { key: self.key.to_owned() },
                 other => other,
             }),
         }

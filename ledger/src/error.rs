@@ -70,9 +70,9 @@ pub(crate) fn from_database(
         ("LG007", _) => LedgerError::NotAllowed(message()),
         ("LG008", _) | ("23505", Some("legs_hold_once")) => LedgerError::AlreadyResolved { key },
         ("23505", Some("transfers_reversed_once")) => LedgerError::AlreadyReversed { key },
-        ("23514", Some("overdraft")) => LedgerError::WouldOverdraw {
-            account: overdrawn(db.as_ref(), names),
-        },
+        ("23514", Some("overdraft")) => {
+            LedgerError::WouldOverdraw { account: overdrawn(db.as_ref(), names) }
+        }
         ("23514", _) => LedgerError::Malformed(message()),
         _ => LedgerError::Database(error),
     }
@@ -83,9 +83,7 @@ fn overdrawn(
     db: &(dyn sqlx::error::DatabaseError + 'static),
     names: &BTreeMap<i64, String>,
 ) -> Option<String> {
-    let detail = db
-        .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?
-        .detail()?;
+    let detail = db.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?.detail()?;
     let (_, row) = detail.split_once('(')?;
     let (id, _) = row.split_once(',')?;
     names.get(&id.trim().parse().ok()?).cloned()

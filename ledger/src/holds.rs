@@ -100,17 +100,10 @@ async fn resolve(
     r.check()?;
     let legs = held(conn, hold_key).await?;
     let Some(first) = legs.first() else {
-        return Err(LedgerError::HoldNotFound {
-            key: hold_key.to_owned(),
-        });
+        return Err(LedgerError::HoldNotFound { key: hold_key.to_owned() });
     };
-    if legs
-        .iter()
-        .any(|leg| leg.resolved_by.as_ref().is_some_and(|by| *by != r.key))
-    {
-        return Err(LedgerError::AlreadyResolved {
-            key: hold_key.to_owned(),
-        });
+    if legs.iter().any(|leg| leg.resolved_by.as_ref().is_some_and(|by| *by != r.key)) {
+        return Err(LedgerError::AlreadyResolved { key: hold_key.to_owned() });
     }
     let mut ids = Ids::default();
     for leg in &legs {
@@ -191,14 +184,10 @@ pub async fn reverse(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(original) = original else {
-        return Err(LedgerError::TransferNotFound {
-            key: original_key.to_owned(),
-        });
+        return Err(LedgerError::TransferNotFound { key: original_key.to_owned() });
     };
     if original.reversed_by.is_some_and(|by| by != r.key) {
-        return Err(LedgerError::AlreadyReversed {
-            key: original_key.to_owned(),
-        });
+        return Err(LedgerError::AlreadyReversed { key: original_key.to_owned() });
     }
     let names = names_in(conn, original.id).await?;
     let (id, created): (i64, bool) = sqlx::query_as(
@@ -213,12 +202,10 @@ pub async fn reverse(
     .bind(notes(&r.meta))
     .fetch_one(conn)
     .await
-    .map_err(
-        |error| match from_database(error, original_key, &names.names) {
-            LedgerError::Conflict { .. } => LedgerError::Conflict { key: r.key.clone() },
-            other => other,
-        },
-    )?;
+    .map_err(|error| match from_database(error, original_key, &names.names) {
+        LedgerError::Conflict { .. } => LedgerError::Conflict { key: r.key.clone() },
+        other => other,
+    })?;
     Ok(Posted { id, created })
 }
 

@@ -44,11 +44,7 @@ async fn write(
     phase: Option<i16>,
 ) -> Result<Posted, LedgerError> {
     t.check()?;
-    let ids = resolve(
-        conn,
-        t.legs.iter().flat_map(|leg| [&leg.debit, &leg.credit]),
-    )
-    .await?;
+    let ids = resolve(conn, t.legs.iter().flat_map(|leg| [&leg.debit, &leg.credit])).await?;
     let mut call = Call {
         key: &t.key,
         kind: t.kind,
@@ -85,10 +81,7 @@ pub async fn post_many(
         return Ok(Vec::new());
     }
     if transfers.len() > BATCH_TRANSFERS_MAX {
-        return Err(LedgerError::Malformed(format!(
-            "a batch of {}",
-            transfers.len()
-        )));
+        return Err(LedgerError::Malformed(format!("a batch of {}", transfers.len())));
     }
     transfers.iter().try_for_each(Transfer::check)?;
     let legs = transfers.iter().flat_map(|t| &t.legs);
@@ -157,9 +150,6 @@ impl<'a> Batch<'a> {
         .fetch_all(conn)
         .await
         .map_err(|error| from_database(error, "of this batch", names))?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, created)| Posted { id, created })
-            .collect())
+        Ok(rows.into_iter().map(|(id, created)| Posted { id, created }).collect())
     }
 }

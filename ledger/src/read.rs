@@ -81,11 +81,8 @@ impl TryFrom<BalanceRow> for Balance {
         let asset: Asset = row.asset.parse().map_err(unreadable)?;
         let debits = amount(&row.debits_pending, asset)?;
         let credits = amount(&row.credits_pending, asset)?;
-        let (pending_in, pending_out) = if class.grows_by_debits() {
-            (debits, credits)
-        } else {
-            (credits, debits)
-        };
+        let (pending_in, pending_out) =
+            if class.grows_by_debits() { (debits, credits) } else { (credits, debits) };
         Ok(Self {
             posted: class.normal(amount(&row.net, asset)?)?,
             code: row.code,

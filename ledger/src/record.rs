@@ -135,11 +135,7 @@ async fn select(
     key: Option<&str>,
     correlation: Option<Uuid>,
 ) -> Result<Vec<TransferRecord>, LedgerError> {
-    let rows: Vec<Row> = sqlx::query_as(SELECT)
-        .bind(key)
-        .bind(correlation)
-        .fetch_all(conn)
-        .await?;
+    let rows: Vec<Row> = sqlx::query_as(SELECT).bind(key).bind(correlation).fetch_all(conn).await?;
     let mut transfers: Vec<TransferRecord> = Vec::new();
     for row in rows {
         let leg = leg_of(&row)?;

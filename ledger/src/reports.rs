@@ -34,9 +34,7 @@ impl AccountClass {
         if self.grows_by_debits() {
             return Ok(net);
         }
-        Amount::zero(net.asset())
-            .checked_sub(net)
-            .map_err(unreadable)
+        Amount::zero(net.asset()).checked_sub(net).map_err(unreadable)
     }
 }
 
@@ -132,9 +130,7 @@ impl TryFrom<TrialRow> for TrialLine {
 pub fn unbalanced(lines: &[TrialLine]) -> Result<Vec<Amount>, LedgerError> {
     let mut sums: BTreeMap<Asset, Amount> = BTreeMap::new();
     for line in lines {
-        let sum = sums
-            .entry(line.asset)
-            .or_insert_with(|| Amount::zero(line.asset));
+        let sum = sums.entry(line.asset).or_insert_with(|| Amount::zero(line.asset));
         *sum = sum.checked_add(line.net).map_err(unreadable)?;
     }
     Ok(sums.into_values().filter(|sum| !sum.is_zero()).collect())
@@ -154,11 +150,7 @@ pub struct Defect {
 /// # Errors
 /// `Database`.
 pub async fn audit(conn: &mut PgConnection) -> Result<Vec<Defect>, LedgerError> {
-    Ok(
-        sqlx::query_as("select problem, subject from ledger.audit()")
-            .fetch_all(conn)
-            .await?,
-    )
+    Ok(sqlx::query_as("select problem, subject from ledger.audit()").fetch_all(conn).await?)
 }
 
 /// Whether one block of the chain still says what was sealed.
@@ -174,9 +166,8 @@ pub struct SealCheck {
 /// # Errors
 /// `Database`.
 pub async fn seal(conn: &mut PgConnection) -> Result<i32, LedgerError> {
-    let sealed: Option<i32> = sqlx::query_scalar("select ledger.seal_next()")
-        .fetch_one(conn)
-        .await?;
+    let sealed: Option<i32> =
+        sqlx::query_scalar("select ledger.seal_next()").fetch_one(conn).await?;
     Ok(sealed.unwrap_or(0))
 }
 
@@ -185,9 +176,5 @@ pub async fn seal(conn: &mut PgConnection) -> Result<i32, LedgerError> {
 /// # Errors
 /// `Database`.
 pub async fn verify_seals(conn: &mut PgConnection) -> Result<Vec<SealCheck>, LedgerError> {
-    Ok(
-        sqlx::query_as("select block, ok from ledger.verify_seals()")
-            .fetch_all(conn)
-            .await?,
-    )
+    Ok(sqlx::query_as("select block, ok from ledger.verify_seals()").fetch_all(conn).await?)
 }

@@ -27,11 +27,7 @@ pub struct Leg {
 impl Leg {
     #[must_use]
     pub fn new(debit: Account, credit: Account, amount: Amount) -> Self {
-        Self {
-            debit,
-            credit,
-            amount,
-        }
+        Self { debit, credit, amount }
     }
 
     fn check(&self) -> Result<(), LedgerError> {
@@ -116,14 +112,10 @@ pub struct Posted {
 
 fn check_header(key: &str, actor: &str) -> Result<(), LedgerError> {
     if !(4..=200).contains(&key.chars().count()) {
-        return Err(LedgerError::Malformed(
-            "a key has 4 to 200 characters".to_owned(),
-        ));
+        return Err(LedgerError::Malformed("a key has 4 to 200 characters".to_owned()));
     }
     if !(1..=200).contains(&actor.chars().count()) {
-        return Err(LedgerError::Malformed(
-            "an actor has 1 to 200 characters".to_owned(),
-        ));
+        return Err(LedgerError::Malformed("an actor has 1 to 200 characters".to_owned()));
     }
     Ok(())
 }

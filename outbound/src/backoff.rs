@@ -24,9 +24,7 @@ where
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)
         .with_max_times(TIMES_MAX);
-    read.retry(pauses)
-        .when(|error| matches!(error, CallError::NotSent(_)))
-        .await
+    read.retry(pauses).when(|error| matches!(error, CallError::NotSent(_))).await
 }
 
 #[cfg(test)]
@@ -49,14 +47,8 @@ mod tests {
     async fn repeats_weather_only_and_not_for_ever() {
         assert_eq!(calls_made(CallError::NotSent("refused".into())).await, 3);
         assert_eq!(calls_made(CallError::Unknown("timed out".into())).await, 1);
-        assert_eq!(
-            calls_made(CallError::RateLimited { retry_after_s: 1 }).await,
-            1
-        );
-        let no = CallError::Rejected {
-            code: "1".into(),
-            reason: "no".into(),
-        };
+        assert_eq!(calls_made(CallError::RateLimited { retry_after_s: 1 }).await, 1);
+        let no = CallError::Rejected { code: "1".into(), reason: "no".into() };
         assert_eq!(calls_made(no).await, 1);
     }
 }

@@ -71,12 +71,9 @@ mod tests {
 
     #[test]
     fn takes_scheme_host_and_port_only() {
-        for good in [
-            "https://api.wazirx.com",
-            "http://127.0.0.1:8080",
-            "http://[::1]:1",
-            "http://sim:9/",
-        ] {
+        for good in
+            ["https://api.wazirx.com", "http://127.0.0.1:8080", "http://[::1]:1", "http://sim:9/"]
+        {
             assert!(BaseUrl::parse(good).is_ok(), "{good}");
         }
         for bad in [

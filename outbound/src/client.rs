@@ -44,23 +44,11 @@ impl Client {
         settings.check()?;
         let http = builder(settings).build().map_err(|error| {
             BuildError::Client(
-                error
-                    .source()
-                    .map_or_else(|| error.to_string(), ToString::to_string),
+                error.source().map_or_else(|| error.to_string(), ToString::to_string),
             )
         })?;
-        let pacing = Pacing::new(
-            Arc::clone(&clock),
-            settings.requests_per_second,
-            settings.burst,
-        );
-        Ok(Self {
-            name,
-            http,
-            clock,
-            pacing,
-            response_bytes_max: settings.response_bytes_max,
-        })
+        let pacing = Pacing::new(Arc::clone(&clock), settings.requests_per_second, settings.burst);
+        Ok(Self { name, http, clock, pacing, response_bytes_max: settings.response_bytes_max })
     }
 
     /// Waits, at most a second, for a turn at an endpoint the vendor limits on its own. Called
@@ -138,9 +126,7 @@ impl Client {
         }
         if let Some(body) = body {
             let (content_type, bytes) = body.into_parts();
-            request
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             *request.body_mut() = Some(bytes.into());
         }
         Ok(request)
@@ -214,11 +200,7 @@ pub(crate) async fn read_at_most(
 
 /// What went wrong, without the address: its query may carry a signature or an account.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
-    let stage = if error.is_connect() {
-        "while connecting"
-    } else {
-        "after sending"
-    };
+    let stage = if error.is_connect() { "while connecting" } else { "after sending" };
     let what = if error.is_timeout() {
         "timed out".to_owned()
     } else {

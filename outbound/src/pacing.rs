@@ -37,15 +37,8 @@ struct State {
 impl Pacing {
     pub(crate) fn new(clock: Arc<dyn Clock>, per_second: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second);
-        let tolerance = interval
-            .unwrap_or_default()
-            .saturating_mul(burst.saturating_sub(1));
-        Self {
-            clock,
-            interval,
-            tolerance,
-            state: Mutex::default(),
-        }
+        let tolerance = interval.unwrap_or_default().saturating_mul(burst.saturating_sub(1));
+        Self { clock, interval, tolerance, state: Mutex::default() }
     }
 
     /// Waits for our own pace, briefly, and refuses while the vendor's pause lasts.
@@ -100,19 +93,14 @@ impl Pacing {
     fn refuse_while_paused(&self) -> Result<(), CallError> {
         let now = self.clock.now();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(left) = state
-            .paused_until
-            .map(|until| until.signed_duration_since(now))
-        else {
+        let Some(left) = state.paused_until.map(|until| until.signed_duration_since(now)) else {
             return Ok(());
         };
         let millis = u64::try_from(left.num_milliseconds()).unwrap_or(0);
         if millis == 0 {
             return Ok(());
         }
-        Err(CallError::RateLimited {
-            retry_after_s: millis.div_ceil(1_000),
-        })
+        Err(CallError::RateLimited { retry_after_s: millis.div_ceil(1_000) })
     }
 
     fn reserve(&self) -> Result<Duration, CallError> {
@@ -122,13 +110,9 @@ impl Pacing {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = state.full_at.map_or(now, |at| at.max(now));
-        let wait = full_at
-            .saturating_duration_since(now)
-            .saturating_sub(self.tolerance);
+        let wait = full_at.saturating_duration_since(now).saturating_sub(self.tolerance);
         if wait > WAIT_MAX {
-            return Err(CallError::RateLimited {
-                retry_after_s: wait.as_secs().saturating_add(1),
-            });
+            return Err(CallError::RateLimited { retry_after_s: wait.as_secs().saturating_add(1) });
         }
         state.full_at = full_at.checked_add(interval);
         Ok(wait)
@@ -139,9 +123,7 @@ fn refuse_long(wait: Duration) -> Result<(), CallError> {
     if wait <= WAIT_MAX {
         return Ok(());
     }
-    Err(CallError::RateLimited {
-        retry_after_s: wait.as_secs().saturating_add(1),
-    })
+    Err(CallError::RateLimited { retry_after_s: wait.as_secs().saturating_add(1) })
 }
 
 #[cfg(test)]
@@ -164,10 +146,7 @@ mod tests {
         let third = pacing.reserve().unwrap();
         assert!(third > Duration::from_millis(300) && third <= Duration::from_millis(500));
         assert!(pacing.reserve().is_ok());
-        assert_eq!(
-            pacing.reserve(),
-            Err(CallError::RateLimited { retry_after_s: 2 })
-        );
+        assert_eq!(pacing.reserve(), Err(CallError::RateLimited { retry_after_s: 2 }));
     }
 
     // Each endpoint has its own turn.
@@ -188,10 +167,7 @@ mod tests {
         pacing.pause(30);
         pacing.pause(10);
         clock.advance(TimeDelta::milliseconds(28_500));
-        assert_eq!(
-            pacing.admit().await,
-            Err(CallError::RateLimited { retry_after_s: 2 })
-        );
+        assert_eq!(pacing.admit().await, Err(CallError::RateLimited { retry_after_s: 2 }));
         clock.advance(TimeDelta::milliseconds(1_500));
         assert_eq!(pacing.admit().await, Ok(()));
     }

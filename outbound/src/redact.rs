@@ -12,12 +12,7 @@ const DIGITS_MAX: usize = 8;
 #[must_use]
 pub fn vendor_text(text: &str) -> String {
     let mut out = String::new();
-    for word in text
-        .chars()
-        .take(4 * CHARS_MAX)
-        .collect::<String>()
-        .split_whitespace()
-    {
+    for word in text.chars().take(4 * CHARS_MAX).collect::<String>().split_whitespace() {
         if !out.is_empty() {
             out.push(' ');
         }

@@ -39,12 +39,7 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     #[must_use]
     pub fn new(base: &'a BaseUrl, path: impl Into<String>) -> Self {
-        Self {
-            base,
-            path: path.into(),
-            query: None,
-            headers: Vec::new(),
-        }
+        Self { base, path: path.into(), query: None, headers: Vec::new() }
     }
 
     /// The raw query without `?`, percent-encoded by the caller.
@@ -77,9 +72,7 @@ impl<'a> Target<'a> {
         if exact && short {
             return Ok(url);
         }
-        Err(CallError::NotSent(
-            "the address cannot be written as given".into(),
-        ))
+        Err(CallError::NotSent("the address cannot be written as given".into()))
     }
 }
 
@@ -102,10 +95,7 @@ impl Body {
         match self {
             Self::Form(text) => ("application/x-www-form-urlencoded", text.into_bytes()),
             Self::Json(text) => ("application/json", text.into_bytes()),
-            Self::Raw {
-                content_type,
-                bytes,
-            } => (content_type, bytes),
+            Self::Raw { content_type, bytes } => (content_type, bytes),
         }
     }
 }
@@ -120,16 +110,8 @@ mod tests {
         let signed = "a=%5B%22BTC%22%5D&b=x+y&signature=00";
         let good = Target::new(&base, "/v1/x").query(signed).url().unwrap();
         assert_eq!(good.query(), Some(signed));
-        for (path, query) in [
-            ("/a b", "x"),
-            ("/a/../b", "x"),
-            ("/a", "x=\"y\""),
-            ("a", "x"),
-        ] {
-            assert!(
-                Target::new(&base, path).query(query).url().is_err(),
-                "{path}?{query}"
-            );
+        for (path, query) in [("/a b", "x"), ("/a/../b", "x"), ("/a", "x=\"y\""), ("a", "x")] {
+            assert!(Target::new(&base, path).query(query).url().is_err(), "{path}?{query}");
         }
         let long = "x".repeat(URL_BYTES_MAX);
         assert!(Target::new(&base, "/a").query(long).url().is_err());

@@ -30,11 +30,7 @@ impl Response {
             .filter(|(name, _)| wanted(name.as_str()))
             .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
             .collect();
-        Self {
-            status,
-            body,
-            headers,
-        }
+        Self { status, body, headers }
     }
 
     #[must_use]
@@ -45,10 +41,7 @@ impl Response {
     /// `age`, `date`, `retry-after` or an `x-mbx-…` header; lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The body as the vendor's JSON.
@@ -80,11 +73,8 @@ const RETRY_AFTER_S_MAX: u64 = 3 * 24 * 60 * 60;
 /// How long a 429 or 418 asks us to stay away. Silence is read as a few seconds, a ban as minutes.
 pub(crate) fn rate_limited(status: u16, headers: &HeaderMap, now: DateTime<Utc>) -> CallError {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let date = |text: &str| {
-        DateTime::parse_from_rfc2822(text)
-            .ok()
-            .map(|at| at.with_timezone(&Utc))
-    };
+    let date =
+        |text: &str| DateTime::parse_from_rfc2822(text).ok().map(|at| at.with_timezone(&Utc));
     let until_date = |at: DateTime<Utc>| {
         // Their clock against their clock, where they show it.
         let from = text("date").and_then(date).unwrap_or(now);
@@ -92,15 +82,9 @@ pub(crate) fn rate_limited(status: u16, headers: &HeaderMap, now: DateTime<Utc>)
         u64::try_from(wait.num_seconds()).unwrap_or(0)
     };
     let silence = if status == 418 { 120 } else { 5 };
-    let asked = text("retry-after").and_then(|value| {
-        value
-            .parse::<u64>()
-            .ok()
-            .or_else(|| date(value).map(until_date))
-    });
-    CallError::RateLimited {
-        retry_after_s: asked.unwrap_or(silence).clamp(1, RETRY_AFTER_S_MAX),
-    }
+    let asked = text("retry-after")
+        .and_then(|value| value.parse::<u64>().ok().or_else(|| date(value).map(until_date)));
+    CallError::RateLimited { retry_after_s: asked.unwrap_or(silence).clamp(1, RETRY_AFTER_S_MAX) }
 }
 
 #[cfg(test)]
@@ -124,10 +108,7 @@ mod tests {
         };
         assert_eq!(seconds(429, &[("retry-after", "7")]), 7);
         assert_eq!(seconds(429, &[("retry-after", "0")]), 1);
-        assert_eq!(
-            seconds(429, &[("retry-after", "99999999999")]),
-            RETRY_AFTER_S_MAX
-        );
+        assert_eq!(seconds(429, &[("retry-after", "99999999999")]), RETRY_AFTER_S_MAX);
         assert_eq!(seconds(429, &[]), 5);
         assert_eq!(seconds(418, &[("retry-after", "soon")]), 120);
         let date = "Wed, 21 Oct 2015 07:28:00 GMT";

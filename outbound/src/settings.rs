@@ -72,12 +72,7 @@ impl Settings {
         }
         let bytes = u64::try_from(self.response_bytes_max).unwrap_or(u64::MAX);
         within("response_bytes_max", bytes, 1, RESPONSE_BYTES_MAX)?;
-        within(
-            "requests_per_second",
-            u64::from(self.requests_per_second),
-            0,
-            PACE_MAX,
-        )?;
+        within("requests_per_second", u64::from(self.requests_per_second), 0, PACE_MAX)?;
         within("burst", u64::from(self.burst), 1, PACE_MAX)
     }
 
@@ -95,9 +90,5 @@ impl Settings {
 }
 
 const fn within(name: &'static str, value: u64, min: u64, max: u64) -> Result<(), BuildError> {
-    if value < min || value > max {
-        Err(BuildError::Limit(name, max))
-    } else {
-        Ok(())
-    }
+    if value < min || value > max { Err(BuildError::Limit(name, max)) } else { Ok(()) }
 }

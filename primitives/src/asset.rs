@@ -1,7 +1,7 @@
 //! The closed list of assets the product knows, with their scales.
 //!
-//! Invariant: the scale of an asset never changes; the ledger's asset table holds the same numbers.
-//! Which contract or mint an asset is on a network is deliberately not here: see the network tables.
+//! Invariant: the scale of an asset never changes; the ledger's asset table holds the same.
+//! Which contract an asset is on a network is deliberately not here: see the network tables.
 
 use std::{fmt, str::FromStr};
 
@@ -25,8 +25,7 @@ pub enum Asset {
 pub struct UnknownAsset;
 
 impl Asset {
-    pub const ALL: [Self; 6] =
-        [Self::Inr, Self::Btc, Self::Eth, Self::Sol, Self::Usdc, Self::Usdt];
+    pub const ALL: [Self; 6] = [Self::Inr, Self::Btc, Self::Eth, Self::Sol, Self::Usdc, Self::Usdt];
 
     /// The upper-case code used in books, APIs and configuration.
     #[must_use]

@@ -91,7 +91,9 @@ mod tests {
     proptest! {
         // Rounding up never leaves the shop short, and by less than one minor unit's worth.
         #[test]
-        fn up_covers_and_is_tight(paise in 1_i128..1_000_000_000_000, price in 1_i64..2_000_000_000) {
+        fn up_covers_and_is_tight(
+            paise in 1_i128..1_000_000_000_000, price in 1_i64..2_000_000_000,
+        ) {
             let rate = Rate::try_new(Asset::Usdc, Asset::Inr, Decimal::new(price, 4)).unwrap();
             let inr = Amount::try_new(paise, Asset::Inr).unwrap();
             let base = rate.to_base(inr, Rounding::Up).unwrap();

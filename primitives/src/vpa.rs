@@ -14,8 +14,8 @@ pub struct Vpa(String);
 pub struct VpaError;
 
 impl Vpa {
-    /// Accepts what both the rail's rule (3–100 of letters, digits, `.`, `-`) and the common rule of the
-    /// field (2–256 before, letters after) accept.
+    /// Accepts what both the rail's rule (3–100 of letters, digits, `.`, `-`) and the common rule
+    /// of the field (2–256 before, letters after) accept.
     ///
     /// # Errors
     /// `VpaError` for anything else, bidi controls and look-alike letters included.
@@ -73,7 +73,8 @@ mod tests {
     fn parses_upi_addresses() {
         assert_eq!(Vpa::parse("Ravi.Stores@okAxis").unwrap().as_str(), "ravi.stores@okaxis");
         assert_eq!(format!("{:?}", Vpa::parse("ravi@okaxis").unwrap()), "ra***@okaxis");
-        for bad in ["", "ravi", "r@okaxis", "ravi@", "ra vi@ok", "ravi@ok@x", "ravi@ok1", "rаvi@ok"] {
+        for bad in ["", "ravi", "r@okaxis", "ravi@", "ra vi@ok", "ravi@ok@x", "ravi@ok1", "rаvi@ok"]
+        {
             assert!(Vpa::parse(bad).is_err(), "{bad}");
         }
     }

@@ -19,10 +19,8 @@ pub struct Policy {
 
 impl Policy {
     /// One second, doubling up to a quarter of an hour.
-    pub const DEFAULT: Self = Self {
-        base: Duration::from_secs(1),
-        cap: Duration::from_secs(15 * 60),
-    };
+    pub const DEFAULT: Self =
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(15 * 60) };
 
     /// How far jitter moves a durable wait, in per cent either way. Small enough that below the cap
     /// each wait is longer than the one before.
@@ -32,9 +30,7 @@ impl Policy {
     #[must_use]
     pub fn ceiling(&self, failures: u32) -> Duration {
         let factor = 1_u32 << failures.saturating_sub(1).min(30);
-        self.base
-            .checked_mul(factor)
-            .map_or(self.cap, |wait| wait.min(self.cap))
+        self.base.checked_mul(factor).map_or(self.cap, |wait| wait.min(self.cap))
     }
 
     /// The same policy for tries within one call, as `backon` wants it.
@@ -87,18 +83,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_is_tried_again_while_the_error_is_weather() {
-        let quick = Policy {
-            base: Duration::from_millis(1),
-            cap: Duration::from_millis(2),
-        };
+        let quick = Policy { base: Duration::from_millis(1), cap: Duration::from_millis(2) };
         let mut tries = 0;
         let read = || {
             tries += 1;
-            let answer = if tries < 3 {
-                Err("weather")
-            } else {
-                Err("refused")
-            };
+            let answer = if tries < 3 { Err("weather") } else { Err("refused") };
             async move { answer }
         };
         let read: Result<(), _> =

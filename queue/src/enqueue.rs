@@ -47,13 +47,7 @@ impl Prepared {
         }
         let args = serde_json::to_vec(job).map_err(|source| QueueError::Encode { kind, source })?;
         let max_attempts = J::MAX_ATTEMPTS.max(1);
-        Ok(Self {
-            kind,
-            key,
-            args,
-            max_attempts,
-            metadata: policy_marks(J::BACKOFF),
-        })
+        Ok(Self { kind, key, args, max_attempts, metadata: policy_marks(J::BACKOFF) })
     }
 
     pub(crate) fn kind(&self) -> &'static str {
@@ -86,13 +80,7 @@ pub async fn enqueue<J: JobArgs>(
     job: &J,
     at: DateTime<Utc>,
 ) -> Result<Enqueued, QueueError> {
-    upsert(
-        conn,
-        &Prepared::new(job, job.key())?,
-        at,
-        &["Done", "Killed", "Failed"],
-    )
-    .await
+    upsert(conn, &Prepared::new(job, job.key())?, at, &["Done", "Killed", "Failed"]).await
 }
 
 /// Like [`enqueue`], for sweepers: a row that waits, runs or backs off is left exactly as it is, so
@@ -147,11 +135,7 @@ pub(crate) async fn insert_once(
     .execute(conn)
     .await?
     .rows_affected();
-    Ok(if inserted == 1 {
-        Enqueued::New
-    } else {
-        Enqueued::AlreadyQueued
-    })
+    Ok(if inserted == 1 { Enqueued::New } else { Enqueued::AlreadyQueued })
 }
 
 /// One statement, so that there is no moment between looking and writing. `armed` names the call

@@ -69,10 +69,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// Text as it may be stored.
 pub(crate) fn storable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(ERROR_CHARS_MAX)
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(ERROR_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -25,12 +25,7 @@ struct Held {
 
 impl Lease {
     pub(crate) fn new(job_id: String, worker: Arc<str>, run: String, attempt: i32) -> Self {
-        Self(Arc::new(Held {
-            job_id,
-            worker,
-            run,
-            attempt,
-        }))
+        Self(Arc::new(Held { job_id, worker, run, attempt }))
     }
 
     /// 1 for the first try since the job was enqueued or last waited.
@@ -69,11 +64,7 @@ impl Lease {
         conn: &mut PgConnection,
         outcome: &Outcome,
     ) -> Result<(), JobError> {
-        if self.complete(conn, outcome).await? {
-            Ok(())
-        } else {
-            Err(JobError::LeaseLost)
-        }
+        if self.complete(conn, outcome).await? { Ok(()) } else { Err(JobError::LeaseLost) }
     }
 
     /// Writes the outcome; false if this run no longer holds the job.

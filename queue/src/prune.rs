@@ -43,9 +43,5 @@ pub async fn prune(conn: &mut PgConnection) -> Result<Pruned, QueueError> {
     .execute(&mut *conn)
     .await?
     .rows_affected();
-    Ok(Pruned {
-        jobs,
-        attempts,
-        workers,
-    })
+    Ok(Pruned { jobs, attempts, workers })
 }

@@ -37,9 +37,7 @@ pub struct Schedule(Vec<Entry>);
 
 impl std::fmt::Debug for Schedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|entry| (entry.name, entry.every_ms)))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|entry| (entry.name, entry.every_ms))).finish()
     }
 }
 
@@ -60,11 +58,7 @@ impl Schedule {
     ) -> Self {
         let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
         let make = Box::new(move |key| Prepared::new(&make(), key));
-        self.0.push(Entry {
-            name,
-            every_ms,
-            make,
-        });
+        self.0.push(Entry { name, every_ms, make });
         self
     }
 
@@ -118,9 +112,7 @@ impl Schedule {
             let past = now.timestamp_millis().rem_euclid(entry.every_ms);
             u64::try_from(entry.every_ms.saturating_sub(past)).unwrap_or(0)
         });
-        left.min()
-            .map_or(SLEEP_MAX, Duration::from_millis)
-            .clamp(SLEEP_MIN, SLEEP_MAX)
+        left.min().map_or(SLEEP_MAX, Duration::from_millis).clamp(SLEEP_MIN, SLEEP_MAX)
     }
 }
 
@@ -164,9 +156,7 @@ impl Entry {
         now: DateTime<Utc>,
     ) -> Result<(), QueueError> {
         let two_ticks = TimeDelta::milliseconds(self.every_ms.saturating_mul(2).min(1 << 50));
-        let before = now
-            .checked_sub_signed(two_ticks.max(KEPT))
-            .unwrap_or(DateTime::UNIX_EPOCH);
+        let before = now.checked_sub_signed(two_ticks.max(KEPT)).unwrap_or(DateTime::UNIX_EPOCH);
         sqlx::query(
             "DELETE FROM apalis.jobs WHERE job_type = $1 AND starts_with(idempotency_key, $2) \
              AND idempotency_key <> $3 AND (status = 'Failed' \
@@ -188,11 +178,7 @@ mod tests {
 
     fn entry(every_ms: i64) -> Entry {
         let make = Box::new(|_: String| Err(QueueError::DuplicateKind("never made")));
-        Entry {
-            name: "rates",
-            every_ms,
-            make,
-        }
+        Entry { name: "rates", every_ms, make }
     }
 
     #[test]

@@ -189,8 +189,7 @@ pub async fn order_placed(
     quantity: Amount,
 ) -> Result<(), Error> {
     let asset = quantity.asset();
-    let leg =
-        Leg::new(chart::venue_order(venue, asset), chart::venue_free(venue, asset), quantity);
+    let leg = Leg::new(chart::venue_order(venue, asset), chart::venue_free(venue, asset), quantity);
     let key = format!("ord:{venue}:{client_ref}:new");
     ledger::post(conn, &transfer(base, key, "order", conversion, vec![leg])).await?;
     Ok(())
@@ -263,8 +262,7 @@ pub async fn payout_planned(
     payout: &Payout,
     attempt: i32,
 ) -> Result<(), Error> {
-    let leg =
-        Leg::new(chart::merchant(payout.merchant), chart::bank(&payout.rail), payout.amount);
+    let leg = Leg::new(chart::merchant(payout.merchant), chart::bank(&payout.rail), payout.amount);
     let key = payout_key(payout, attempt, "hold");
     ledger::hold(conn, &transfer(base, key, "payout", payout.payment.uuid(), vec![leg])).await?;
     Ok(())
@@ -326,8 +324,7 @@ pub async fn payout_returned(
     payout: &Payout,
     attempt: i32,
 ) -> Result<(), Error> {
-    let leg =
-        Leg::new(chart::bank(&payout.rail), chart::merchant(payout.merchant), payout.amount);
+    let leg = Leg::new(chart::bank(&payout.rail), chart::merchant(payout.merchant), payout.amount);
     let key = payout_key(payout, attempt, "returned");
     let back = transfer(base, key, "payout.returned", payout.payment.uuid(), vec![leg]);
     ledger::post(conn, &back).await?;

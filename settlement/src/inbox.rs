@@ -75,12 +75,11 @@ pub async fn store_in(
 /// # Errors
 /// `Database`.
 pub async fn get(conn: &mut PgConnection, id: InboxId) -> Result<Letter, Error> {
-    let row = sqlx::query(
-        "select rail, signatures, body, state, received_at from inbox where id = $1",
-    )
-    .bind(id.uuid())
-    .fetch_one(conn)
-    .await?;
+    let row =
+        sqlx::query("select rail, signatures, body, state, received_at from inbox where id = $1")
+            .bind(id.uuid())
+            .fetch_one(conn)
+            .await?;
     Ok(Letter {
         id,
         rail: row.try_get("rail")?,

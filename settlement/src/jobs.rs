@@ -40,29 +40,42 @@ macro_rules! jobs {
 
 jobs! {
     /// Read new blocks of a network and record what they brought.
-    ScanChain { network: NetworkId } = "scan_chain", attempts 1000000, seconds 60, workers 1;
+    ScanChain { network: NetworkId } = "scan_chain",
+        attempts 1000000, seconds 60, workers 1;
     /// Confirm a seen deposit once it is deep enough.
-    ConfirmDeposit { deposit: DepositId } = "confirm_deposit", attempts 1000, seconds 30, workers 2;
+    ConfirmDeposit { deposit: DepositId } = "confirm_deposit",
+        attempts 1000, seconds 30, workers 2;
     /// Derive deposit addresses ahead of need.
-    RefillAddresses { network: NetworkId } = "refill_addresses", attempts 1000, seconds 60, workers 1;
+    RefillAddresses { network: NetworkId } = "refill_addresses",
+        attempts 1000, seconds 60, workers 1;
     /// Ask every source for prices and judge them.
-    SyncRates {} = "sync_rates", attempts 3, seconds 25, workers 1;
+    SyncRates {} = "sync_rates",
+        attempts 3, seconds 25, workers 1;
     /// Sell accepted crypto of one asset as one batch.
-    Convert { asset: Asset } = "convert", attempts 1000, seconds 60, workers 1;
+    Convert { asset: Asset } = "convert",
+        attempts 1000, seconds 60, workers 1;
     /// Follow an order until its outcome is certain.
-    ResolveConversion { conversion: ConversionId } = "resolve_conversion", attempts 1000, seconds 60, workers 2;
+    ResolveConversion { conversion: ConversionId } = "resolve_conversion",
+        attempts 1000, seconds 60, workers 2;
     /// Send a merchant's rupees.
-    PayOut { payout: PayoutId } = "pay_out", attempts 1000, seconds 60, workers 2;
+    PayOut { payout: PayoutId } = "pay_out",
+        attempts 1000, seconds 60, workers 2;
     /// Follow a payout until its outcome is certain.
-    ResolvePayout { payout: PayoutId } = "resolve_payout", attempts 1000, seconds 60, workers 2;
+    ResolvePayout { payout: PayoutId } = "resolve_payout",
+        attempts 1000, seconds 60, workers 2;
     /// Read a stored webhook.
-    ProcessInbox { letter: InboxId } = "process_inbox", attempts 50, seconds 30, workers 1;
+    ProcessInbox { letter: InboxId } = "process_inbox",
+        attempts 50, seconds 30, workers 1;
     /// End a payment whose time is up.
-    ExpirePayment { payment: PaymentId } = "expire_payment", attempts 1000, seconds 30, workers 1;
+    ExpirePayment { payment: PaymentId } = "expire_payment",
+        attempts 1000, seconds 30, workers 1;
     /// Tell a merchant's endpoint about an event.
-    NotifyMerchant { delivery: DeliveryId } = "notify_merchant", attempts 1000, seconds 40, workers 2;
+    NotifyMerchant { delivery: DeliveryId } = "notify_merchant",
+        attempts 1000, seconds 40, workers 2;
     /// Find entities whose state says work but which no job holds.
-    SweepStuck {} = "sweep_stuck", attempts 3, seconds 60, workers 1;
+    SweepStuck {} = "sweep_stuck",
+        attempts 3, seconds 60, workers 1;
     /// Compare the books with what the outside says we hold.
-    Reconcile {} = "reconcile", attempts 3, seconds 60, workers 1;
+    Reconcile {} = "reconcile",
+        attempts 3, seconds 60, workers 1;
 }

@@ -32,7 +32,8 @@ pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error
         found.count(queue::ensure(conn, &ScanChain { network: network.clone() }, now).await?);
         found.count(queue::ensure(conn, &RefillAddresses { network: network.clone() }, now).await?);
     }
-    for id in ids(conn, "select id from deposits where state = 'seen' order by id limit $1").await? {
+    for id in ids(conn, "select id from deposits where state = 'seen' order by id limit $1").await?
+    {
         let job = ConfirmDeposit { deposit: DepositId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
     }

@@ -67,27 +67,18 @@ pub(crate) fn router(parts: Parts) -> Router {
     let inbox = merchant::control_router(Arc::clone(&parts.inbox));
     Router::new()
         .route("/healthz", get(health))
-        .route(
-            "/faults",
-            post(add_faults).get(list_faults).delete(clear_faults),
-        )
+        .route("/faults", post(add_faults).get(list_faults).delete(clear_faults))
         .route("/prices", post(set_prices).get(show_prices))
         .route("/price_mode", post(set_price_mode))
         .route("/liquidity", post(set_liquidity))
         .route("/match", post(match_resting))
         .route("/limits", post(set_limits))
         .route("/books/{simulator}", get(book))
-        .route(
-            "/wazirx/settings",
-            get(wazirx_settings).post(set_wazirx_settings),
-        )
+        .route("/wazirx/settings", get(wazirx_settings).post(set_wazirx_settings))
         .route("/wazirx/deposit", post(wazirx_deposit))
         .route("/wazirx/withdraw_inr", post(wazirx_withdraw))
         .route("/wazirx/fill", post(wazirx_fill))
-        .route(
-            "/binance/settings",
-            get(binance_settings).post(set_binance_settings),
-        )
+        .route("/binance/settings", get(binance_settings).post(set_binance_settings))
         .route("/binance/deposit", post(binance_deposit))
         .route("/binance/fill", post(binance_fill))
         .route("/webhook_target", post(set_webhook_target))
@@ -154,11 +145,7 @@ async fn set_prices(State(parts): State<Parts>, body: Body) -> Answer {
     let wanted: BTreeMap<String, Value> = read(body)?;
     let mut prices = Vec::new();
     for (pair, price) in wanted {
-        let price = if price.is_null() {
-            None
-        } else {
-            Some(decimal(&price)?)
-        };
+        let price = if price.is_null() { None } else { Some(decimal(&price)?) };
         Prices::check(&pair, price).map_err(bad)?;
         prices.push((pair, price));
     }
@@ -178,10 +165,7 @@ async fn show_prices(State(parts): State<Parts>) -> Answer {
     let (prices, now) = (&parts.world.prices, parts.world.now());
     let mids = |source: &str, pairs: &[&str]| -> BTreeMap<String, Option<String>> {
         let mid = |pair: &&str| {
-            (
-                (*pair).to_owned(),
-                prices.mid(source, pair, now).map(|mid| mid.to_string()),
-            )
+            ((*pair).to_owned(), prices.mid(source, pair, now).map(|mid| mid.to_string()))
         };
         pairs.iter().map(mid).collect()
     };
@@ -195,11 +179,7 @@ async fn show_prices(State(parts): State<Parts>) -> Answer {
 
 async fn set_price_mode(State(parts): State<Parts>, body: Body) -> Answer {
     let request: ModeRequest = read(body)?;
-    parts
-        .world
-        .prices
-        .set_mode(&request, parts.world.now())
-        .map_err(bad)?;
+    parts.world.prices.set_mode(&request, parts.world.now()).map_err(bad)?;
     done()
 }
 
@@ -212,16 +192,8 @@ struct Liquidity {
 }
 
 async fn set_liquidity(State(parts): State<Parts>, body: Body) -> Answer {
-    let Liquidity {
-        source,
-        pair,
-        scale,
-    } = read(body)?;
-    parts
-        .world
-        .prices
-        .set_liquidity(&source, &pair, decimal(&scale)?)
-        .map_err(bad)?;
+    let Liquidity { source, pair, scale } = read(body)?;
+    parts.world.prices.set_liquidity(&source, &pair, decimal(&scale)?).map_err(bad)?;
     done()
 }
 
@@ -239,14 +211,8 @@ struct Limits {
 
 async fn set_limits(State(parts): State<Parts>, body: Body) -> Answer {
     let Limits { limits } = read(body)?;
-    parts.wazirx.set_settings(wazirx::Settings {
-        limits,
-        ..parts.wazirx.settings()
-    });
-    parts.binance.set_settings(binance::Settings {
-        limits,
-        ..parts.binance.settings()
-    });
+    parts.wazirx.set_settings(wazirx::Settings { limits, ..parts.wazirx.settings() });
+    parts.binance.set_settings(binance::Settings { limits, ..parts.binance.settings() });
     parts.world.set_limits(limits);
     done()
 }
@@ -275,10 +241,7 @@ async fn book(
         "binance" => parts.binance.book(),
         "razorpayx" | "merchant" => json!({"simulator": simulator}),
         _ => {
-            return Err(Refused(
-                StatusCode::NOT_FOUND,
-                "no such simulator".to_owned(),
-            ));
+            return Err(Refused(StatusCode::NOT_FOUND, "no such simulator".to_owned()));
         }
     };
     if let Some(fields) = body.as_object_mut() {
@@ -307,26 +270,14 @@ impl Deposit {
         if amount <= Decimal::ZERO || amount > Decimal::new(1_000_000_000_000, 0) {
             return Err(bad("amount out of range"));
         }
-        let asset = self
-            .asset
-            .clone()
-            .unwrap_or_else(|| "INR".to_owned())
-            .to_ascii_uppercase();
+        let asset = self.asset.clone().unwrap_or_else(|| "INR".to_owned()).to_ascii_uppercase();
         let made_up = || hex::encode(world.entropy.bytes::<16>());
-        Ok((
-            asset,
-            amount,
-            self.reference.clone().unwrap_or_else(made_up),
-        ))
+        Ok((asset, amount, self.reference.clone().unwrap_or_else(made_up)))
     }
 }
 
 fn moved(taken: bool) -> Answer {
-    if taken {
-        done()
-    } else {
-        Err(bad("unknown asset or not enough of it"))
-    }
+    if taken { done() } else { Err(bad("unknown asset or not enough of it")) }
 }
 
 async fn wazirx_deposit(State(parts): State<Parts>, body: Body) -> Answer {
@@ -359,11 +310,7 @@ impl Fill {
 }
 
 fn filled(done_so: bool) -> Answer {
-    if done_so {
-        done()
-    } else {
-        Err(bad("no such resting order"))
-    }
+    if done_so { done() } else { Err(bad("no such resting order")) }
 }
 
 async fn wazirx_fill(State(parts): State<Parts>, body: Body) -> Answer {
@@ -395,23 +342,15 @@ fn merged<T: DeserializeOwned>(current: Value, changes: Body) -> Result<T, Refus
 }
 
 fn set(taken: bool) -> Answer {
-    if taken {
-        done()
-    } else {
-        Err(bad("a rate above 100 %"))
-    }
+    if taken { done() } else { Err(bad("a rate above 100 %")) }
 }
 
 async fn set_wazirx_settings(State(parts): State<Parts>, body: Body) -> Answer {
-    set(parts
-        .wazirx
-        .set_settings(merged(json!(parts.wazirx.settings()), body)?))
+    set(parts.wazirx.set_settings(merged(json!(parts.wazirx.settings()), body)?))
 }
 
 async fn set_binance_settings(State(parts): State<Parts>, body: Body) -> Answer {
-    set(parts
-        .binance
-        .set_settings(merged(json!(parts.binance.settings()), body)?))
+    set(parts.binance.set_settings(merged(json!(parts.binance.settings()), body)?))
 }
 
 #[derive(Deserialize)]

@@ -119,10 +119,7 @@ impl Faults {
     /// A simulator names its operations and its own faults, so that a misspelt one is refused.
     pub fn declare(&self, target: &str, operations: &[&str], faults: &[&str]) {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let declared = Declared {
-            operations: own(operations),
-            faults: own(faults),
-        };
+        let declared = Declared { operations: own(operations), faults: own(faults) };
         lock(&self.declared).insert(target.to_owned(), declared);
     }
 
@@ -203,10 +200,7 @@ impl Faults {
             return None;
         }
         fault.times = fault.times.saturating_sub(1);
-        let struck = Fault {
-            times: 1,
-            ..fault.clone()
-        };
+        let struck = Fault { times: 1, ..fault.clone() };
         if fault.times == 0 {
             queue.remove(at);
         }

@@ -26,12 +26,7 @@ pub struct Movement {
 impl Movement {
     #[must_use]
     pub fn new(asset: &str, pocket: &str, amount: Decimal, what: &str) -> Self {
-        Self {
-            asset: asset.into(),
-            pocket: pocket.into(),
-            amount,
-            what: what.into(),
-        }
+        Self { asset: asset.into(), pocket: pocket.into(), amount, what: what.into() }
     }
 }
 
@@ -68,24 +63,9 @@ impl Journal {
     pub fn append(&self, simulator: &str, entry: NewEntry) -> u64 {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let book = books.entry(simulator.to_owned()).or_default();
-        let sequence = u64::try_from(book.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        let NewEntry {
-            at,
-            kind,
-            reference,
-            movements,
-            detail,
-        } = entry;
-        book.push(Entry {
-            sequence,
-            at,
-            kind: kind.into(),
-            reference,
-            movements,
-            detail,
-        });
+        let sequence = u64::try_from(book.len()).unwrap_or(u64::MAX).saturating_add(1);
+        let NewEntry { at, kind, reference, movements, detail } = entry;
+        book.push(Entry { sequence, at, kind: kind.into(), reference, movements, detail });
         sequence
     }
 
@@ -105,12 +85,7 @@ impl Journal {
     pub fn balances(&self, simulator: &str) -> BTreeMap<String, BTreeMap<String, Decimal>> {
         let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sums: BTreeMap<String, BTreeMap<String, Decimal>> = BTreeMap::new();
-        for movement in books
-            .get(simulator)
-            .into_iter()
-            .flatten()
-            .flat_map(|e| &e.movements)
-        {
+        for movement in books.get(simulator).into_iter().flatten().flat_map(|e| &e.movements) {
             let pockets = sums.entry(movement.asset.clone()).or_default();
             *pockets.entry(movement.pocket.clone()).or_default() += movement.amount;
         }

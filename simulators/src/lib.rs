@@ -127,14 +127,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         Server::start(at(ports.merchant), merchant_router).await?,
         Server::start(at(ports.control), control_router).await?,
     ];
-    let [
-        wazirx_at,
-        binance_at,
-        coinbase_at,
-        razorpayx_at,
-        merchant_at,
-        control_at,
-    ] = servers.as_slice()
+    let [wazirx_at, binance_at, coinbase_at, razorpayx_at, merchant_at, control_at] =
+        servers.as_slice()
     else {
         anyhow::bail!("six servers were started");
     };

@@ -98,10 +98,7 @@ pub struct Prices {
 impl Prices {
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            state: Mutex::default(),
-        }
+        Self { seed, state: Mutex::default() }
     }
 
     /// Fixes the mid price of a pair such as `BTCINR`, exactly, at every venue. Pinning an asset
@@ -122,10 +119,7 @@ impl Prices {
     pub fn check(pair: &str, price: Option<Decimal>) -> anyhow::Result<()> {
         split(pair).context("unknown pair")?;
         let range = Decimal::new(1, 8)..=Decimal::new(1_000_000_000_000, 0);
-        ensure!(
-            price.is_none_or(|price| range.contains(&price)),
-            "price out of range"
-        );
+        ensure!(price.is_none_or(|price| range.contains(&price)), "price out of range");
         Ok(())
     }
 
@@ -154,12 +148,7 @@ impl Prices {
         let own = (source.to_owned(), pair.to_owned());
         let lie = state.lies.get(&own).or_else(|| state.lies.get(&any));
         let truth = self.mid_with(&state.pins, source, pair, now)?;
-        let mut quote = Quote {
-            mid: truth,
-            at: now,
-            crossed: false,
-            as_number: false,
-        };
+        let mut quote = Quote { mid: truth, at: now, crossed: false, as_number: false };
         let Some(lie) = lie else { return Some(quote) };
         match lie.mode {
             Mode::Normal => {}
@@ -183,36 +172,20 @@ impl Prices {
         ensure!(SOURCES.contains(&request.source.as_str()), "unknown source");
         let pair = request.pair.clone().unwrap_or_else(|| "*".to_owned());
         ensure!(pair == "*" || split(&pair).is_some(), "unknown pair");
-        let value = request
-            .value
-            .unwrap_or(if request.mode == Mode::Stale { 3600 } else { 1 });
-        let most = if request.mode == Mode::Stale {
-            31_536_000
-        } else {
-            9
-        };
+        let value = request.value.unwrap_or(if request.mode == Mode::Stale { 3600 } else { 1 });
+        let most = if request.mode == Mode::Stale { 31_536_000 } else { 9 };
         ensure!((-9..=most).contains(&value), "value out of range");
         let mut state = self.lock();
         let key = (request.source.clone(), pair);
         if request.mode == Mode::Normal {
             if key.1 == "*" {
-                state
-                    .lies
-                    .retain(|(source, _), _| *source != request.source);
+                state.lies.retain(|(source, _), _| *source != request.source);
             } else {
                 state.lies.remove(&key);
             }
         } else {
             let pins = state.pins.clone();
-            state.lies.insert(
-                key,
-                Lie {
-                    mode: request.mode,
-                    value,
-                    since: now,
-                    pins,
-                },
-            );
+            state.lies.insert(key, Lie { mode: request.mode, value, since: now, pins });
         }
         Ok(())
     }
@@ -221,11 +194,7 @@ impl Prices {
     #[must_use]
     pub fn liquidity(&self, source: &str, pair: &str) -> Decimal {
         let key = (source.to_owned(), pair.to_owned());
-        self.lock()
-            .liquidity
-            .get(&key)
-            .copied()
-            .unwrap_or(Decimal::ONE)
+        self.lock().liquidity.get(&key).copied().unwrap_or(Decimal::ONE)
     }
 
     /// # Errors
@@ -233,13 +202,8 @@ impl Prices {
     pub fn set_liquidity(&self, source: &str, pair: &str, scale: Decimal) -> anyhow::Result<()> {
         ensure!(SOURCES.contains(&source), "unknown source");
         split(pair).context("unknown pair")?;
-        ensure!(
-            !scale.is_sign_negative() && scale <= Decimal::new(1000, 0),
-            "scale out of range"
-        );
-        self.lock()
-            .liquidity
-            .insert((source.to_owned(), pair.to_owned()), scale);
+        ensure!(!scale.is_sign_negative() && scale <= Decimal::new(1000, 0), "scale out of range");
+        self.lock().liquidity.insert((source.to_owned(), pair.to_owned()), scale);
         Ok(())
     }
 
@@ -257,11 +221,7 @@ impl Prices {
         let (base_value, base_pinned) = self.value(pins, base, now)?;
         let (quote_value, _) = self.value(pins, quote, now)?;
         let mid = base_value.checked_div(quote_value)?;
-        let bps = if base_pinned {
-            0
-        } else {
-            self.jitter(&["offset", source, base], 4)
-        };
+        let bps = if base_pinned { 0 } else { self.jitter(&["offset", source, base], 4) };
         Some((mid * factor(bps)).round_dp(12).normalize())
     }
 
@@ -281,10 +241,7 @@ impl Prices {
             return Some((value, false));
         }
         let step = now.timestamp().div_euclid(DRIFT_STEP_SECONDS).to_string();
-        Some((
-            value * factor(self.jitter(&["drift", asset, &step], 2)),
-            false,
-        ))
+        Some((value * factor(self.jitter(&["drift", asset, &step], 2)), false))
     }
 
     /// A whole number in `-most..=most` that depends on the seed and the labels alone.
@@ -306,26 +263,16 @@ pub fn draw(seed: u64, labels: &[&str]) -> u64 {
         .chain_update(seed.to_be_bytes())
         .chain_update(labels.join("\u{1f}"))
         .finalize();
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// `BTCINR` → (`BTC`, `INR`), for assets the world has.
 #[must_use]
 pub fn split(pair: &str) -> Option<(&'static str, &'static str)> {
-    let asset = |name: &str| {
-        VALUES
-            .iter()
-            .map(|(known, _)| *known)
-            .find(|known| *known == name)
-    };
+    let asset = |name: &str| VALUES.iter().map(|(known, _)| *known).find(|known| *known == name);
     VALUES.iter().find_map(|(base, _)| {
         let rest = pair.strip_prefix(base)?;
-        asset(rest)
-            .filter(|quote| quote != base)
-            .map(|quote| (*base, quote))
+        asset(rest).filter(|quote| quote != base).map(|quote| (*base, quote))
     })
 }
 
@@ -336,11 +283,7 @@ fn factor(bps: i64) -> Decimal {
 fn scaled(price: Decimal, power: i32) -> Option<Decimal> {
     let ten = Decimal::new(10, 0);
     let times = ten.checked_powu_plain(power.unsigned_abs())?;
-    if power < 0 {
-        price.checked_div(times)
-    } else {
-        price.checked_mul(times)
-    }
+    if power < 0 { price.checked_div(times) } else { price.checked_mul(times) }
 }
 
 trait PlainPower: Sized {

@@ -33,10 +33,7 @@ pub fn is_signed(secret: &str, text: &str, given: &str) -> bool {
 /// The raw parameter string with its `signature` pair left out.
 #[must_use]
 pub fn without_signature(raw: &str) -> String {
-    let kept: Vec<&str> = raw
-        .split('&')
-        .filter(|pair| !pair.starts_with("signature="))
-        .collect();
+    let kept: Vec<&str> = raw.split('&').filter(|pair| !pair.starts_with("signature=")).collect();
     kept.join("&")
 }
 
@@ -54,10 +51,7 @@ impl Params {
         }
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
-            percent_decode_str(&spaced)
-                .decode_utf8()
-                .ok()
-                .map(std::borrow::Cow::into_owned)
+            percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
         };
         let read = |pair: &&str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -73,9 +67,6 @@ impl Params {
     /// The first value sent under the name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }

@@ -41,9 +41,7 @@ struct Late {
 
 impl fmt::Debug for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Late")
-            .field("due", &self.due)
-            .finish_non_exhaustive()
+        f.debug_struct("Late").field("due", &self.due).finish_non_exhaustive()
     }
 }
 
@@ -53,9 +51,7 @@ impl World {
     pub fn new(options: &Options) -> anyhow::Result<Arc<Self>> {
         let prices = Prices::new(options.seed);
         for (pair, price) in &options.prices {
-            prices
-                .pin(pair, *price)
-                .with_context(|| format!("price of {pair}"))?;
+            prices.pin(pair, *price).with_context(|| format!("price of {pair}"))?;
         }
         Ok(Arc::new(Self {
             seed: options.seed,
@@ -78,17 +74,11 @@ impl World {
     /// Where the rail's webhooks go, read at each sending.
     #[must_use]
     pub fn webhook_url(&self) -> Option<String> {
-        self.webhook_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.webhook_url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn set_webhook_url(&self, url: Option<String>) {
-        *self
-            .webhook_url
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = url;
+        *self.webhook_url.lock().unwrap_or_else(PoisonError::into_inner) = url;
     }
 
     /// Whether request limits are enforced; an exchange's own setting starts with this.
@@ -104,10 +94,7 @@ impl World {
     /// Runs `effect` at the first request that any simulator gets at `due` or later: nobody can
     /// look in between, and a manual clock works too.
     pub fn later(&self, due: DateTime<Utc>, effect: Box<dyn FnOnce() + Send>) {
-        self.late
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Late { due, effect });
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).push(Late { due, effect });
     }
 
     /// Runs the late effects that have come due, earliest first. Every request does this first.
@@ -115,9 +102,7 @@ impl World {
         let now = self.now();
         let mut due: Vec<Late> = {
             let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-            let (due, waiting) = std::mem::take(&mut *late)
-                .into_iter()
-                .partition(|l| l.due <= now);
+            let (due, waiting) = std::mem::take(&mut *late).into_iter().partition(|l| l.due <= now);
             *late = waiting;
             due
         };

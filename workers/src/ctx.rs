@@ -50,7 +50,10 @@ impl Ctx {
     }
 
     /// A transaction that only the holder of the job can commit anything in.
-    pub(crate) async fn begin(&self, lease: &Lease) -> Result<Transaction<'static, Postgres>, WorkError> {
+    pub(crate) async fn begin(
+        &self,
+        lease: &Lease,
+    ) -> Result<Transaction<'static, Postgres>, WorkError> {
         let mut tx = self.base.pool.begin().await?;
         lease.hold_in(&mut tx).await?;
         Ok(tx)

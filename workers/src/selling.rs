@@ -31,8 +31,7 @@ pub(crate) async fn facts(
     exchange: &dyn Exchange,
     order: &Order,
 ) -> Result<conversion::OrderFacts, WorkError> {
-    let fills =
-        if order.executed.is_zero() { Vec::new() } else { exchange.fills(order).await? };
+    let fills = if order.executed.is_zero() { Vec::new() } else { exchange.fills(order).await? };
     in_our_words::order(order, &fills)
 }
 

@@ -25,10 +25,7 @@ use crate::{
 
 pub(crate) fn router() -> Router<Api> {
     Router::new()
-        .route(
-            "/v1/payments",
-            post(payments::create::handler).get(payments::list::handler),
-        )
+        .route("/v1/payments", post(payments::create::handler).get(payments::list::handler))
         .route("/v1/payments/{id}", get(payments::show::handler))
         .route("/v1/payments/{id}/quotes", post(quotes::create::handler))
         .route("/v1/payments/{id}/events", get(payments::events::handler))
@@ -49,15 +46,9 @@ pub(crate) fn router() -> Router<Api> {
 }
 
 async fn nothing_here() -> Problem {
-    Problem::new(
-        Code::RouteNotFound,
-        "The document at /v1/openapi.json lists every address.",
-    )
+    Problem::new(Code::RouteNotFound, "The document at /v1/openapi.json lists every address.")
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        "The header Allow lists the methods of this address.",
-    )
+    Problem::new(Code::MethodNotAllowed, "The header Allow lists the methods of this address.")
 }

@@ -24,10 +24,7 @@ pub(crate) struct AmountView {
 
 impl From<primitives::Amount> for AmountView {
     fn from(amount: primitives::Amount) -> Self {
-        Self {
-            amount_minor: amount.minor().to_string(),
-            asset: amount.asset().code(),
-        }
+        Self { amount_minor: amount.minor().to_string(), asset: amount.asset().code() }
     }
 }
 
@@ -43,10 +40,7 @@ pub(crate) struct MethodView {
 
 impl From<(NetworkId, Asset)> for MethodView {
     fn from((network, asset): (NetworkId, Asset)) -> Self {
-        Self {
-            network: network.into(),
-            asset: asset.code(),
-        }
+        Self { network: network.into(), asset: asset.code() }
     }
 }
 
@@ -62,18 +56,8 @@ pub(crate) struct FlagsView {
 
 impl From<Flags> for FlagsView {
     fn from(flags: Flags) -> Self {
-        let Flags {
-            partial,
-            over,
-            late,
-            wrong_asset,
-        } = flags;
-        Self {
-            partial,
-            over,
-            late,
-            wrong_asset,
-        }
+        let Flags { partial, over, late, wrong_asset } = flags;
+        Self { partial, over, late, wrong_asset }
     }
 }
 
@@ -114,12 +98,7 @@ impl PaymentView {
             review_reason: payment.review_reason,
             destination_id: payment.destination.to_string(),
             metadata: payment.metadata.into_iter().collect(),
-            methods: methods
-                .iter()
-                .filter(|_| payable)
-                .cloned()
-                .map(MethodView::from)
-                .collect(),
+            methods: methods.iter().filter(|_| payable).cloned().map(MethodView::from).collect(),
             expires_at: payment.expires_at,
             created_at: payment.created_at,
             updated_at: payment.updated_at,

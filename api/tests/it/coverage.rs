@@ -34,10 +34,8 @@ fn no_route_is_served_in_secret() {
         .skip(1)
         .map(|rest| rest.split('"').nth(1).unwrap().to_owned())
         .collect();
-    let documented: BTreeSet<String> = document::operations()
-        .into_iter()
-        .map(|operation| operation.path)
-        .collect();
+    let documented: BTreeSet<String> =
+        document::operations().into_iter().map(|operation| operation.path).collect();
     assert_eq!(served, documented);
 }
 
@@ -48,10 +46,7 @@ async fn every_documented_route_is_served_and_guarded() {
     let mut open = Vec::new();
     for operation in document::operations() {
         let id = "pay_00000000000070008000000000000000";
-        let path = operation
-            .path
-            .replace("{id}", id)
-            .replace("{rail}", "nobody");
+        let path = operation.path.replace("{id}", id).replace("{rail}", "nobody");
         let method: Method = operation.method.parse().unwrap();
         let what = format!("{method} {path}");
         let reply = shop.bare(Ask::get(path.as_str()).method(method)).await;
@@ -60,36 +55,14 @@ async fn every_documented_route_is_served_and_guarded() {
             assert!(!matches!(reply.status, 401 | 405), "{what}: {}", reply.text);
             assert_ne!(reply.code(), "route_not_found", "{what}");
         } else {
-            assert_eq!(
-                (reply.status, reply.code().as_str()),
-                (401, "unauthorized"),
-                "{what}"
-            );
+            assert_eq!((reply.status, reply.code().as_str()), (401, "unauthorized"), "{what}");
         }
     }
-    assert_eq!(
-        open,
-        [
-            "/health/live",
-            "/health/ready",
-            "/v1/openapi.json",
-            "/webhooks/{rail}"
-        ]
-    );
+    assert_eq!(open, ["/health/live", "/health/ready", "/v1/openapi.json", "/webhooks/{rail}"]);
     assert_eq!(shop.everything().await, before);
     // Methods the document does not list are not served.
-    for path in [
-        "/v1/payments",
-        "/v1/rates",
-        "/health/live",
-        "/webhooks/razorpayx",
-    ] {
-        for method in [
-            Method::DELETE,
-            Method::PATCH,
-            Method::TRACE,
-            Method::OPTIONS,
-        ] {
+    for path in ["/v1/payments", "/v1/rates", "/health/live", "/webhooks/razorpayx"] {
+        for method in [Method::DELETE, Method::PATCH, Method::TRACE, Method::OPTIONS] {
             let reply = shop.ask(Ask::get(path).method(method.clone())).await;
             assert_eq!(reply.code(), "method_not_allowed", "{method} {path}");
             assert!(reply.headers.contains_key("allow"), "{method} {path}");

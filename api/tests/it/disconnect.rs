@@ -40,11 +40,7 @@ async fn hanging_up_at_any_byte_leaves_nothing_half_done() {
         socket.write_all(&whole.as_bytes()[..end]).await.unwrap();
         drop(socket);
     }
-    assert_eq!(
-        shop.count("payments").await,
-        0,
-        "an incomplete request does nothing"
-    );
+    assert_eq!(shop.count("payments").await, 0, "an incomplete request does nothing");
 
     for n in 0..30 {
         let text = request(&shop, &format!("gone-{n}"), &format!("gone-{n}"));
@@ -56,18 +52,13 @@ async fn hanging_up_at_any_byte_leaves_nothing_half_done() {
     }
     let since = Instant::now();
     while open_transactions(&shop).await > 0 {
-        assert!(
-            since.elapsed() < Duration::from_secs(1),
-            "a session is left in a transaction"
-        );
+        assert!(since.elapsed() < Duration::from_secs(1), "a session is left in a transaction");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Each is there whole or not at all: asking again with the same key gives one payment each.
     for n in 0..30 {
         let name = format!("gone-{n}");
-        let reply = shop
-            .ask(Ask::post("/v1/payments", &order(&name)).idempotent(&name))
-            .await;
+        let reply = shop.ask(Ask::post("/v1/payments", &order(&name)).idempotent(&name)).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
     }
     assert_eq!(shop.count("payments").await, 30);
@@ -85,15 +76,9 @@ async fn a_request_runs_on_when_its_client_is_gone() {
     let shop = Shop::open().await;
     // The command waits for a lock somebody holds; its client gives up meanwhile.
     let mut holder = shop.db.owner.begin().await.unwrap();
-    sqlx::query("LOCK TABLE payments IN EXCLUSIVE MODE")
-        .execute(&mut *holder)
-        .await
-        .unwrap();
+    sqlx::query("LOCK TABLE payments IN EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
     let mut socket = TcpStream::connect(&shop.address).await.unwrap();
-    socket
-        .write_all(request(&shop, "slow", "slow").as_bytes())
-        .await
-        .unwrap();
+    socket.write_all(request(&shop, "slow", "slow").as_bytes()).await.unwrap();
     let waiting = async || -> i64 {
         sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -112,15 +97,10 @@ async fn a_request_runs_on_when_its_client_is_gone() {
     holder.commit().await.unwrap();
     let since = Instant::now();
     while shop.count("payments").await == 0 {
-        assert!(
-            since.elapsed() < Duration::from_secs(3),
-            "and ends by itself"
-        );
+        assert!(since.elapsed() < Duration::from_secs(3), "and ends by itself");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let replay = shop
-        .ask(Ask::post("/v1/payments", &order("slow")).idempotent("slow"))
-        .await;
+    let replay = shop.ask(Ask::post("/v1/payments", &order("slow")).idempotent("slow")).await;
     assert!(replay.replayed());
 }
 
@@ -128,15 +108,9 @@ async fn a_request_runs_on_when_its_client_is_gone() {
 async fn a_stop_lets_what_was_begun_end() {
     let mut shop = Shop::open().await;
     let mut holder = shop.db.owner.begin().await.unwrap();
-    sqlx::query("LOCK TABLE payments IN EXCLUSIVE MODE")
-        .execute(&mut *holder)
-        .await
-        .unwrap();
+    sqlx::query("LOCK TABLE payments IN EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
     let mut socket = TcpStream::connect(&shop.address).await.unwrap();
-    socket
-        .write_all(request(&shop, "last", "last").as_bytes())
-        .await
-        .unwrap();
+    socket.write_all(request(&shop, "last", "last").as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     shop.stop.send(true).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -168,10 +142,7 @@ async fn nonsense_on_the_wire_is_refused_and_forgotten() {
             "POST /v1/payments HTTP/1.1\r\nhost: x\r\n{auth}\r\n{json}\r\n{chunked}\r\n\r\nzz\r\n"
         ),
         format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100_000)),
-        format!(
-            "GET / HTTP/1.1\r\nhost: x\r\n{}\r\n",
-            "a: b\r\n".repeat(200)
-        ),
+        format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "a: b\r\n".repeat(200)),
     ];
     for text in nonsense {
         let mut socket = TcpStream::connect(&shop.address).await.unwrap();
@@ -183,10 +154,7 @@ async fn nonsense_on_the_wire_is_refused_and_forgotten() {
         let _ = read.await.expect("an answer or an end");
         let answer = String::from_utf8_lossy(&answer);
         let start: String = text.chars().take(40).collect();
-        assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
-            "{start:?}: {answer}"
-        );
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{start:?}: {answer}");
     }
     assert_eq!(shop.everything().await, before);
     assert_eq!(shop.bare(Ask::get("/health/live")).await.status, 200);

@@ -20,9 +20,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     pub(crate) fn is_open(&self) -> bool {
-        self.described["security"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
+        self.described["security"].as_array().is_some_and(Vec::is_empty)
     }
 }
 
@@ -31,14 +29,11 @@ pub(crate) fn operations() -> Vec<Operation> {
     paths
         .iter()
         .flat_map(|(path, item)| {
-            item.as_object()
-                .unwrap()
-                .iter()
-                .map(|(method, described)| Operation {
-                    method: method.to_uppercase(),
-                    path: path.clone(),
-                    described,
-                })
+            item.as_object().unwrap().iter().map(|(method, described)| Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                described,
+            })
         })
         .collect()
 }
@@ -49,14 +44,9 @@ fn operation(method: &str, path: &str) -> Option<Operation> {
         let (wanted, given): (Vec<_>, Vec<_>) =
             (template.split('/').collect(), path.split('/').collect());
         wanted.len() == given.len()
-            && wanted
-                .iter()
-                .zip(&given)
-                .all(|(w, g)| w.starts_with('{') || w == g)
+            && wanted.iter().zip(&given).all(|(w, g)| w.starts_with('{') || w == g)
     };
-    operations()
-        .into_iter()
-        .find(|o| o.method == method && fits(&o.path))
+    operations().into_iter().find(|o| o.method == method && fits(&o.path))
 }
 
 /// Fails unless the document describes this answer. Answers outside the document (unknown routes,
@@ -64,33 +54,17 @@ fn operation(method: &str, path: &str) -> Option<Operation> {
 pub(crate) fn check(method: &str, path: &str, status: u16, kind: &str, body: &str) {
     let what = format!("{method} {path} -> {status}: {body}");
     let Some(operation) = operation(method, path) else {
-        assert!(
-            matches!(status, 400 | 404 | 405 | 408 | 413 | 414 | 431),
-            "{what}"
-        );
+        assert!(matches!(status, 400 | 404 | 405 | 408 | 413 | 414 | 431), "{what}");
         assert_eq!(kind, "application/problem+json", "{what}");
-        conforms(
-            &schema("Problem"),
-            &serde_json::from_str(body).unwrap(),
-            &what,
-        );
+        conforms(&schema("Problem"), &serde_json::from_str(body).unwrap(), &what);
         return;
     };
     let response = &operation.described["responses"][status.to_string()];
-    assert!(
-        response.is_object(),
-        "the document does not know this status: {what}"
-    );
+    assert!(response.is_object(), "the document does not know this status: {what}");
     let content = response["content"].as_object().unwrap();
-    let described = content
-        .get(kind)
-        .unwrap_or_else(|| panic!("media type {kind}: {what}"));
+    let described = content.get(kind).unwrap_or_else(|| panic!("media type {kind}: {what}"));
     if kind.ends_with("json") {
-        conforms(
-            &described["schema"],
-            &serde_json::from_str(body).unwrap(),
-            &what,
-        );
+        conforms(&described["schema"], &serde_json::from_str(body).unwrap(), &what);
     }
 }
 
@@ -100,9 +74,7 @@ pub(crate) fn schema(name: &str) -> Value {
 
 /// Checks a value against a schema of the document.
 pub(crate) fn conforms(schema: &Value, value: &Value, what: &str) {
-    let Value::Object(schema) = schema else {
-        panic!("schema {schema}: {what}")
-    };
+    let Value::Object(schema) = schema else { panic!("schema {schema}: {what}") };
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
         let name = target.strip_prefix("#/components/schemas/").unwrap();
         return conforms(&self::schema(name), value, what);
@@ -118,11 +90,7 @@ pub(crate) fn conforms(schema: &Value, value: &Value, what: &str) {
                 }
             }
             "properties" => properties(rule.as_object().unwrap(), value, what),
-            "items" => value
-                .as_array()
-                .unwrap()
-                .iter()
-                .for_each(|v| conforms(rule, v, what)),
+            "items" => value.as_array().unwrap().iter().for_each(|v| conforms(rule, v, what)),
             "additionalProperties" if rule.is_object() => {}
             "oneOf" => {
                 let null = |s: &&Value| s["type"] == "null";
@@ -130,10 +98,7 @@ pub(crate) fn conforms(schema: &Value, value: &Value, what: &str) {
                 if value.is_null() {
                     assert!(options.iter().any(|s| null(&s)), "null: {what}");
                 } else {
-                    options
-                        .iter()
-                        .filter(|s| !null(s))
-                        .for_each(|s| conforms(s, value, what));
+                    options.iter().filter(|s| !null(s)).for_each(|s| conforms(s, value, what));
                 }
             }
             "minimum" => assert!(value.as_i64() >= rule.as_i64(), "{value} < {rule}: {what}"),

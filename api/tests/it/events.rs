@@ -27,13 +27,8 @@ impl Stream {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let stream = response
-            .bytes_stream()
-            .map(|chunk| chunk.map(|bytes| bytes.to_vec()));
-        Self {
-            response: Box::pin(stream),
-            text: String::new(),
-        }
+        let stream = response.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec()));
+        Self { response: Box::pin(stream), text: String::new() }
     }
 
     /// The next event, or `None` when the stream ends.
@@ -51,8 +46,7 @@ impl Stream {
             }
             let chunk = tokio::time::timeout(Duration::from_secs(10), self.response.next());
             let chunk = chunk.await.expect("an event within ten seconds")?;
-            self.text
-                .push_str(std::str::from_utf8(&chunk.ok()?).unwrap());
+            self.text.push_str(std::str::from_utf8(&chunk.ok()?).unwrap());
         }
     }
 }

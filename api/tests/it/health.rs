@@ -30,56 +30,32 @@ async fn mend(shop: &Shop) {
 async fn admit(shop: &Shop, connections: i32) {
     let name = shop.db.name();
     let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {connections}");
-    sqlx::query(AssertSqlSafe(limit))
-        .execute(&shop.db.owner)
-        .await
-        .unwrap();
+    sqlx::query(AssertSqlSafe(limit)).execute(&shop.db.owner).await.unwrap();
 }
 
 #[tokio::test]
 async fn readiness_follows_the_database() {
     let shop = Shop::open().await;
-    assert_eq!(
-        shop.bare(Ask::get("/health/live")).await.json()["status"],
-        "ok"
-    );
-    assert_eq!(
-        shop.bare(Ask::get("/health/ready")).await.json()["status"],
-        "ready"
-    );
+    assert_eq!(shop.bare(Ask::get("/health/live")).await.json()["status"], "ok");
+    assert_eq!(shop.bare(Ask::get("/health/ready")).await.json()["status"], "ready");
     cut(&shop).await;
     let asked = Instant::now();
     let gone = shop.bare(Ask::get("/health/ready")).await;
-    assert!(
-        asked.elapsed() < Duration::from_millis(1500),
-        "{:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
     assert_eq!((gone.status, gone.code().as_str()), (503, "not_ready"));
     assert_eq!(shop.bare(Ask::get("/health/live")).await.status, 200);
     let refused = shop.ask(Ask::post("/v1/payments", &order("a"))).await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (503, "database_unavailable")
-    );
+    assert_eq!((refused.status, refused.code().as_str()), (503, "database_unavailable"));
     assert!(refused.headers.contains_key("retry-after"));
     let rates = shop.ask(Ask::get("/v1/rates")).await;
     assert_eq!(rates.status, 503);
     mend(&shop).await;
     let healed = Instant::now();
     while shop.bare(Ask::get("/health/ready")).await.status != 200 {
-        assert!(
-            healed.elapsed() < Duration::from_secs(10),
-            "it heals by itself"
-        );
+        assert!(healed.elapsed() < Duration::from_secs(10), "it heals by itself");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(
-        shop.ask(Ask::post("/v1/payments", &order("a")))
-            .await
-            .status,
-        201
-    );
+    assert_eq!(shop.ask(Ask::post("/v1/payments", &order("a"))).await.status, 201);
 }
 
 #[tokio::test]
@@ -101,21 +77,10 @@ async fn a_database_that_is_silent_is_answered_for_within_a_second() {
     let shop = Shop::open().await;
     // It takes connections and never says a word, as a machine that hangs does.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "postgres://chukta_app@{}/nothing",
-        silent.local_addr().unwrap()
-    );
-    let base = Base {
-        pool: PgPool::connect_lazy(&url).unwrap(),
-        ..shop.base.clone()
-    };
+    let url = format!("postgres://chukta_app@{}/nothing", silent.local_addr().unwrap());
+    let base = Base { pool: PgPool::connect_lazy(&url).unwrap(), ..shop.base.clone() };
     let board = Board::new(base.clone(), None);
-    let state = ApiState {
-        base,
-        board,
-        settings: ApiSettings::default(),
-        migrations: vec![1],
-    };
+    let state = ApiState { base, board, settings: ApiSettings::default(), migrations: vec![1] };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, shutdown) = watch::channel(false);
@@ -123,13 +88,7 @@ async fn a_database_that_is_silent_is_answered_for_within_a_second() {
     let ask = async |path: &str| {
         let url = format!("http://{address}{path}");
         let asked = Instant::now();
-        let reply = shop
-            .http
-            .get(url)
-            .bearer_auth(&shop.key)
-            .send()
-            .await
-            .unwrap();
+        let reply = shop.http.get(url).bearer_auth(&shop.key).send().await.unwrap();
         (reply.status().as_u16(), asked.elapsed())
     };
     assert_eq!(ask("/health/live").await.0, 200);

@@ -6,9 +6,7 @@ use sqlx::Row;
 use crate::shop::{Ask, Shop};
 
 fn letter(body: impl Into<Vec<u8>>) -> Ask {
-    Ask::get("/webhooks/razorpayx")
-        .method(Method::POST)
-        .raw(body)
+    Ask::get("/webhooks/razorpayx").method(Method::POST).raw(body)
 }
 
 #[tokio::test]
@@ -19,10 +17,7 @@ async fn bytes_and_signatures_are_kept() {
         .header("x-razorpay-signature", "abc")
         .header("x-razorpay-signature", vec![b'x', 0xe9]);
     let reply = shop.bare(ask).await;
-    assert_eq!(
-        (reply.status, reply.text.as_str()),
-        (200, r#"{"received":true}"#)
-    );
+    assert_eq!((reply.status, reply.text.as_str()), (200, r#"{"received":true}"#));
     let row = sqlx::query("SELECT rail, signatures, body, state FROM inbox")
         .fetch_one(&shop.db.owner)
         .await
@@ -42,25 +37,14 @@ async fn bytes_and_signatures_are_kept() {
 async fn the_same_letter_is_stored_once_and_others_are_bounded() {
     let shop = Shop::open().await;
     for _ in 0..3 {
-        let reply = shop
-            .bare(letter("{}").header("x-razorpay-signature", "abc"))
-            .await;
+        let reply = shop.bare(letter("{}").header("x-razorpay-signature", "abc")).await;
         assert_eq!(reply.status, 200);
     }
     assert_eq!(shop.count("inbox").await, 1);
-    assert_eq!(
-        shop.bare(letter("{}")).await.status,
-        200,
-        "without a signature, too"
-    );
+    assert_eq!(shop.bare(letter("{}")).await.status, 200, "without a signature, too");
     let before = shop.everything().await;
-    let unknown = shop
-        .bare(Ask::get("/webhooks/stripe").method(Method::POST).raw("{}"))
-        .await;
-    assert_eq!(
-        (unknown.status, unknown.code().as_str()),
-        (404, "rail_unknown")
-    );
+    let unknown = shop.bare(Ask::get("/webhooks/stripe").method(Method::POST).raw("{}")).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "rail_unknown"));
     let big = shop.bare(letter(vec![b'x'; 256 * 1024 + 1])).await;
     assert_eq!((big.status, big.code().as_str()), (413, "body_too_large"));
     let wrong = shop.bare(Ask::get("/webhooks/razorpayx")).await;

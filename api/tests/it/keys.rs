@@ -35,9 +35,7 @@ async fn every_wrong_key_gets_the_same_answer() {
         answers.insert(reply.text);
     }
     assert_eq!(answers.len(), 1);
-    let query = shop
-        .bare(Ask::get(format!("/v1/payments?api_key={}", shop.key)))
-        .await;
+    let query = shop.bare(Ask::get(format!("/v1/payments?api_key={}", shop.key))).await;
     assert_eq!(query.status, 401);
     assert_eq!(shop.everything().await, before);
     // The scheme's case is free.
@@ -50,16 +48,10 @@ async fn a_revoked_key_stops_at_once() {
     let shop = Shop::open().await;
     assert_eq!(shop.ask(Ask::get("/v1/payments")).await.status, 200);
     let mut conn = shop.base.pool.acquire().await.unwrap();
-    let id: uuid::Uuid = sqlx::query_scalar("SELECT id FROM api_keys")
-        .fetch_one(&mut *conn)
-        .await
-        .unwrap();
+    let id: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM api_keys").fetch_one(&mut *conn).await.unwrap();
     let id = primitives::ApiKeyId::from_uuid(id);
-    assert!(
-        identity::revoke(&mut conn, shop.merchant, id, shop.base.now())
-            .await
-            .unwrap()
-    );
+    assert!(identity::revoke(&mut conn, shop.merchant, id, shop.base.now()).await.unwrap());
     assert_eq!(shop.ask(Ask::get("/v1/payments")).await.status, 401);
 }
 
@@ -72,61 +64,30 @@ async fn each_route_wants_its_own_scope() {
     let hook = json!({ "url": null });
     let asks = || {
         [
-            (
-                Scope::PaymentsWrite,
-                Ask::post("/v1/payments", &order("scoped")),
-            ),
+            (Scope::PaymentsWrite, Ask::post("/v1/payments", &order("scoped"))),
             (Scope::PaymentsRead, Ask::get("/v1/payments")),
             (Scope::PaymentsRead, Ask::get(format!("/v1/payments/{id}"))),
-            (
-                Scope::PaymentsRead,
-                Ask::get(format!("/v1/payments/{id}/explain")),
-            ),
-            (
-                Scope::PaymentsRead,
-                Ask::get(format!("/v1/payments/{id}/events")),
-            ),
-            (
-                Scope::PaymentsWrite,
-                Ask::post(format!("/v1/payments/{id}/quotes"), &eth),
-            ),
-            (
-                Scope::PaymentsWrite,
-                Ask::post(format!("/v1/payments/{id}/cancel"), &json!({})),
-            ),
+            (Scope::PaymentsRead, Ask::get(format!("/v1/payments/{id}/explain"))),
+            (Scope::PaymentsRead, Ask::get(format!("/v1/payments/{id}/events"))),
+            (Scope::PaymentsWrite, Ask::post(format!("/v1/payments/{id}/quotes"), &eth)),
+            (Scope::PaymentsWrite, Ask::post(format!("/v1/payments/{id}/cancel"), &json!({}))),
             (Scope::RatesRead, Ask::get("/v1/rates")),
             (Scope::DestinationsRead, Ask::get("/v1/payout_destinations")),
-            (
-                Scope::DestinationsWrite,
-                Ask::post("/v1/payout_destinations", &place),
-            ),
+            (Scope::DestinationsWrite, Ask::post("/v1/payout_destinations", &place)),
             (
                 Scope::WebhooksWrite,
-                Ask::get("/v1/webhook_endpoint")
-                    .method(reqwest::Method::PUT)
-                    .json(&hook),
+                Ask::get("/v1/webhook_endpoint").method(reqwest::Method::PUT).json(&hook),
             ),
         ]
     };
     for missing in Scope::ALL {
-        let others: Vec<_> = Scope::ALL
-            .into_iter()
-            .filter(|scope| *scope != missing)
-            .collect();
+        let others: Vec<_> = Scope::ALL.into_iter().filter(|scope| *scope != missing).collect();
         let key = shop.key_of(shop.merchant, &others).await;
         for (_, ask) in asks().into_iter().filter(|(scope, _)| *scope == missing) {
             let what = format!("{} {}", ask.method, ask.path);
             let reply = shop.ask(ask.by(&key)).await;
-            assert_eq!(
-                (reply.status, reply.code().as_str()),
-                (403, "scope_missing"),
-                "{what}"
-            );
-            assert!(
-                reply.text.contains(missing.name()),
-                "{what}: {}",
-                reply.text
-            );
+            assert_eq!((reply.status, reply.code().as_str()), (403, "scope_missing"), "{what}");
+            assert!(reply.text.contains(missing.name()), "{what}: {}", reply.text);
         }
     }
     // And with every scope but one, the others' routes still answer.

@@ -9,9 +9,7 @@ use crate::shop::{Ask, Shop};
 
 fn ids(page: &Value) -> Vec<String> {
     let data = page["data"].as_array().unwrap();
-    data.iter()
-        .map(|payment| payment["id"].as_str().unwrap().to_owned())
-        .collect()
+    data.iter().map(|payment| payment["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -20,12 +18,7 @@ async fn pages_follow_each_other() {
     let mut made = Vec::new();
     for n in 0..7 {
         shop.clock.advance(TimeDelta::seconds(1));
-        made.push(
-            shop.payment(&format!("order-{n}")).await["id"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
+        made.push(shop.payment(&format!("order-{n}")).await["id"].as_str().unwrap().to_owned());
     }
     made.reverse();
     let mut seen = Vec::new();
@@ -53,23 +46,12 @@ async fn a_state_filters() {
     let first = shop.payment("a").await["id"].as_str().unwrap().to_owned();
     shop.payment("b").await;
     let cancel = format!("/v1/payments/{first}/cancel");
-    let ended = shop
-        .ask(Ask::get(cancel).method(reqwest::Method::POST))
-        .await;
+    let ended = shop.ask(Ask::get(cancel).method(reqwest::Method::POST)).await;
     assert_eq!(ended.status, 200, "{}", ended.text);
-    let cancelled = shop
-        .ask(Ask::get("/v1/payments?state=cancelled"))
-        .await
-        .json();
+    let cancelled = shop.ask(Ask::get("/v1/payments?state=cancelled")).await.json();
     assert_eq!(ids(&cancelled), [first.as_str()]);
-    let open = shop
-        .ask(Ask::get("/v1/payments?state=awaiting_deposit"))
-        .await
-        .json();
+    let open = shop.ask(Ask::get("/v1/payments?state=awaiting_deposit")).await.json();
     assert_eq!(ids(&open).len(), 1);
-    let shown = shop
-        .ask(Ask::get(format!("/v1/payments/{first}")))
-        .await
-        .json();
+    let shown = shop.ask(Ask::get(format!("/v1/payments/{first}"))).await.json();
     assert_eq!(shown, cancelled["data"][0]);
 }

@@ -51,9 +51,7 @@ impl Reply {
     }
 
     pub(crate) fn replayed(&self) -> bool {
-        self.headers
-            .get("idempotent-replayed")
-            .is_some_and(|value| value == "true")
+        self.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
     }
 }
 
@@ -69,13 +67,7 @@ pub(crate) struct Ask {
 impl Ask {
     pub(crate) fn get(path: impl Into<String>) -> Self {
         let (method, path) = (Method::GET, path.into());
-        Self {
-            method,
-            path,
-            key: None,
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method, path, key: None, headers: Vec::new(), body: None }
     }
 
     pub(crate) fn post(path: impl Into<String>, body: &Value) -> Self {
@@ -88,8 +80,7 @@ impl Ask {
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json")
-            .raw(body.to_string())
+        self.header("content-type", "application/json").raw(body.to_string())
     }
 
     pub(crate) fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -125,7 +116,8 @@ fn settings() -> settlement::Settings {
         "networks": { "anvil": network },
         "venue": "wazirx", "rail": "razorpayx",
         "payment_min_paise": 100, "payment_max_paise": 10_000_000, "payment_expiry_s": 1800,
-        "payment_expiry_min_s": 60, "payment_expiry_min_s": 60, "payment_expiry_max_s": 86_400, "quote_validity_s": 900, "fee_bps": 50, "gst_bps": 1800,
+        "payment_expiry_min_s": 60, "payment_expiry_max_s": 86_400,
+        "quote_validity_s": 900, "fee_bps": 50, "gst_bps": 1800,
         "spread_bps": 100, "rate_max_age_s": 90, "source_max_age_s": 60, "outlier_bps": 100,
         "book_spread_max_bps": 200, "jump_max_bps": 500, "address_pool": 20,
         "conversion_age_s": 0, "slippage_bps": 50, "order_wait_s": 20, "order_fence_s": 90,
@@ -138,11 +130,7 @@ fn settings() -> settlement::Settings {
 
 impl Shop {
     pub(crate) async fn open() -> Self {
-        Self::open_with(ApiSettings {
-            stream_poll_ms: 20,
-            ..ApiSettings::default()
-        })
-        .await
+        Self::open_with(ApiSettings { stream_poll_ms: 20, ..ApiSettings::default() }).await
     }
 
     pub(crate) async fn open_with(limits: ApiSettings) -> Self {
@@ -158,35 +146,17 @@ impl Shop {
             settings: Arc::new(settings()),
         };
         let migrations = migrations(&db.owner).await;
-        sqlx::query("ALTER TABLE payout_destinations DROP CONSTRAINT IF EXISTS payout_destinations_vpa_check").execute(&db.owner).await.unwrap(); // TEMPORARY
         let board = Board::new(base.clone(), None);
-        let state = ApiState {
-            base: base.clone(),
-            board,
-            settings: limits,
-            migrations,
-        };
+        let state = ApiState { base: base.clone(), board, settings: limits, migrations };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, shutdown) = watch::channel(false);
         let served = tokio::spawn(api::serve(listener, state, shutdown));
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(30))
-            .no_proxy()
-            .build()
-            .unwrap();
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
         let merchant = MerchantId::from_uuid(primitives::derived_uuid(&["not yet"]));
-        let mut shop = Self {
-            db,
-            base,
-            clock,
-            address,
-            merchant,
-            key: String::new(),
-            http,
-            stop,
-            served,
-        };
+        let mut shop =
+            Self { db, base, clock, address, merchant, key: String::new(), http, stop, served };
         (shop.merchant, shop.key) = shop.merchant(&Scope::ALL).await;
         shop.stock().await;
         shop
@@ -196,9 +166,8 @@ impl Shop {
     pub(crate) async fn merchant(&self, scopes: &[Scope]) -> (MerchantId, String) {
         let mut conn = self.base.pool.acquire().await.unwrap();
         let entropy = &self.base.entropy;
-        let merchant = identity::create_merchant_in(&mut conn, entropy, noon(), "Ravi Stores")
-            .await
-            .unwrap();
+        let merchant =
+            identity::create_merchant_in(&mut conn, entropy, noon(), "Ravi Stores").await.unwrap();
         let vpa = Vpa::parse("ravi.stores@okaxis").unwrap();
         settlement::destination::set_in(&mut conn, &self.base, merchant, &vpa, "Ravi Stores")
             .await
@@ -216,9 +185,8 @@ impl Shop {
             scopes: Scopes::new(scopes),
             expires_at: None,
         };
-        let (_, secret) = identity::create_api_key_in(&mut conn, &self.base.entropy, noon(), &new)
-            .await
-            .unwrap();
+        let (_, secret) =
+            identity::create_api_key_in(&mut conn, &self.base.entropy, noon(), &new).await.unwrap();
         secret.expose().to_owned()
     }
 
@@ -228,8 +196,8 @@ impl Shop {
         for statement in [
             "INSERT INTO payment_methods (network, asset, uri_template, updated_at) VALUES
                ('anvil', 'ETH', 'ethereum:{address}@31337?value={minor}', now()),
-               ('anvil', 'USDC', 'ethereum:0xtoken@31337/transfer?address={address}&uint256={minor}',
-                now())",
+               ('anvil', 'USDC',
+                'ethereum:0xtoken@31337/transfer?address={address}&uint256={minor}', now())",
             "INSERT INTO deposit_addresses (network, path_index, address, path)
              SELECT 'anvil', n, '0x' || lpad(n::text, 40, '0'), 'm/0/' || n
              FROM generate_series(1, 50) n",
@@ -248,10 +216,7 @@ impl Shop {
             ask: Some(price),
             sources: Vec::new(),
         };
-        let bids = vec![Level {
-            price,
-            quantity: Decimal::new(100, 0),
-        }];
+        let bids = vec![Level { price, quantity: Decimal::new(100, 0) }];
         settlement::rates::record_in(&mut conn, &self.base, Asset::Eth, judged, bids)
             .await
             .unwrap();
@@ -260,8 +225,7 @@ impl Shop {
     /// Sends with the shop's own key, unless the request brings one, and checks the answer.
     pub(crate) async fn ask(&self, ask: Ask) -> Reply {
         let key = ask.key.clone().unwrap_or_else(|| self.key.clone());
-        self.bare(ask.header("authorization", format!("Bearer {key}")))
-            .await
+        self.bare(ask.header("authorization", format!("Bearer {key}"))).await
     }
 
     /// Sends exactly this, without a key, and checks the answer against the document.
@@ -278,21 +242,13 @@ impl Shop {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();
-        let kind = headers
-            .get("content-type")
-            .map_or("", |kind| kind.to_str().unwrap());
+        let kind = headers.get("content-type").map_or("", |kind| kind.to_str().unwrap());
         document::check(ask.method.as_str(), &ask.path, status, kind, &text);
-        for (name, value) in [
-            ("cache-control", "no-store"),
-            ("x-content-type-options", "nosniff"),
-        ] {
+        for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+        {
             assert_eq!(headers[name], value, "{} {}", ask.method, ask.path);
         }
-        Reply {
-            status,
-            headers,
-            text,
-        }
+        Reply { status, headers, text }
     }
 
     /// A payment of this merchant, made through the API.
@@ -304,10 +260,7 @@ impl Shop {
 
     pub(crate) async fn count(&self, table: &'static str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
-        sqlx::query_scalar(AssertSqlSafe(query))
-            .fetch_one(&self.db.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.db.owner).await.unwrap()
     }
 
     /// A digest of every row of every table but the keys' (whose use is noted).
@@ -326,10 +279,8 @@ impl Shop {
                 "SELECT count(*) || ':' || md5(coalesce(string_agg(t::text, ';' ORDER BY t::text), \
                  '')) FROM {table} t"
             );
-            let digest: String = sqlx::query_scalar(AssertSqlSafe(query))
-                .fetch_one(&self.db.owner)
-                .await
-                .unwrap();
+            let digest: String =
+                sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.db.owner).await.unwrap();
             all.insert(table, digest);
         }
         all

@@ -9,10 +9,7 @@ use crate::shop::{Ask, Shop, order};
 #[tokio::test]
 async fn a_stranger_sees_nothing_and_changes_nothing() {
     let shop = Shop::open().await;
-    let mine = shop.payment("mine").await["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let mine = shop.payment("mine").await["id"].as_str().unwrap().to_owned();
     let (stranger, key) = shop.merchant(&Scope::ALL).await;
     let before = shop.everything().await;
     let path = format!("/v1/payments/{mine}");
@@ -36,20 +33,13 @@ async fn a_stranger_sees_nothing_and_changes_nothing() {
 
     let listed = shop.ask(Ask::get("/v1/payments").by(&key)).await.json();
     assert_eq!(listed, json!({ "data": [], "next": null }));
-    let cursor = shop
-        .ask(Ask::get(format!("/v1/payments?after={mine}")).by(&key))
-        .await
-        .json();
+    let cursor = shop.ask(Ask::get(format!("/v1/payments?after={mine}")).by(&key)).await.json();
     assert_eq!(cursor["data"], json!([]));
 
     let place = json!({ "vpa": "stranger@okaxis", "name": "Stranger" });
-    shop.ask(Ask::post("/v1/payout_destinations", &place).by(&key))
-        .await;
+    shop.ask(Ask::post("/v1/payout_destinations", &place).by(&key)).await;
     let hook = json!({ "url": "https://stranger.example/" });
-    let put = Ask::get("/v1/webhook_endpoint")
-        .method(Method::PUT)
-        .json(&hook)
-        .by(&key);
+    let put = Ask::get("/v1/webhook_endpoint").method(Method::PUT).json(&hook).by(&key);
     assert_eq!(shop.ask(put).await.status, 200);
     let mine = shop.ask(Ask::get("/v1/payout_destinations")).await.text;
     assert!(!mine.contains("stranger"), "{mine}");
@@ -67,15 +57,8 @@ async fn a_reference_is_used_once_by_each_merchant() {
     let shop = Shop::open().await;
     let (_, key) = shop.merchant(&Scope::ALL).await;
     shop.payment("order-1").await;
-    let theirs = shop
-        .ask(Ask::post("/v1/payments", &order("order-1")).by(&key))
-        .await;
+    let theirs = shop.ask(Ask::post("/v1/payments", &order("order-1")).by(&key)).await;
     assert_eq!(theirs.status, 201);
-    let again = shop
-        .ask(Ask::post("/v1/payments", &order("order-1")).by(&key))
-        .await;
-    assert_eq!(
-        (again.status, again.code().as_str()),
-        (409, "reference_reused")
-    );
+    let again = shop.ask(Ask::post("/v1/payments", &order("order-1")).by(&key)).await;
+    assert_eq!((again.status, again.code().as_str()), (409, "reference_reused"));
 }

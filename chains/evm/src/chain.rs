@@ -51,11 +51,7 @@ impl EvmChain {
         if config.rpc_urls.is_empty() {
             return Err("no rpc_urls".to_owned());
         }
-        if config
-            .rpc_urls
-            .iter()
-            .any(|url| !matches!(url.scheme(), "http" | "https"))
-        {
+        if config.rpc_urls.iter().any(|url| !matches!(url.scheme(), "http" | "https")) {
             return Err("rpc_urls must be http or https".to_owned());
         }
         if config.request_timeout_ms == 0 || config.max_response_bytes == 0 {
@@ -64,14 +60,9 @@ impl EvmChain {
         if !config.native.is_crypto() {
             return Err(format!("{} is no coin of a chain", config.native));
         }
-        let limits = Limits {
-            timeout: config.request_timeout(),
-            max_bytes: config.max_response_bytes,
-        };
-        let nodes = config
-            .rpc_urls
-            .iter()
-            .map(|url| Node::try_new(url, config.chain_id, limits));
+        let limits =
+            Limits { timeout: config.request_timeout(), max_bytes: config.max_response_bytes };
+        let nodes = config.rpc_urls.iter().map(|url| Node::try_new(url, config.chain_id, limits));
         Ok(Self {
             network: config.network.clone(),
             chain_id: config.chain_id,
@@ -118,11 +109,7 @@ impl EvmChain {
     }
 
     fn contract(&self, asset: Asset) -> Option<Address> {
-        self.scope
-            .tokens
-            .iter()
-            .find(|(_, listed)| *listed == asset)
-            .map(|(token, _)| *token)
+        self.scope.tokens.iter().find(|(_, listed)| *listed == asset).map(|(token, _)| *token)
     }
 }
 
@@ -144,10 +131,7 @@ impl Chain for EvmChain {
     }
 
     async fn block_at(&self, height: u64) -> Result<Option<BlockRef>, ReadError> {
-        let header = self
-            .nodes
-            .ask(|node| Box::pin(node.header_at(height)))
-            .await?;
+        let header = self.nodes.ask(|node| Box::pin(node.header_at(height))).await?;
         header.map(|header| header.reference()).transpose()
     }
 
@@ -160,10 +144,8 @@ impl Chain for EvmChain {
     async fn read_block(&self, hash: &str, watch: &WatchSet) -> Result<BlockFacts, ReadError> {
         let hash = hash_of(hash).ok_or(ReadError::UnknownBlock)?;
         let scope = &self.scope;
-        let facts = self
-            .nodes
-            .ask(|node| Box::pin(scan::read_block(node, hash, scope, watch)))
-            .await?;
+        let facts =
+            self.nodes.ask(|node| Box::pin(scan::read_block(node, hash, scope, watch))).await?;
         self.nodes.followed(&facts.block, false);
         Ok(facts)
     }
@@ -182,10 +164,7 @@ impl Chain for EvmChain {
             let sentence = format!("{asset} does not exist on {}", self.network);
             return Err(ReadError::Unavailable(sentence));
         }
-        let held = self
-            .nodes
-            .ask(|node| Box::pin(balance(node, token, owner)))
-            .await?;
+        let held = self.nodes.ask(|node| Box::pin(balance(node, token, owner))).await?;
         amount_of(held, asset).ok_or_else(|| garbage("a balance beyond what can exist"))
     }
 
@@ -206,12 +185,7 @@ impl Chain for EvmChain {
     fn payment_uri(&self, address: &str, payable: Amount) -> Result<String, UriError> {
         let to = address_of(address).ok_or(UriError::BadAddress)?;
         let token = self.token_in_uri(payable.asset())?;
-        eip681(
-            self.chain_id,
-            &text_of_address(to),
-            token.as_deref(),
-            payable,
-        )
+        eip681(self.chain_id, &text_of_address(to), token.as_deref(), payable)
     }
 }
 

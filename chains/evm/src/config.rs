@@ -101,8 +101,7 @@ impl fmt::Debug for EvmConfig {
 /// The part of a node's address that may be shown.
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or("?");
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 const fn ether() -> Asset {
@@ -139,10 +138,7 @@ mod tests {
         assert_eq!(config.request_timeout(), Duration::from_secs(10));
         let shown = format!("{config:?}");
         assert!(shown.contains("node.example"), "{shown}");
-        assert!(
-            !shown.contains("very-secret-key") && !shown.contains("xpub"),
-            "{shown}"
-        );
+        assert!(!shown.contains("very-secret-key") && !shown.contains("xpub"), "{shown}");
     }
 
     #[test]
@@ -150,9 +146,7 @@ mod tests {
         let unknown = MINIMAL.replace("\"chain_id\"", "\"confirmations\":1,\"chain_id\"");
         assert!(serde_json::from_str::<EvmConfig>(&unknown).is_err());
         let bad = MINIMAL.replace("https://node", "node");
-        let error = serde_json::from_str::<EvmConfig>(&bad)
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_str::<EvmConfig>(&bad).unwrap_err().to_string();
         assert!(!error.contains("very-secret-key"), "{error}");
     }
 }

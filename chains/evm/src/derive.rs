@@ -22,9 +22,7 @@ impl Deriver {
     /// `xpub` at the level of an account: three steps below the master key, hardened.
     pub(crate) fn try_new(xpub: &str) -> Result<Self, String> {
         // The text stays out of the errors: a pasted private key would end up in a log.
-        let key: Xpub = xpub
-            .parse()
-            .map_err(|_| "not an extended public key".to_owned())?;
+        let key: Xpub = xpub.parse().map_err(|_| "not an extended public key".to_owned())?;
         let ChildNumber::Hardened { index: account } = key.child_number else {
             return Err("not the key of an account (m/44'/60'/n')".to_owned());
         };
@@ -35,11 +33,7 @@ impl Deriver {
         let receiving = key
             .derive_pub(&curve, &[ChildNumber::Normal { index: 0 }])
             .map_err(|_| "the receiving branch cannot be derived".to_owned())?;
-        Ok(Self {
-            curve,
-            receiving,
-            account,
-        })
+        Ok(Self { curve, receiving, account })
     }
 
     /// The address of `index`, which must be below 2^31.
@@ -51,9 +45,7 @@ impl Deriver {
             .derive_pub(&self.curve, &[child])
             .map_err(|_| format!("index {index} has no key; take the next one"))?;
         let point = key.public_key.serialize_uncompressed();
-        let coordinates = point
-            .get(1..)
-            .ok_or_else(|| "a point without coordinates".to_owned())?;
+        let coordinates = point.get(1..).ok_or_else(|| "a point without coordinates".to_owned())?;
         Ok(DepositAddress {
             address: text_of_address(Address::from_raw_public_key(coordinates)),
             path: format!("m/44'/60'/{}'/0/{index}", self.account),

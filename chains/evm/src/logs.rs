@@ -46,12 +46,7 @@ impl Transfer {
         let value = U256::from_be_slice(<&[u8; 32]>::try_from(log.data.as_ref()).ok()?);
         let (from, to) = (address_in(from)?, address_in(to)?);
         let real = log.address != NATIVE_LOGS && !log.removed && !value.is_zero() && from != to;
-        real.then_some(Self {
-            token: log.address,
-            from,
-            to,
-            value,
-        })
+        real.then_some(Self { token: log.address, from, to, value })
     }
 }
 
@@ -101,9 +96,7 @@ fn looks_short(block: &Block, logs: &[Log], listed: &[Address]) -> bool {
 async fn check_against_receipts(node: &Node, block: &Block, seen: usize) -> Result<(), ReadError> {
     let receipts = receipts::all(node, block).await?;
     let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
-    let there = logs
-        .filter(|log| log.topics.first() == Some(&TRANSFER))
-        .count();
+    let there = logs.filter(|log| log.topics.first() == Some(&TRANSFER)).count();
     if there == seen {
         return Ok(());
     }
@@ -152,14 +145,8 @@ mod tests {
             log(vec![TRANSFER, word(1), word(2)], &[0; 32]),
             log(vec![TRANSFER, word(1), word(2)], &five[1..]),
             log(vec![TRANSFER, word(1), word(2)], &[five, five].concat()),
-            Log {
-                address: NATIVE_LOGS,
-                ..good.clone()
-            },
-            Log {
-                removed: true,
-                ..good
-            },
+            Log { address: NATIVE_LOGS, ..good.clone() },
+            Log { removed: true, ..good },
         ];
         for shape in &shapes {
             assert_eq!(Transfer::read(shape), None, "{shape:?}");

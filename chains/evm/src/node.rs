@@ -90,41 +90,28 @@ impl Node {
         method: &'static str,
         params: P,
     ) -> Result<R, Fault> {
-        self.client
-            .request(method, params)
-            .await
-            .map_err(|error| match error {
-                // -32601 by JSON-RPC, -32004 by EIP-1474.
-                RpcError::ErrorResp(e) if e.code == -32601 || e.code == -32004 => Fault::NoMethod,
-                RpcError::ErrorResp(e) => Fault::Failed(format!(
-                    "{method}: error {}: {}",
-                    e.code,
-                    self.shown(&e.message)
-                )),
-                RpcError::Transport(kind) => {
-                    // Whoever answers next may be another node.
-                    self.is_ours.store(false, Ordering::Release);
-                    Fault::Failed(format!("{method}: {kind}"))
-                }
-                // alloy puts the whole answer into these; it is unbounded and not ours to repeat.
-                _ => Fault::Failed(format!("{method}: an answer that makes no sense")),
-            })
+        self.client.request(method, params).await.map_err(|error| match error {
+            // -32601 by JSON-RPC, -32004 by EIP-1474.
+            RpcError::ErrorResp(e) if e.code == -32601 || e.code == -32004 => Fault::NoMethod,
+            RpcError::ErrorResp(e) => {
+                Fault::Failed(format!("{method}: error {}: {}", e.code, self.shown(&e.message)))
+            }
+            RpcError::Transport(kind) => {
+                // Whoever answers next may be another node.
+                self.is_ours.store(false, Ordering::Release);
+                Fault::Failed(format!("{method}: {kind}"))
+            }
+            // alloy puts the whole answer into these; it is unbounded and not ours to repeat.
+            _ => Fault::Failed(format!("{method}: an answer that makes no sense")),
+        })
     }
 
     /// A node's own words, short, on one line and without the keys of its address.
     fn shown(&self, message: &str) -> String {
-        if self
-            .withheld
-            .iter()
-            .any(|part| message.contains(part.as_str()))
-        {
+        if self.withheld.iter().any(|part| message.contains(part.as_str())) {
             return "(withheld)".to_owned();
         }
-        message
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(120)
-            .collect()
+        message.chars().filter(|c| !c.is_control()).take(120).collect()
     }
 
     /// Asks for the chain id unless it is known since the last broken call.
@@ -143,9 +130,7 @@ impl Node {
             return Ok(());
         }
         let wanted = self.chain_id;
-        Err(ReadError::Untrusted(format!(
-            "chain id is {answered}, wanted {wanted}"
-        )))
+        Err(ReadError::Untrusted(format!("chain id is {answered}, wanted {wanted}")))
     }
 
     /// The header by hash; `None` when the node does not know it.
@@ -188,9 +173,7 @@ impl Node {
     }
 
     pub(crate) async fn latest(&self) -> Result<Header, ReadError> {
-        self.tagged("latest")
-            .await?
-            .ok_or_else(|| garbage("no latest block"))
+        self.tagged("latest").await?.ok_or_else(|| garbage("no latest block"))
     }
 
     /// The tip. `latest` is asked last: it may have moved on, it must not be behind.
@@ -206,21 +189,13 @@ impl Node {
         let finalized = finalized?.map(|header| header.height());
         let latest = self.latest().await?.reference()?;
         if safe > Some(latest.height) || finalized > Some(latest.height) {
-            return Err(ReadError::Untrusted(
-                "final blocks lie ahead of the tip".to_owned(),
-            ));
+            return Err(ReadError::Untrusted("final blocks lie ahead of the tip".to_owned()));
         }
         if safe.is_some() && finalized > safe {
-            return Err(ReadError::Untrusted(
-                "final blocks lie ahead of safe ones".to_owned(),
-            ));
+            return Err(ReadError::Untrusted("final blocks lie ahead of safe ones".to_owned()));
         }
         self.never_backwards(finalized)?;
-        Ok(Head {
-            latest,
-            safe,
-            finalized,
-        })
+        Ok(Head { latest, safe, finalized })
     }
 
     fn never_backwards(&self, finalized: Option<u64>) -> Result<(), ReadError> {
@@ -242,10 +217,6 @@ impl Node {
     ) -> Result<Bytes, Fault> {
         let input = Bytes::copy_from_slice(input);
         // Older nodes read only `data`, newer ones prefer `input`; both agree when equal.
-        self.call(
-            "eth_call",
-            (json!({"to": contract, "input": input, "data": input}), at),
-        )
-        .await
+        self.call("eth_call", (json!({"to": contract, "input": input, "data": input}), at)).await
     }
 }

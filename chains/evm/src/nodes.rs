@@ -38,15 +38,8 @@ struct Trail {
 
 impl Nodes {
     pub(crate) const fn new(all: Vec<Node>) -> Self {
-        let trail = Trail {
-            tip: 0,
-            blocks: VecDeque::new(),
-        };
-        Self {
-            all,
-            current: AtomicUsize::new(0),
-            trail: Mutex::new(trail),
-        }
+        let trail = Trail { tip: 0, blocks: VecDeque::new() };
+        Self { all, current: AtomicUsize::new(0), trail: Mutex::new(trail) }
     }
 
     pub(crate) fn all(&self) -> &[Node] {
@@ -100,10 +93,7 @@ impl Nodes {
         let (tip, sampled) = {
             let trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
             let newest_first = || trail.blocks.iter().rev().copied();
-            let sampled: Vec<_> = SAMPLED
-                .iter()
-                .filter_map(|n| newest_first().nth(*n))
-                .collect();
+            let sampled: Vec<_> = SAMPLED.iter().filter_map(|n| newest_first().nth(*n)).collect();
             (trail.tip, sampled)
         };
         if other.ensure_ours().await.is_err() {
@@ -113,11 +103,7 @@ impl Nodes {
             return true;
         }
         // A node that lags would show the blocks above its tip as reorganised away.
-        if !other
-            .latest()
-            .await
-            .is_ok_and(|latest| latest.height() >= tip)
-        {
+        if !other.latest().await.is_ok_and(|latest| latest.height() >= tip) {
             return false;
         }
         for (height, hash) in sampled {

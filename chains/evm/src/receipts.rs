@@ -22,9 +22,7 @@ const AT_ONCE: usize = 8;
 impl Receipt {
     /// Whether the transaction succeeded.
     pub(crate) fn succeeded(&self) -> Result<bool, ReadError> {
-        let status = self
-            .status
-            .ok_or_else(|| garbage("a receipt without a status"))?;
+        let status = self.status.ok_or_else(|| garbage("a receipt without a status"))?;
         Ok(status == U64::from(1))
     }
 }
@@ -40,9 +38,7 @@ pub(crate) async fn of(
     } else {
         all(node, block).await?
     };
-    let by_hash = receipts
-        .into_iter()
-        .map(|receipt| (receipt.transaction_hash, receipt));
+    let by_hash = receipts.into_iter().map(|receipt| (receipt.transaction_hash, receipt));
     Ok(by_hash.filter(|(hash, _)| wanted.contains(hash)).collect())
 }
 
@@ -50,19 +46,13 @@ pub(crate) async fn of(
 pub(crate) async fn all(node: &Node, block: &Block) -> Result<Vec<Receipt>, ReadError> {
     let hash = block.header.hash;
     let in_block: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
-    let asked = node
-        .call("eth_getBlockReceipts", (json!({"blockHash": hash}),))
-        .await;
+    let asked = node.call("eth_getBlockReceipts", (json!({"blockHash": hash}),)).await;
     let receipts: Option<Vec<Receipt>> = match asked {
         Err(Fault::NoMethod) => return one_by_one(node, block, in_block).await,
         answer => answer?,
     };
     let receipts = receipts.ok_or_else(|| garbage("no receipts for a block it knows"))?;
-    if !receipts
-        .iter()
-        .map(|receipt| receipt.transaction_hash)
-        .eq(in_block)
-    {
+    if !receipts.iter().map(|receipt| receipt.transaction_hash).eq(in_block) {
         return Err(garbage("receipts that are not those of the block"));
     }
     for receipt in &receipts {
@@ -86,10 +76,7 @@ async fn one_by_one(
         check(&receipt, block)?;
         Ok(receipt)
     };
-    stream::iter(wanted.into_iter().map(one))
-        .buffer_unordered(AT_ONCE)
-        .try_collect()
-        .await
+    stream::iter(wanted.into_iter().map(one)).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 fn check(receipt: &Receipt, block: &Block) -> Result<(), ReadError> {

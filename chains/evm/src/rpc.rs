@@ -38,11 +38,7 @@ pub(crate) fn client(url: Url, limits: Limits) -> Result<RpcClient, String> {
         .no_proxy()
         .build()
         .map_err(|error| format!("no HTTP client: {}", error.without_url()))?;
-    let transport = BoundedHttp {
-        http,
-        url,
-        max_bytes: limits.max_bytes,
-    };
+    let transport = BoundedHttp { http, url, max_bytes: limits.max_bytes };
     Ok(RpcClient::new(transport, false))
 }
 
@@ -65,13 +61,7 @@ impl BoundedHttp {
             };
             TransportErrorKind::custom_str(kind)
         };
-        let mut response = self
-            .http
-            .post(self.url)
-            .json(&packet)
-            .send()
-            .await
-            .map_err(lost)?;
+        let mut response = self.http.post(self.url).json(&packet).send().await.map_err(lost)?;
         let status = response.status();
         let mut body: Vec<u8> = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
@@ -83,10 +73,9 @@ impl BoundedHttp {
         match serde_json::from_slice::<ResponsePacket>(&body) {
             // Some providers send proper JSON-RPC errors with a 4xx.
             Ok(answer) if status.is_success() || answer.is_error() => Ok(answer),
-            _ if !status.is_success() => Err(TransportErrorKind::custom_str(&format!(
-                "HTTP status {}",
-                status.as_u16()
-            ))),
+            _ if !status.is_success() => {
+                Err(TransportErrorKind::custom_str(&format!("HTTP status {}", status.as_u16())))
+            }
             _ => Err(TransportErrorKind::custom_str("not a JSON-RPC answer")),
         }
     }

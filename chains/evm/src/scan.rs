@@ -36,10 +36,7 @@ pub(crate) struct Scope {
 
 impl Scope {
     fn asset(&self, token: Address) -> Option<Asset> {
-        self.tokens
-            .iter()
-            .find(|(contract, _)| *contract == token)
-            .map(|(_, asset)| *asset)
+        self.tokens.iter().find(|(contract, _)| *contract == token).map(|(_, asset)| *asset)
     }
 }
 
@@ -50,10 +47,7 @@ pub(crate) async fn read_block(
     watch: &WatchSet,
 ) -> Result<BlockFacts, ReadError> {
     let block = node.block(hash).await?.ok_or(ReadError::UnknownBlock)?;
-    let facts = BlockFacts {
-        block: block.header.reference()?,
-        sightings: Vec::new(),
-    };
+    let facts = BlockFacts { block: block.header.reference()?, sightings: Vec::new() };
     if block.transactions.is_empty() {
         if block.header.transactions_root != EMPTY_ROOT_HASH {
             return Err(garbage("a block without its transactions"));
@@ -69,35 +63,19 @@ pub(crate) async fn read_block(
         traces::of_block(node, &block, scope.trace),
     )
     .await?;
-    let mut reading = Reading {
-        scope,
-        block: &block,
-        watched: Watched::new(watch),
-    };
+    let mut reading = Reading { scope, block: &block, watched: Watched::new(watch) };
     let hits = reading.hits(&logs, &inner);
     let receipts = receipts::of(node, &block, &hits).await?;
     let all: Vec<Transfer> = logs.iter().filter_map(Transfer::read).collect();
     let incoming = reading.transfers(&receipts)?;
-    if incoming.len()
-        != all
-            .iter()
-            .filter(|t| reading.watched.contains(t.to))
-            .count()
-    {
+    if incoming.len() != all.iter().filter(|t| reading.watched.contains(t.to)).count() {
         return Err(garbage("logs that its receipts do not show"));
     }
-    let counted: Vec<Transfer> = incoming
-        .iter()
-        .map(|hit| hit.transfer)
-        .filter(|t| listed.contains(&t.token))
-        .collect();
+    let counted: Vec<Transfer> =
+        incoming.iter().map(|hit| hit.transfer).filter(|t| listed.contains(&t.token)).collect();
     let arrivals = Arrivals::measure(node, &block.header, &counted, &all).await?;
     let mut sightings = reading.native(&receipts, &inner)?;
-    sightings.extend(
-        incoming
-            .iter()
-            .filter_map(|hit| hit.sighting(scope, &arrivals)),
-    );
+    sightings.extend(incoming.iter().filter_map(|hit| hit.sighting(scope, &arrivals)));
     sightings.sort_by(|a, b| (&a.tx_id, a.ordinal).cmp(&(&b.tx_id, b.ordinal)));
     Ok(BlockFacts { sightings, ..facts })
 }
@@ -110,18 +88,12 @@ struct Watched<'a> {
 
 impl<'a> Watched<'a> {
     fn new(watch: &'a WatchSet) -> Self {
-        Self {
-            watch,
-            known: HashMap::new(),
-        }
+        Self { watch, known: HashMap::new() }
     }
 
     fn contains(&mut self, address: Address) -> bool {
         let watch = self.watch;
-        *self
-            .known
-            .entry(address)
-            .or_insert_with(|| watch.contains(&text_of_address(address)))
+        *self.known.entry(address).or_insert_with(|| watch.contains(&text_of_address(address)))
     }
 }
 
@@ -136,10 +108,7 @@ impl Reading<'_> {
     fn hits(&mut self, logs: &[Log], inner: &[Inner]) -> HashSet<B256> {
         let mut hits = HashSet::new();
         for tx in &self.block.transactions {
-            if tx
-                .to
-                .is_some_and(|to| !tx.value.is_zero() && self.watched.contains(to))
-            {
+            if tx.to.is_some_and(|to| !tx.value.is_zero() && self.watched.contains(to)) {
                 hits.insert(tx.hash);
             }
         }
@@ -147,12 +116,7 @@ impl Reading<'_> {
             let paid = Transfer::read(log).is_some_and(|t| self.watched.contains(t.to));
             hits.extend(log.transaction_hash.filter(|_| paid));
         }
-        hits.extend(
-            inner
-                .iter()
-                .filter(|i| self.watched.contains(i.to))
-                .map(|i| i.tx),
-        );
+        hits.extend(inner.iter().filter(|i| self.watched.contains(i.to)).map(|i| i.tx));
         hits
     }
 
@@ -166,9 +130,8 @@ impl Reading<'_> {
             let to = tx.to.filter(|to| *to != tx.from)?;
             Some((tx.hash, 0, tx.from, to, tx.value))
         });
-        let passed_on = inner
-            .iter()
-            .map(|i| (i.tx, INNER.saturating_add(i.nth), i.from, i.to, i.value));
+        let passed_on =
+            inner.iter().map(|i| (i.tx, INNER.saturating_add(i.nth), i.from, i.to, i.value));
         let mut sightings = Vec::new();
         for (tx, ordinal, from, to, value) in own.chain(passed_on) {
             if value.is_zero() || !self.watched.contains(to) {
@@ -202,11 +165,7 @@ impl Reading<'_> {
                 }
                 let position = u32::try_from(position).ok().filter(|p| *p < INNER - 1);
                 let ordinal = position.ok_or_else(|| garbage("a receipt without end"))? + 1;
-                hits.push(TokenHit {
-                    tx: *tx,
-                    ordinal,
-                    transfer,
-                });
+                hits.push(TokenHit { tx: *tx, ordinal, transfer });
             }
         }
         Ok(hits)
@@ -223,12 +182,7 @@ struct TokenHit {
 impl TokenHit {
     /// `None` when nothing of the claim arrived.
     fn sighting(&self, scope: &Scope, arrivals: &Arrivals) -> Option<Sighting> {
-        let Transfer {
-            token,
-            from,
-            to,
-            value,
-        } = self.transfer;
+        let Transfer { token, from, to, value } = self.transfer;
         let unlisted = |minor: U256| Arrived::UnknownToken {
             contract: text_of_address(token),
             minor: minor.to_string(),
@@ -260,9 +214,7 @@ fn sighting(tx: B256, ordinal: u32, (from, to): (Address, Address), arrived: Arr
 }
 
 fn receipt(receipts: &HashMap<B256, Receipt>, tx: B256) -> Result<&Receipt, ReadError> {
-    receipts
-        .get(&tx)
-        .ok_or_else(|| garbage("no receipt for a tx of its block"))
+    receipts.get(&tx).ok_or_else(|| garbage("no receipt for a tx of its block"))
 }
 
 fn more_than_exists() -> ReadError {

@@ -84,22 +84,16 @@ fn share(value: U256, arrival: Arrival) -> U256 {
         return value;
     }
     // A claim so large that the product overflows is a lie: nothing is booked from it.
-    value
-        .checked_mul(arrival.real)
-        .map_or(U256::ZERO, |product| product / arrival.claimed)
+    value.checked_mul(arrival.real).map_or(U256::ZERO, |product| product / arrival.claimed)
 }
 
 fn gained(before: U256, after: U256, left: U256) -> U256 {
-    after
-        .saturating_add(left.min(before))
-        .saturating_sub(before)
+    after.saturating_add(left.min(before)).saturating_sub(before)
 }
 
 fn left((token, owner): Holding, all: &[Transfer]) -> U256 {
     let outgoing = all.iter().filter(|t| t.token == token && t.from == owner);
-    outgoing.fold(U256::ZERO, |sum, transfer| {
-        sum.saturating_add(transfer.value)
-    })
+    outgoing.fold(U256::ZERO, |sum, transfer| sum.saturating_add(transfer.value))
 }
 
 fn at(block: B256) -> Value {
@@ -112,9 +106,7 @@ pub(crate) async fn balance(
     (token, owner): Holding,
     at: Value,
 ) -> Result<U256, ReadError> {
-    let answer = node
-        .view(token, &balanceOfCall { owner }.abi_encode(), at)
-        .await?;
+    let answer = node.view(token, &balanceOfCall { owner }.abi_encode(), at).await?;
     // No bytes at all means no contract there at that block, so no holdings either.
     if answer.is_empty() {
         return Ok(U256::ZERO);
@@ -124,9 +116,7 @@ pub(crate) async fn balance(
 
 /// The decimals a contract states; `None` when it does not answer like a token.
 pub(crate) async fn decimals(node: &Node, token: Address) -> Result<Option<u8>, Fault> {
-    let answer = node
-        .view(token, &decimalsCall {}.abi_encode(), json!("latest"))
-        .await?;
+    let answer = node.view(token, &decimalsCall {}.abi_encode(), json!("latest")).await?;
     Ok(decimalsCall::abi_decode_returns(&answer).ok())
 }
 

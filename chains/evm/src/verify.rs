@@ -31,10 +31,7 @@ pub(crate) fn tokens_of(config: &EvmConfig) -> Result<Vec<(Address, Asset)>, Str
         }
         // Another scale would book a millionth, or a million times, of what came.
         if u32::from(token.decimals) != asset.scale() {
-            return Err(format!(
-                "{asset} has {} decimals in the books",
-                asset.scale()
-            ));
+            return Err(format!("{asset} has {} decimals in the books", asset.scale()));
         }
         let contract = address_of(&token.contract)
             .ok_or_else(|| format!("the contract of {asset} is no address, or mistyped"))?;
@@ -60,10 +57,7 @@ pub(crate) async fn node(
         token(node, *contract, *asset).await?;
     }
     let latest = node.latest().await?;
-    let block = node
-        .block(latest.hash)
-        .await?
-        .ok_or_else(|| garbage("no block at its tip"))?;
+    let block = node.block(latest.hash).await?.ok_or_else(|| garbage("no block at its tip"))?;
     traces::of_block(node, &block, trace).await?;
     Ok(())
 }
@@ -71,9 +65,7 @@ pub(crate) async fn node(
 async fn token(node: &Node, contract: Address, asset: Asset) -> Result<(), ReadError> {
     let code: Bytes = node.call("eth_getCode", (contract, "latest")).await?;
     if code.is_empty() {
-        return Err(untrusted(&format!(
-            "there is no contract at the address of {asset}"
-        )));
+        return Err(untrusted(&format!("there is no contract at the address of {asset}")));
     }
     match tokens::decimals(node, contract).await? {
         Some(decimals) if u32::from(decimals) == asset.scale() => Ok(()),
@@ -83,9 +75,7 @@ async fn token(node: &Node, contract: Address, asset: Asset) -> Result<(), ReadE
                 format!("the contract of {asset} has {decimals} decimals, wanted {wanted}");
             Err(untrusted(&sentence))
         }
-        None => Err(untrusted(&format!(
-            "the contract of {asset} is not a token"
-        ))),
+        None => Err(untrusted(&format!("the contract of {asset} is not a token"))),
     }
 }
 

@@ -105,10 +105,7 @@ pub(crate) fn text_of_hash(hash: B256) -> String {
 
 /// `0x` and 64 hex digits, nothing else.
 pub(crate) fn hash_of(text: &str) -> Option<B256> {
-    text.strip_prefix("0x")
-        .filter(|hex| hex.len() == 64)?
-        .parse()
-        .ok()
+    text.strip_prefix("0x").filter(|hex| hex.len() == 64)?.parse().ok()
 }
 
 /// `0x` and 40 hex digits. Mixed case must carry a true checksum: a typed address is a risk.
@@ -153,14 +150,8 @@ mod tests {
 
     #[test]
     fn numbers_beyond_the_books_are_no_amounts() {
-        assert_eq!(
-            amount_of(U256::from(7), Asset::Eth).map(Amount::minor),
-            Some(7)
-        );
-        assert_eq!(
-            amount_of(U256::from(10).pow(U256::from(38)), Asset::Eth),
-            None
-        );
+        assert_eq!(amount_of(U256::from(7), Asset::Eth).map(Amount::minor), Some(7));
+        assert_eq!(amount_of(U256::from(10).pow(U256::from(38)), Asset::Eth), None);
         assert_eq!(amount_of(U256::MAX, Asset::Usdc), None);
     }
 }

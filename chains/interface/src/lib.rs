@@ -52,7 +52,10 @@ pub struct Head {
 pub enum Arrived {
     Known(Amount),
     /// A token we do not list. `minor` is what its log claims; nothing may be booked from it.
-    UnknownToken { contract: String, minor: String },
+    UnknownToken {
+        contract: String,
+        minor: String,
+    },
 }
 
 /// Value that reached a watched address in one block.
@@ -77,7 +80,11 @@ pub struct BlockFacts {
 /// Where a transaction is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TxPlace {
-    Included { height: u64, block_hash: String, succeeded: bool },
+    Included {
+        height: u64,
+        block_hash: String,
+        succeeded: bool,
+    },
     Pending,
     /// The node knows nothing of it. Not proof that it will never come.
     Absent,

@@ -34,7 +34,7 @@ impl Report {
 }
 
 /// Checks a deployment part by part; a part that is down does not hide the others.
-pub async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
     let mut report = Report { failed: 0 };
     if let Some(base) = report.say("database reachable", wiring::base(config).await) {
         report.say("database durable and migrated", durable(&base.pool).await);
@@ -65,7 +65,11 @@ pub async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
         report.say(&format!("rail {name}: key may read the balance"), balance);
     }
     for (what, name, has) in [
-        ("venue", &config.settlement.venue, connectors.exchanges.contains_key(&config.settlement.venue)),
+        (
+            "venue",
+            &config.settlement.venue,
+            connectors.exchanges.contains_key(&config.settlement.venue),
+        ),
         ("rail", &config.settlement.rail, connectors.rails.contains_key(&config.settlement.rail)),
     ] {
         let known = if has { Ok(()) } else { Err(anyhow::anyhow!("not configured")) };
@@ -76,10 +80,8 @@ pub async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn durable(pool: &sqlx::PgPool) -> anyhow::Result<()> {
     for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-        let value: String = sqlx::query_scalar("select current_setting($1)")
-            .bind(setting)
-            .fetch_one(pool)
-            .await?;
+        let value: String =
+            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
         anyhow::ensure!(value == "on", "{setting} is {value}: money needs it on");
     }
     let row = sqlx::query("select count(*) as n, current_user::text as who from payments")
@@ -91,7 +93,7 @@ async fn durable(pool: &sqlx::PgPool) -> anyhow::Result<()> {
 }
 
 /// Compares the books with the outside once.
-pub async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
     let ctx = wiring::ctx(config).await?;
     let mut differences = 0_u32;
     for line in workers::compare_all(&ctx).await? {
@@ -109,7 +111,7 @@ pub async fn reconcile(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Checks the books themselves.
-pub async fn ledgerck(config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn ledgerck(config: &Config) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     let mut conn = base.pool.acquire().await?;
     let defects = ledger::audit(&mut conn).await?;
@@ -124,10 +126,11 @@ pub async fn ledgerck(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks a health endpoint once.
-pub async fn health(url: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn health(url: &str) -> anyhow::Result<ExitCode> {
     let parsed = url::Url::parse(url)?;
     let base = BaseUrl::parse(&parsed[..url::Position::BeforePath])?;
-    let settings = Settings { connect_timeout_ms: 1_000, total_timeout_ms: 3_000, ..Settings::default() };
+    let settings =
+        Settings { connect_timeout_ms: 1_000, total_timeout_ms: 3_000, ..Settings::default() };
     let client = Client::try_new("health", &settings, std::sync::Arc::new(SystemClock))?;
     let answer = client.get(Target::new(&base, parsed.path())).await?;
     Ok(if answer.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,10 +12,7 @@ use crate::{config::Config, wiring};
 ///
 /// # Errors
 /// When there is no such payment, or the database is away.
-pub async fn load(
-    pool: &sqlx::PgPool,
-    id: PaymentId,
-) -> anyhow::Result<Explanation> {
+pub(crate) async fn load(pool: &sqlx::PgPool, id: PaymentId) -> anyhow::Result<Explanation> {
     let mut conn = pool.acquire().await?;
     let merchant: Option<uuid::Uuid> =
         sqlx::query_scalar("select merchant_id from payments where id = $1")
@@ -26,7 +23,7 @@ pub async fn load(
     views::explain(&mut conn, merchant, id).await?.context("no such payment")
 }
 
-pub async fn run(config: &Config, payment: &str, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, payment: &str, json: bool) -> anyhow::Result<ExitCode> {
     let id: PaymentId = payment.parse()?;
     let base = wiring::base(config).await?;
     let story = load(&base.pool, id).await?;
@@ -39,7 +36,7 @@ pub async fn run(config: &Config, payment: &str, json: bool) -> anyhow::Result<E
 }
 
 /// The story as text: timeline, then every ledger row, then the sums.
-pub fn tell(story: &Explanation) -> String {
+pub(crate) fn tell(story: &Explanation) -> String {
     let mut text = format!("{}  {}  {}", story.payment_id, story.amount, story.state);
     if let Some(reason) = &story.review_reason {
         text.push_str(&format!(" ({reason})"));
@@ -60,7 +57,8 @@ pub fn tell(story: &Explanation) -> String {
         ));
     }
     for deposit in &story.deposits {
-        let aside = deposit.set_aside.as_ref().map_or(String::new(), |r| format!(", set aside: {r}"));
+        let aside =
+            deposit.set_aside.as_ref().map_or(String::new(), |r| format!(", set aside: {r}"));
         text.push_str(&format!(
             "  deposit  {} in {} ({}{aside})\n",
             deposit.amount, deposit.tx_id, deposit.state

@@ -1,10 +1,10 @@
 //! One file per command.
 
-pub mod check;
-pub mod explain;
-pub mod migrate;
-pub mod open_books;
-pub mod seed;
-pub mod serve;
-pub mod simulate;
-pub mod switch;
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod migrate;
+pub(crate) mod open_books;
+pub(crate) mod seed;
+pub(crate) mod serve;
+pub(crate) mod simulate;
+pub(crate) mod switch;

@@ -13,7 +13,7 @@ use crate::{config::Config, wiring};
 ///
 /// # Errors
 /// When venue, rail or database do not answer.
-pub async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result<Vec<Amount>> {
+pub(crate) async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result<Vec<Amount>> {
     let mut opening = Vec::new();
     for (venue, exchange) in &connectors.exchanges {
         for held in exchange.holdings().await? {
@@ -37,7 +37,7 @@ pub async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result<Vec<Am
     Ok(booked)
 }
 
-pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     for amount in open(&base, &wiring::connectors(config)?).await? {
         println!("booked {amount}");

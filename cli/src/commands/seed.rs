@@ -11,36 +11,36 @@ use settlement::{Base, destination, notice};
 use crate::{config::Config, wiring};
 
 #[derive(Debug, clap::Args)]
-pub struct Seed {
+pub(crate) struct Seed {
     /// The shop's name.
     #[arg(long)]
-    pub name: String,
+    pub(crate) name: String,
     /// The UPI id its rupees go to.
     #[arg(long)]
-    pub vpa: String,
+    pub(crate) vpa: String,
     /// The name at the bank; the shop's name when absent.
     #[arg(long)]
-    pub payee: Option<String>,
+    pub(crate) payee: Option<String>,
     /// Where its events go.
     #[arg(long, requires = "webhook_secret")]
-    pub webhook_url: Option<String>,
+    pub(crate) webhook_url: Option<String>,
     /// What signs them: `whsec_` and base64.
     #[arg(long)]
-    pub webhook_secret: Option<String>,
+    pub(crate) webhook_secret: Option<String>,
 }
 
 /// A merchant that can take payments, with the key that is shown once.
 #[derive(Debug)]
-pub struct Seeded {
-    pub merchant: MerchantId,
-    pub api_key: Secret,
+pub(crate) struct Seeded {
+    pub(crate) merchant: MerchantId,
+    pub(crate) api_key: Secret,
 }
 
 /// Makes the merchant in one transaction.
 ///
 /// # Errors
 /// When a name or the UPI id is refused, or the database is.
-pub async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> {
+pub(crate) async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> {
     let vpa = Vpa::parse(&options.vpa).context("--vpa")?;
     let payee = options.payee.as_deref().unwrap_or(&options.name);
     let mut tx = base.pool.begin().await?;
@@ -63,7 +63,7 @@ pub async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> {
     Ok(Seeded { merchant, api_key })
 }
 
-pub async fn run(config: &Config, options: Seed) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, options: Seed) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     let seeded = seed(&base, &options).await?;
     let shown = json!({ "merchant": seeded.merchant, "api_key": seeded.api_key.expose() });

@@ -12,7 +12,7 @@ const CHAIN_JOBS: [&str; 3] = ["scan_chain", "confirm_deposit", "refill_addresse
 
 /// What a process does.
 #[derive(Debug, Clone)]
-pub struct Roles {
+pub(crate) struct Roles {
     api: bool,
     jobs: Option<Jobs>,
     name: &'static str,
@@ -26,15 +26,15 @@ enum Jobs {
 }
 
 impl Roles {
-    pub const fn everything() -> Self {
+    pub(crate) const fn everything() -> Self {
         Self { api: true, jobs: Some(Jobs::All), name: "serve" }
     }
 
-    pub const fn api() -> Self {
+    pub(crate) const fn api() -> Self {
         Self { api: true, jobs: None, name: "api" }
     }
 
-    pub fn work(only: Vec<String>, except: Vec<String>) -> Self {
+    pub(crate) fn work(only: Vec<String>, except: Vec<String>) -> Self {
         let jobs = match (only.is_empty(), except.is_empty()) {
             (false, _) => Jobs::Only(only),
             (true, false) => Jobs::Except(except),
@@ -43,7 +43,7 @@ impl Roles {
         Self { api: false, jobs: Some(jobs), name: "work" }
     }
 
-    pub fn scan() -> Self {
+    pub(crate) fn scan() -> Self {
         let only = CHAIN_JOBS.iter().map(ToString::to_string).collect();
         Self { api: false, jobs: Some(Jobs::Only(only)), name: "scan" }
     }
@@ -72,7 +72,7 @@ impl Jobs {
 }
 
 /// Runs the roles until a signal comes. A worker that ends by itself ends the process.
-pub async fn run(config: &Config, roles: Roles) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, roles: Roles) -> anyhow::Result<ExitCode> {
     let told = shutdown::listen()?;
     let work = roles.jobs.map(|jobs| work(config, jobs, roles.name, told.clone()));
     match (roles.api, work) {

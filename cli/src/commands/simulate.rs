@@ -14,7 +14,7 @@ use simulators::{Options, Ports};
 use crate::shutdown;
 
 #[derive(Debug, clap::Args)]
-pub struct Simulate {
+pub(crate) struct Simulate {
     /// Decides credentials, books and ids: the same seed gives the same world.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -26,14 +26,14 @@ pub struct Simulate {
     advertise: Option<String>,
     /// Six ports, comma separated: wazirx, binance, coinbase, razorpayx, merchant, control. Free
     /// ones when absent.
-    #[arg(long, value_delimiter = ',', num_args = 6)]
+    #[arg(long, value_delimiter = ',')]
     ports: Vec<u16>,
     /// Where the rail sends its webhooks.
     #[arg(long)]
     webhook_url: Option<String>,
 }
 
-pub async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
     let mut told = shutdown::listen()?;
     let ports = match options.ports.as_slice() {
         [wazirx, binance, coinbase, razorpayx, merchant, control] => Ports {
@@ -44,7 +44,8 @@ pub async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
             merchant: *merchant,
             control: *control,
         },
-        _ => Ports::default(),
+        [] => Ports::default(),
+        some => anyhow::bail!("--ports takes six numbers, not {}", some.len()),
     };
     let running = simulators::start(Options {
         seed: options.seed,

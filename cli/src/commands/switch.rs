@@ -7,7 +7,7 @@ use settlement::switch::{self, Switch};
 
 use crate::{config::Config, wiring};
 
-pub async fn run(
+pub(crate) async fn run(
     config: &Config,
     name: &str,
     closed: bool,

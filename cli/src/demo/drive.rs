@@ -12,10 +12,10 @@ use super::{http::Caller, scene::Scene};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A payment with a quote.
-pub struct Asked {
-    pub id: PaymentId,
-    pub address: String,
-    pub payable: Amount,
+pub(crate) struct Asked {
+    pub(crate) id: PaymentId,
+    pub(crate) address: String,
+    pub(crate) payable: Amount,
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> anyhow::Result<&'a str> {
@@ -26,7 +26,7 @@ fn text<'a>(value: &'a Value, field: &str) -> anyhow::Result<&'a str> {
 ///
 /// # Errors
 /// When the API refuses.
-pub async fn ask(
+pub(crate) async fn ask(
     shop: &Caller,
     reference: &str,
     paise: u32,
@@ -56,7 +56,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// When the node refuses.
-pub async fn pay(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
+pub(crate) async fn pay(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
     let _turn = scene.wallet.lock().await;
     let sent = match amount.asset() {
         Asset::Eth => scene.payer.send_native(to, amount).await?,
@@ -72,7 +72,7 @@ pub async fn pay(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> 
 ///
 /// # Errors
 /// When the node refuses.
-pub async fn pay_lookalike(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
+pub(crate) async fn pay_lookalike(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
     let _turn = scene.wallet.lock().await;
     let sent = scene.payer.send_token(&scene.tokens.lookalike, to, amount).await?;
     anyhow::ensure!(scene.payer.wait(&sent).await?, "the payer's transaction failed");
@@ -83,7 +83,7 @@ pub async fn pay_lookalike(scene: &Scene, to: &str, amount: Amount) -> anyhow::R
 ///
 /// # Errors
 /// When it does not fit.
-pub fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
+pub(crate) fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
     let minor = amount.minor().checked_mul(percent).map(|p| p / 100).context("out of range")?;
     Ok(Amount::try_new(minor, amount.asset())?)
 }
@@ -92,7 +92,7 @@ pub fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
 ///
 /// # Errors
 /// When the API does not answer.
-pub async fn until(
+pub(crate) async fn until(
     shop: &Caller,
     id: PaymentId,
     done: impl Fn(&Value) -> bool,
@@ -111,20 +111,18 @@ pub async fn until(
 }
 
 /// True when a story is in this state.
-pub fn is(story: &Value, state: &str) -> bool {
+pub(crate) fn is(story: &Value, state: &str) -> bool {
     story.get("state").and_then(Value::as_str) == Some(state)
 }
 
 /// True when a story has an open case of this kind.
-pub fn has_case(story: &Value, kind: &str) -> bool {
+pub(crate) fn has_case(story: &Value, kind: &str) -> bool {
     let cases = story.get("cases").and_then(Value::as_array);
-    cases.is_some_and(|all| {
-        all.iter().filter_map(Value::as_str).any(|case| case.starts_with(kind))
-    })
+    cases.is_some_and(|all| all.iter().filter_map(Value::as_str).any(|case| case.starts_with(kind)))
 }
 
 /// How many payout attempts a story tells of.
-pub fn attempts(story: &Value) -> usize {
+pub(crate) fn attempts(story: &Value) -> usize {
     let payout = story.get("payout").and_then(|p| p.get("attempts"));
     payout.and_then(Value::as_array).map_or(0, Vec::len)
 }
@@ -133,7 +131,7 @@ pub fn attempts(story: &Value) -> usize {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn settle(scene: &Scene) -> anyhow::Result<bool> {
+pub(crate) async fn settle(scene: &Scene) -> anyhow::Result<bool> {
     let started = tokio::time::Instant::now();
     while started.elapsed() < PATIENCE {
         let busy: bool = sqlx::query_scalar(

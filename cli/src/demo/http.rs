@@ -8,7 +8,7 @@ use primitives::{Secret, SystemClock};
 use serde_json::Value;
 
 /// JSON over HTTP to one address, with a bearer key where there is one.
-pub struct Caller {
+pub(crate) struct Caller {
     client: Client,
     base: BaseUrl,
     bearer: Option<Secret>,
@@ -17,7 +17,7 @@ pub struct Caller {
 impl Caller {
     /// # Errors
     /// When the address is none.
-    pub fn new(base: &str, bearer: Option<Secret>) -> anyhow::Result<Self> {
+    pub(crate) fn new(base: &str, bearer: Option<Secret>) -> anyhow::Result<Self> {
         let client = Client::try_new("demo", &Settings::default(), Arc::new(SystemClock))?;
         Ok(Self { client, base: BaseUrl::parse(base)?, bearer })
     }
@@ -37,7 +37,7 @@ impl Caller {
 
     /// # Errors
     /// When there is no answer, or it is not a success.
-    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let answer = self.client.get(self.target(path)).await?;
         if !answer.is_success() {
             bail!("GET {path}: {}", String::from_utf8_lossy(&answer.body));
@@ -47,7 +47,7 @@ impl Caller {
 
     /// # Errors
     /// As [`Caller::get`].
-    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let body = Body::Json(body.to_string());
         let answer = self.client.post(self.target(path), body, Effect::None).await?;
         if !answer.is_success() {

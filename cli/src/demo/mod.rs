@@ -15,7 +15,7 @@ use std::{path::Path, process::ExitCode};
 use crate::{config::Config, shutdown};
 
 /// Builds the scene, drives the payments, proves the books; stays up unless `once`.
-pub async fn run(config: &Config, once: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, once: bool) -> anyhow::Result<ExitCode> {
     let mut told = shutdown::listen()?;
     let driven = async {
         let scene = scene::Scene::build(config).await?;
@@ -59,8 +59,11 @@ async fn stay(scene: &scene::Scene) -> anyhow::Result<()> {
     println!("  simulators     {}", scene.outside.control_url());
     println!("  chain node     {}", scene.anvil.rpc_url());
     println!("  settings       {}", scene.settings.display());
-    println!("  try            curl -s -H \"Authorization: Bearer $(cat {})\" {}/v1/payments",
-        path.display(), scene.api_url);
+    println!(
+        "  try            curl -s -H \"Authorization: Bearer $(cat {})\" {}/v1/payments",
+        path.display(),
+        scene.api_url
+    );
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::scene::Scene;
 ///
 /// # Errors
 /// When books cannot be read.
-pub async fn prove(scene: &Scene) -> anyhow::Result<bool> {
+pub(crate) async fn prove(scene: &Scene) -> anyhow::Result<bool> {
     let mut good = trial_balance(scene).await?;
     good &= venue(scene).await?;
     good &= bank(scene).await?;
@@ -27,7 +27,8 @@ async fn trial_balance(scene: &Scene) -> anyhow::Result<bool> {
     let mut conn = scene.base.pool.acquire().await?;
     println!("\ntrial balance");
     let lines = ledger::trial_balance(&mut conn).await?;
-    for line in lines.iter().filter(|line| line.debits.is_positive() || line.credits.is_positive()) {
+    for line in lines.iter().filter(|line| line.debits.is_positive() || line.credits.is_positive())
+    {
         println!("  {:52} {:>10} {}", line.code, format!("{:?}", line.class), line.net);
     }
     let unbalanced = ledger::unbalanced(&lines)?;
@@ -59,7 +60,8 @@ async fn venue(scene: &Scene) -> anyhow::Result<bool> {
     let mut good = true;
     let mut conn = scene.base.pool.acquire().await?;
     for asset in [Asset::Inr, Asset::Eth, Asset::Usdc, Asset::Usdt] {
-        let entry = balances.get(asset.code()).or_else(|| balances.get(&asset.code().to_lowercase()));
+        let entry =
+            balances.get(asset.code()).or_else(|| balances.get(&asset.code().to_lowercase()));
         let entry = entry.with_context(|| format!("no {asset} at the venue"))?;
         let theirs = total(entry, asset)?;
         let ours = books_in(&mut conn, &Scope::Venue("wazirx".into(), asset)).await?;
@@ -102,9 +104,9 @@ async fn bank(scene: &Scene) -> anyhow::Result<bool> {
     .await?;
     let matched = known.len() == theirs.len()
         && known.iter().all(|(id, state, amount)| {
-            theirs.get(id).is_some_and(|(status, paise)| {
-                status == state && paise.to_string() == *amount
-            })
+            theirs
+                .get(id)
+                .is_some_and(|(status, paise)| status == state && paise.to_string() == *amount)
         });
     println!(
         "  {} {} payouts at the bank, {} attempts of ours, one for one",
@@ -130,9 +132,8 @@ async fn escrow(scene: &Scene) -> anyhow::Result<bool> {
 async fn told(scene: &Scene) -> anyhow::Result<bool> {
     let received = scene.control.get("/merchant/received").await?;
     let text = received.to_string();
-    let events: i64 = sqlx::query_scalar("select count(*) from deliveries")
-        .fetch_one(&scene.base.pool)
-        .await?;
+    let events: i64 =
+        sqlx::query_scalar("select count(*) from deliveries").fetch_one(&scene.base.pool).await?;
     let delivered: i64 =
         sqlx::query_scalar("select count(*) from deliveries where state = 'delivered'")
             .fetch_one(&scene.base.pool)

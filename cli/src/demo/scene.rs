@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use chains::Chain as _;
 use chains_evm::sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
 use primitives::{Amount, Asset, Secret};
 use serde_json::{Value, json};
-use chains::Chain as _;
 use settlement::{
     Base,
     reconcile::{self, Scope},
@@ -32,13 +32,13 @@ const DATABASE: &str = "chukta_demo";
 const START: Duration = Duration::from_secs(60);
 
 /// What the simulators said of themselves, and the process they run in.
-pub struct Outside {
+pub(crate) struct Outside {
     child: Child,
-    pub said: Value,
+    pub(crate) said: Value,
 }
 
 impl Outside {
-    pub fn text(&self, simulator: &str, field: &str) -> &str {
+    pub(crate) fn text(&self, simulator: &str, field: &str) -> &str {
         self.said
             .get(simulator)
             .and_then(|s| s.get(field))
@@ -46,47 +46,48 @@ impl Outside {
             .unwrap_or_default()
     }
 
-    pub fn control_url(&self) -> &str {
+    pub(crate) fn control_url(&self) -> &str {
         self.text("control", "base_url")
     }
 }
 
 /// Everything that runs.
-pub struct Scene {
-    pub base: Base,
-    pub dir: PathBuf,
-    pub settings: PathBuf,
-    pub anvil: Anvil,
-    pub outside: Outside,
-    pub payer: Payer,
+pub(crate) struct Scene {
+    pub(crate) base: Base,
+    pub(crate) dir: PathBuf,
+    pub(crate) settings: PathBuf,
+    pub(crate) anvil: Anvil,
+    pub(crate) outside: Outside,
+    pub(crate) payer: Payer,
     /// The payer's wallet signs one transaction at a time.
-    pub wallet: tokio::sync::Mutex<()>,
-    pub tokens: Tokens,
-    pub api_url: String,
-    pub api_key: Secret,
-    pub merchant: Caller,
-    pub control: Caller,
+    pub(crate) wallet: tokio::sync::Mutex<()>,
+    pub(crate) tokens: Tokens,
+    pub(crate) api_url: String,
+    pub(crate) api_key: Secret,
+    pub(crate) merchant: Caller,
+    pub(crate) control: Caller,
     fleet: Child,
 }
 
 /// The contracts the payer's tokens live in.
-pub struct Tokens {
-    pub usdc: String,
-    pub usdt: String,
+pub(crate) struct Tokens {
+    pub(crate) usdc: String,
+    pub(crate) usdt: String,
     /// Calls itself USDC and is listed nowhere.
-    pub lookalike: String,
+    pub(crate) lookalike: String,
 }
 
 impl Scene {
     /// # Errors
     /// A sentence naming the part that did not start.
-    pub async fn build(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn build(config: &Config) -> anyhow::Result<Self> {
         let dir = std::env::current_dir()?.join(".local/demo");
         tokio::fs::create_dir_all(&dir).await?;
         let (app_url, owner_url) = fresh_database(config).await?;
         println!("database ready, chain node and simulators starting");
         let block_time_secs = Some(1);
-        let anvil = Anvil::start(AnvilOptions { block_time_secs, ..AnvilOptions::default() }).await?;
+        let anvil =
+            Anvil::start(AnvilOptions { block_time_secs, ..AnvilOptions::default() }).await?;
         let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await?;
         let tokens = deploy(&payer).await?;
         let outside = simulate().await?;
@@ -102,7 +103,18 @@ impl Scene {
         drop(owner_url);
         let merchant = Caller::new(&api_url, Some(api_key.clone()))?;
         let scene = Self {
-            base, dir, settings, anvil, outside, payer, wallet: tokio::sync::Mutex::new(()), tokens, api_url, api_key, merchant, control,
+            base,
+            dir,
+            settings,
+            anvil,
+            outside,
+            payer,
+            wallet: tokio::sync::Mutex::new(()),
+            tokens,
+            api_url,
+            api_key,
+            merchant,
+            control,
             fleet,
         };
         scene.wait_until_open().await?;
@@ -123,13 +135,17 @@ impl Scene {
             let followed: bool = sqlx::query_scalar("select exists (select from chain_cursors)")
                 .fetch_one(&self.base.pool)
                 .await?;
-            let quoted = rates.as_ref().is_some_and(|r| r.to_string().matches("\"good\"").count() >= 2);
+            let quoted =
+                rates.as_ref().is_some_and(|r| r.to_string().matches("\"good\"").count() >= 2);
             if quoted && addresses > 0 && followed {
                 println!("fleet open at {}", self.api_url);
                 return Ok(());
             }
             if started.elapsed() > START {
-                bail!("the fleet did not open; its log is in {}", self.dir.join("fleet.log").display());
+                bail!(
+                    "the fleet did not open; its log is in {}",
+                    self.dir.join("fleet.log").display()
+                );
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -139,7 +155,7 @@ impl Scene {
     ///
     /// # Errors
     /// When books or node cannot be read.
-    pub async fn escrow(&self) -> anyhow::Result<Vec<(Amount, Amount)>> {
+    pub(crate) async fn escrow(&self) -> anyhow::Result<Vec<(Amount, Amount)>> {
         let config = Config::load(Some(&self.settings))?;
         let mut lines = Vec::new();
         for (network, chain) in wiring::evm_chains(&config)? {
@@ -158,7 +174,7 @@ impl Scene {
     }
 
     /// Ends every process that was started.
-    pub async fn strike(mut self) {
+    pub(crate) async fn strike(mut self) {
         end(&mut self.fleet).await;
         end(&mut self.outside.child).await;
     }
@@ -298,11 +314,7 @@ webhook_secrets = ["{webhook_secret}"]
 const HOOK: &str = "/hooks/chai-point";
 const HOOK_SECRET: &str = "whsec_Y2h1a3RhIGRlbW8gbWVyY2hhbnQgc2VjcmV0ISE=";
 
-async fn wire_webhooks(
-    control: &Caller,
-    outside: &Outside,
-    api_url: &str,
-) -> anyhow::Result<()> {
+async fn wire_webhooks(control: &Caller, outside: &Outside, api_url: &str) -> anyhow::Result<()> {
     let rail = json!({ "url": format!("{api_url}/webhooks/razorpayx") });
     control.post("/webhook_target", &rail).await?;
     let secret = json!({ "path": HOOK, "secret": HOOK_SECRET });
@@ -312,11 +324,7 @@ async fn wire_webhooks(
 }
 
 /// Opening balances, and the merchant with its key.
-async fn open(
-    settings: &Path,
-    app_url: &str,
-    outside: &Outside,
-) -> anyhow::Result<(Base, Secret)> {
+async fn open(settings: &Path, app_url: &str, outside: &Outside) -> anyhow::Result<(Base, Secret)> {
     let mut config = Config::load(Some(settings))?;
     config.database_url = Secret::new(app_url);
     config.database_connections = 4;

@@ -12,9 +12,9 @@ use crate::commands::explain;
 
 /// How the drive went.
 #[derive(Debug, Default)]
-pub struct Report {
-    pub payments: usize,
-    pub expected: usize,
+pub(crate) struct Report {
+    pub(crate) payments: usize,
+    pub(crate) expected: usize,
 }
 
 struct Ended {
@@ -27,7 +27,7 @@ struct Ended {
 ///
 /// # Errors
 /// When a part of the scene fails; an unexpected end of a payment is a result.
-pub async fn drive(scene: &Scene) -> anyhow::Result<Report> {
+pub(crate) async fn drive(scene: &Scene) -> anyhow::Result<Report> {
     println!("\ndriving payments: QR, deposit, sale, payout, UTR\n");
     let (eth, usdc, over, split, short, late, fake) = tokio::try_join!(
         happy(scene, "happy ETH", "chai-1", 149_900, Asset::Eth),
@@ -124,8 +124,13 @@ async fn lost_order_answer(scene: &Scene) -> anyhow::Result<Ended> {
     scene.control.post("/faults", &fault).await?;
     let asked = ask(&scene.merchant, "chai-8", 180_000, Asset::Usdc, 600).await?;
     pay(scene, &asked.address, asked.payable).await?;
-    end(scene, "the exchange's answer was lost: found, sold once, settled", &asked, settled_with_utr)
-        .await
+    end(
+        scene,
+        "the exchange's answer was lost: found, sold once, settled",
+        &asked,
+        settled_with_utr,
+    )
+    .await
 }
 
 async fn lost_payout_answer(scene: &Scene) -> anyhow::Result<Ended> {

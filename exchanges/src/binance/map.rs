@@ -31,12 +31,5 @@ pub(super) fn quotation(
     if bid <= Decimal::ZERO || ask < bid {
         return None;
     }
-    Some(Quotation {
-        source: super::NAME,
-        base,
-        quote: Asset::Usdt,
-        bid,
-        ask,
-        at,
-    })
+    Some(Quotation { source: super::NAME, base, quote: Asset::Usdt, bid, ask, at })
 }

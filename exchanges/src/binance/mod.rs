@@ -32,11 +32,7 @@ impl Binance {
     /// `BuildError` when a limit is out of range.
     pub fn try_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let http = Client::try_new(NAME, &config.http, Arc::clone(&clock))?;
-        Ok(Self {
-            http,
-            base: config.base_url.clone(),
-            clock,
-        })
+        Ok(Self { http, base: config.base_url.clone(), clock })
     }
 }
 
@@ -47,10 +43,8 @@ impl RateSource for Binance {
     }
 
     async fn quotations(&self, bases: &[Asset]) -> CallResult<Vec<Quotation>> {
-        let listed: Vec<(Asset, String)> = bases
-            .iter()
-            .filter_map(|base| Some((*base, map::symbol(*base)?)))
-            .collect();
+        let listed: Vec<(Asset, String)> =
+            bases.iter().filter_map(|base| Some((*base, map::symbol(*base)?))).collect();
         if listed.is_empty() {
             return Ok(Vec::new());
         }

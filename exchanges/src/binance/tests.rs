@@ -11,10 +11,7 @@ fn asks_for_what_is_listed_only() {
     assert_eq!(map::symbol(Asset::Usdt), None);
     assert_eq!(map::symbol(Asset::Inr), None);
     let symbols = [Asset::Btc, Asset::Eth].map(|base| map::symbol(base).unwrap());
-    assert_eq!(
-        map::symbols_query(&symbols),
-        "symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D"
-    );
+    assert_eq!(map::symbols_query(&symbols), "symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D");
 }
 
 #[test]
@@ -23,10 +20,7 @@ fn maps_the_documented_ticker() {
     let tickers: Vec<wire::BookTicker> = serde_json::from_str(json).unwrap();
     let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     let quotation = map::quotation(&tickers[0], Asset::Btc, at).unwrap();
-    assert_eq!(
-        (quotation.bid, quotation.ask),
-        (parse("4").unwrap(), parse("4.000002").unwrap())
-    );
+    assert_eq!((quotation.bid, quotation.ask), (parse("4").unwrap(), parse("4.000002").unwrap()));
     assert_eq!((quotation.quote, quotation.at), (Asset::Usdt, at));
     // A halted market shows zeros; a crossed one cannot be true.
     assert_eq!(map::quotation(&tickers[1], Asset::Eth, at), None);

@@ -18,14 +18,7 @@ pub(super) fn quotation(rates: &wire::Rates, base: Asset, at: DateTime<Utc>) -> 
     if rate <= Decimal::ZERO {
         return None;
     }
-    Some(Quotation {
-        source: super::NAME,
-        base,
-        quote: Asset::Inr,
-        bid: rate,
-        ask: rate,
-        at,
-    })
+    Some(Quotation { source: super::NAME, base, quote: Asset::Inr, bid: rate, ask: rate, at })
 }
 
 /// The source gives no time. The answer was made after we asked, unless a cache says otherwise.

@@ -33,11 +33,7 @@ impl Coinbase {
     /// `BuildError` when a limit is out of range.
     pub fn try_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let http = Client::try_new(NAME, &config.http, Arc::clone(&clock))?;
-        Ok(Self {
-            http,
-            base: config.base_url.clone(),
-            clock,
-        })
+        Ok(Self { http, base: config.base_url.clone(), clock })
     }
 
     async fn quotation(&self, base: Asset) -> CallResult<Option<Quotation>> {

@@ -20,14 +20,11 @@ pub(super) type Mapped<T> = Result<T, &'static str>;
 
 /// `ethinr`; `None` for rupees themselves.
 pub(super) fn symbol(sell: Asset) -> Option<String> {
-    sell.is_crypto()
-        .then(|| format!("{}inr", sell.code().to_ascii_lowercase()))
+    sell.is_crypto().then(|| format!("{}inr", sell.code().to_ascii_lowercase()))
 }
 
 fn sold_asset(symbol_text: &str) -> Option<Asset> {
-    Asset::ALL
-        .into_iter()
-        .find(|asset| symbol(*asset).as_deref() == Some(symbol_text))
+    Asset::ALL.into_iter().find(|asset| symbol(*asset).as_deref() == Some(symbol_text))
 }
 
 /// `idle` (a stop not hit), `wait`, `done`, `cancel`.
@@ -45,11 +42,7 @@ pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order>
     if wire.side != "sell" {
         return Err("order on the wrong side");
     }
-    if wire
-        .client_order_id
-        .as_deref()
-        .is_some_and(|theirs| theirs != client_ref.as_str())
-    {
+    if wire.client_order_id.as_deref().is_some_and(|theirs| theirs != client_ref.as_str()) {
         return Err("order with another reference than asked for");
     }
     let (quantity, executed, price) = (wire.orig_qty.0, wire.executed_qty.0, wire.price.0);
@@ -92,21 +85,15 @@ pub(super) fn fill(wire: &wire::Trade, sell: Asset, levies: Levies) -> Mapped<Fi
     }
     let quote = price.checked_mul(quantity).ok_or("execution too large")?;
     if let Some(theirs) = wire.quote_qty {
-        let apart = theirs
-            .0
-            .checked_sub(quote)
-            .ok_or("execution too large")?
-            .abs();
+        let apart = theirs.0.checked_sub(quote).ok_or("execution too large")?.abs();
         if apart > Decimal::new(1, 2) {
             return Err("execution whose value is not price times quantity");
         }
     }
     let gross = to_amount(quote, Asset::Inr, Rounding::Down).ok_or("execution too large")?;
     let fee = fee(wire, gross, levies)?;
-    let share = |bps: Bps, of: Amount| {
-        bps.of(of, Rounding::HalfUp)
-            .map_err(|_| "levy out of range")
-    };
+    let share =
+        |bps: Bps, of: Amount| bps.of(of, Rounding::HalfUp).map_err(|_| "levy out of range");
     Ok(Fill {
         trade_id: wire.id.to_string(),
         venue_order_id: wire.order_id.to_string(),
@@ -122,15 +109,9 @@ pub(super) fn fill(wire: &wire::Trade, sell: Asset, levies: Levies) -> Mapped<Fi
 
 fn fee(wire: &wire::Trade, gross: Amount, levies: Levies) -> Mapped<Amount> {
     let Some(stated) = wire.fee else {
-        return levies
-            .fee
-            .of(gross, Rounding::HalfUp)
-            .map_err(|_| "levy out of range");
+        return levies.fee.of(gross, Rounding::HalfUp).map_err(|_| "levy out of range");
     };
-    let in_rupees = wire
-        .fee_currency
-        .as_deref()
-        .is_none_or(|c| c.eq_ignore_ascii_case("inr"));
+    let in_rupees = wire.fee_currency.as_deref().is_none_or(|c| c.eq_ignore_ascii_case("inr"));
     if !in_rupees && !stated.0.is_zero() {
         return Err("fee taken in another asset");
     }
@@ -142,21 +123,14 @@ fn fee(wire: &wire::Trade, gross: Amount, levies: Levies) -> Mapped<Amount> {
 /// Assets we do not know are none of our business; of those we know nothing may be unreadable.
 pub(super) fn holdings(funds: &[wire::Fund]) -> Mapped<Vec<Holding>> {
     let known = |fund: &wire::Fund| fund.asset.to_ascii_uppercase().parse::<Asset>().ok();
-    funds
-        .iter()
-        .filter_map(|fund| known(fund).map(|asset| holding(fund, asset)))
-        .collect()
+    funds.iter().filter_map(|fund| known(fund).map(|asset| holding(fund, asset))).collect()
 }
 
 fn holding(fund: &wire::Fund, asset: Asset) -> Mapped<Holding> {
     let amount = |units: WireDecimal| {
         to_amount(units.0, asset, Rounding::Down).ok_or("holding out of range")
     };
-    Ok(Holding {
-        asset,
-        free: amount(fund.free)?,
-        locked: amount(fund.locked)?,
-    })
+    Ok(Holding { asset, free: amount(fund.free)?, locked: amount(fund.locked)? })
 }
 
 pub(super) fn rules(
@@ -165,10 +139,7 @@ pub(super) fn rules(
     notional_min: Decimal,
 ) -> Mapped<Option<MarketRules>> {
     let wanted = symbol(sell);
-    let listed = info
-        .symbols
-        .iter()
-        .find(|s| Some(s.symbol.as_str()) == wanted.as_deref());
+    let listed = info.symbols.iter().find(|s| Some(s.symbol.as_str()) == wanted.as_deref());
     let Some(market) = listed.filter(|s| s.is_spot_trading_allowed && s.status == "trading") else {
         return Ok(None);
     };
@@ -183,11 +154,7 @@ pub(super) fn rules(
     // The venue publishes no lot size; the precision of the base asset is the finest it takes.
     let step_scale = market.base_asset_precision.min(sell.scale());
     let quantity_step = Decimal::try_new(1, step_scale).map_err(|_| "market precision too fine")?;
-    Ok(Some(MarketRules {
-        price_tick,
-        quantity_step,
-        notional_min,
-    }))
+    Ok(Some(MarketRules { price_tick, quantity_step, notional_min }))
 }
 
 pub(super) fn book(depth: &wire::Depth, received_at: DateTime<Utc>) -> Mapped<Book> {
@@ -207,17 +174,11 @@ pub(super) fn book(depth: &wire::Depth, received_at: DateTime<Utc>) -> Mapped<Bo
 fn levels(wire: &[(WireDecimal, WireDecimal)]) -> Mapped<Vec<BookLevel>> {
     let level = |(price, quantity): &(WireDecimal, WireDecimal)| {
         let sane = is_positive(price.0) && !quantity.0.is_sign_negative();
-        sane.then_some(BookLevel {
-            price: price.0,
-            quantity: quantity.0,
-        })
-        .ok_or("book level that is not positive")
+        sane.then_some(BookLevel { price: price.0, quantity: quantity.0 })
+            .ok_or("book level that is not positive")
     };
     let all = wire.iter().map(level).collect::<Mapped<Vec<_>>>()?;
-    Ok(all
-        .into_iter()
-        .filter(|level| !level.quantity.is_zero())
-        .collect())
+    Ok(all.into_iter().filter(|level| !level.quantity.is_zero()).collect())
 }
 
 /// A market without a bid or an ask, or with them crossed, has no price to quote.
@@ -227,14 +188,7 @@ pub(super) fn quotation(ticker: &wire::Ticker, base: Asset) -> Option<Quotation>
         return None;
     }
     let at = millis(ticker.at).ok()?;
-    Some(Quotation {
-        source: super::NAME,
-        base,
-        quote: Asset::Inr,
-        bid,
-        ask,
-        at,
-    })
+    Some(Quotation { source: super::NAME, base, quote: Asset::Inr, bid, ask, at })
 }
 
 fn millis(at: i64) -> Mapped<DateTime<Utc>> {

@@ -46,11 +46,7 @@ impl Wazirx {
         config.check()?;
         Ok(Self {
             caller: Caller::try_new(config, clock)?,
-            levies: map::Levies {
-                fee: config.fee_bps,
-                gst: config.gst_bps,
-                tds: config.tds_bps,
-            },
+            levies: map::Levies { fee: config.fee_bps, gst: config.gst_bps, tds: config.tds_bps },
             notional_min: config.notional_inr_min,
         })
     }
@@ -76,10 +72,7 @@ impl Wazirx {
             let last = page.iter().map(|trade| trade.id).max().unwrap_or(0);
             found.extend(page.into_iter().map(|trade| (trade.id, trade)));
             if !full {
-                return Ok(found
-                    .into_values()
-                    .filter(|t| t.order_id == order_id)
-                    .collect());
+                return Ok(found.into_values().filter(|t| t.order_id == order_id).collect());
             }
             // A first page without `fromId` holds the latest trades: start again at the oldest.
             from_id = Some(from_id.map_or(0, |_| last.saturating_add(1)));
@@ -115,10 +108,7 @@ fn market(sell: Asset) -> CallResult<String> {
 
 fn no_market() -> CallError {
     let reason = "no such market, or it does not trade".into();
-    CallError::Rejected {
-        code: "no_market".into(),
-        reason,
-    }
+    CallError::Rejected { code: "no_market".into(), reason }
 }
 
 #[async_trait]
@@ -141,19 +131,13 @@ impl Exchange for Wazirx {
         let query = format!("symbol={}&limit=100", market(sell)?);
         let received_at = self.caller.now();
         let response = self.caller.public(Endpoint::Depth, Some(query)).await?;
-        mapped(
-            map::book(&read(&response, Effect::None)?, received_at),
-            Effect::None,
-        )
+        mapped(map::book(&read(&response, Effect::None)?, received_at), Effect::None)
     }
 
     async fn place_order(&self, order: &NewOrder) -> CallResult<Order> {
         if order.quantity <= Decimal::ZERO || order.price <= Decimal::ZERO {
             let reason = "quantity and price must be positive".into();
-            return Err(CallError::Rejected {
-                code: "invalid_order".into(),
-                reason,
-            });
+            return Err(CallError::Rejected { code: "invalid_order".into(), reason });
         }
         let params = [
             ("symbol", market(order.sell)?),
@@ -230,12 +214,7 @@ impl Exchange for Wazirx {
         let wanted = trades
             .iter()
             .filter(|trade| trade.side == "sell" && trade.time >= since.timestamp_millis());
-        mapped(
-            wanted
-                .map(|trade| map::fill(trade, sell, self.levies))
-                .collect(),
-            Effect::None,
-        )
+        mapped(wanted.map(|trade| map::fill(trade, sell, self.levies)).collect(), Effect::None)
     }
 
     async fn holdings(&self) -> CallResult<Vec<Holding>> {

@@ -16,11 +16,7 @@ use sha2::Sha256;
 use super::{Config, wire};
 
 /// RFC 3986 unreserved characters stay as they are.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The calls we make, with the venue's limit of each a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,11 +170,7 @@ impl Caller {
     ) -> Result<Result<Response, Stale>, Refusal> {
         let offset = self.measured_offset().await?;
         self.take_turn(endpoint).await?;
-        let stamp = self
-            .clock
-            .now()
-            .checked_add_signed(offset)
-            .unwrap_or_else(|| self.clock.now());
+        let stamp = self.clock.now().checked_add_signed(offset).unwrap_or_else(|| self.clock.now());
         let mut pairs: Vec<(&str, String)> = params.to_vec();
         pairs.push(("recvWindow", self.recv_window_ms.to_string()));
         pairs.push(("timestamp", stamp.timestamp_millis().to_string()));
@@ -196,10 +188,7 @@ impl Caller {
         }
         let (stale, refusal) = read_refusal(&response, effect);
         if stale {
-            tracing::warn!(
-                vendor = "wazirx",
-                "timestamp refused; measuring the clock again"
-            );
+            tracing::warn!(vendor = "wazirx", "timestamp refused; measuring the clock again");
             *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return Ok(Err(Stale));
         }
@@ -207,19 +196,14 @@ impl Caller {
     }
 
     pub(super) async fn server_time(&self) -> CallResult<DateTime<Utc>> {
-        let time: wire::Time = self
-            .public(Endpoint::Time, None)
-            .await?
-            .json(Effect::None)?;
+        let time: wire::Time = self.public(Endpoint::Time, None).await?.json(Effect::None)?;
         DateTime::from_timestamp_millis(time.server_time)
             .ok_or_else(|| Effect::None.failed("wazirx: server time out of range"))
     }
 
     async fn take_turn(&self, endpoint: Endpoint) -> CallResult<()> {
         if self.paced {
-            self.http
-                .take_turn(endpoint.lane(), endpoint.per_second())
-                .await?;
+            self.http.take_turn(endpoint.lane(), endpoint.per_second()).await?;
         }
         Ok(())
     }
@@ -241,9 +225,7 @@ impl Caller {
 struct Stale;
 
 fn stale() -> Refusal {
-    Refusal::Other(CallError::NotSent(
-        "wazirx: timestamp refused, clock measured again".into(),
-    ))
+    Refusal::Other(CallError::NotSent("wazirx: timestamp refused, clock measured again".into()))
 }
 
 /// Parameters sorted by name and percent-encoded, with their signature last.

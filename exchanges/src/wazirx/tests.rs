@@ -20,11 +20,7 @@ fn client_ref() -> ClientRef {
 
 fn levies() -> map::Levies {
     let bps = |n| Bps::new(n).unwrap();
-    map::Levies {
-        fee: bps(20),
-        gst: bps(1_800),
-        tds: bps(100),
-    }
+    map::Levies { fee: bps(20), gst: bps(1_800), tds: bps(100) }
 }
 
 // The published example pair of the scheme this venue copied: raw text in, lower-case hex out.
@@ -33,19 +29,10 @@ fn signs_the_published_vectors() {
     let secret = Secret::new("NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j");
     let order = "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1\
         &recvWindow=5000&timestamp=1499827319559";
-    let foreign = order.replace(
-        "LTCBTC",
-        "%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96",
-    );
+    let foreign = order.replace("LTCBTC", "%EF%BC%91%EF%BC%92%EF%BC%93%EF%BC%94%EF%BC%95%EF%BC%96");
     for (text, expected) in [
-        (
-            order,
-            "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71",
-        ),
-        (
-            &foreign,
-            "e1353ec6b14d888f1164ae9af8228a3dbd508bc82eb867db8ab6046442f33ef3",
-        ),
+        (order, "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"),
+        (&foreign, "e1353ec6b14d888f1164ae9af8228a3dbd508bc82eb867db8ab6046442f33ef3"),
         (
             &order.replace("GTC&quantity", "GTCquantity"),
             "0fd168b8ddb4876a0358a8d14d0c9f3da0e9b20c5d52b2a00fcf7d1c602f9a77",
@@ -58,10 +45,7 @@ fn signs_the_published_vectors() {
 #[test]
 fn signs_sorted_and_encoded_parameters() {
     let secret = Secret::new("s");
-    let pairs = vec![
-        ("symbol", "eth inr".to_owned()),
-        ("clientOrderId", "a-b_1".to_owned()),
-    ];
+    let pairs = vec![("symbol", "eth inr".to_owned()), ("clientOrderId", "a-b_1".to_owned())];
     let text = sign::sign(&secret, pairs);
     let (signed, signature) = text.rsplit_once("&signature=").unwrap();
     assert_eq!(signed, "clientOrderId=a-b_1&symbol=eth%20inr");
@@ -72,33 +56,17 @@ fn signs_sorted_and_encoded_parameters() {
 fn maps_every_status() {
     let read = |json: &str| map::order(&fixture(json), &client_ref()).unwrap();
     let wait = read(include_str!("fixtures/order.wait.json"));
-    assert_eq!(
-        (wait.state, print(wait.executed).as_str()),
-        (OrderState::Open, "0.2")
-    );
-    assert_eq!(
-        (wait.venue_order_id.as_str(), wait.sell),
-        ("28", Asset::Eth)
-    );
+    assert_eq!((wait.state, print(wait.executed).as_str()), (OrderState::Open, "0.2"));
+    assert_eq!((wait.venue_order_id.as_str(), wait.sell), ("28", Asset::Eth));
     let done = read(include_str!("fixtures/order.done.json"));
-    assert_eq!(
-        (done.state, done.executed),
-        (OrderState::Filled, done.quantity)
-    );
+    assert_eq!((done.state, done.executed), (OrderState::Filled, done.quantity));
     let cancelled = read(include_str!("fixtures/order.cancel_partly_filled.json"));
-    assert_eq!(
-        (cancelled.state, print(cancelled.executed).as_str()),
-        (OrderState::Closed, "0.2")
-    );
+    assert_eq!((cancelled.state, print(cancelled.executed).as_str()), (OrderState::Closed, "0.2"));
     let unknown = read(include_str!("fixtures/order.unknown_status.json"));
     assert_eq!(unknown.state, OrderState::Open);
     let (half, whole) = (parse("0.5").unwrap(), parse("1").unwrap());
     for status in ["idle", "wait", "", "DONE", "cancelled", "done"] {
-        assert_eq!(
-            map::state(status, half, whole),
-            OrderState::Open,
-            "{status}"
-        );
+        assert_eq!(map::state(status, half, whole), OrderState::Open, "{status}");
     }
 }
 
@@ -116,16 +84,9 @@ fn refuses_orders_that_are_not_ours() {
     ] {
         let changed = json.replace(from, to);
         assert_ne!(changed, json);
-        assert!(
-            map::order(&fixture(&changed), &client_ref()).is_err(),
-            "{to}"
-        );
+        assert!(map::order(&fixture(&changed), &client_ref()).is_err(), "{to}");
     }
-    for missing in [
-        "\"id\": 28, ",
-        "\"executedQty\": \"0.2\", ",
-        "\"status\": \"wait\", ",
-    ] {
+    for missing in ["\"id\": 28, ", "\"executedQty\": \"0.2\", ", "\"status\": \"wait\", "] {
         assert!(serde_json::from_str::<wire::Order>(&json.replace(missing, "")).is_err());
     }
 }
@@ -191,10 +152,7 @@ fn maps_holdings_rules_book_and_prices() {
     let now = DateTime::from_timestamp(1_767_607_299, 0).unwrap();
     let book = map::book(&depth, now).unwrap();
     let prices = |levels: &[crate::BookLevel]| {
-        levels
-            .iter()
-            .map(|level| print(level.price))
-            .collect::<Vec<_>>()
+        levels.iter().map(|level| print(level.price)).collect::<Vec<_>>()
     };
     assert_eq!(prices(&book.bids), ["250100", "249900"]);
     assert_eq!(prices(&book.asks), ["250150", "250200"]);
@@ -204,20 +162,9 @@ fn maps_holdings_rules_book_and_prices() {
 
     let tickers: Vec<wire::Ticker> = fixture(include_str!("fixtures/tickers.some.json"));
     let quoted = map::quotation(&tickers[0], Asset::Eth).unwrap();
-    assert_eq!(
-        (print(quoted.bid), print(quoted.ask)),
-        ("250100".into(), "250150".into())
-    );
-    assert_eq!(
-        map::quotation(&tickers[1], Asset::Sol),
-        None,
-        "zero is no price"
-    );
-    assert_eq!(
-        map::quotation(&tickers[2], Asset::Btc),
-        None,
-        "crossed is no price"
-    );
+    assert_eq!((print(quoted.bid), print(quoted.ask)), ("250100".into(), "250150".into()));
+    assert_eq!(map::quotation(&tickers[1], Asset::Sol), None, "zero is no price");
+    assert_eq!(map::quotation(&tickers[2], Asset::Btc), None, "crossed is no price");
 }
 
 #[test]
@@ -226,23 +173,14 @@ fn the_settings_keep_their_secrets_and_have_no_room_for_surprises() {
     let config: Config = fixture(json);
     assert!(config.check().is_ok());
     let shown = format!("{config:?}");
-    assert!(
-        !shown.contains("K3Y") && !shown.contains("S3CRET"),
-        "{shown}"
-    );
+    assert!(!shown.contains("K3Y") && !shown.contains("S3CRET"), "{shown}");
     let surprise = json.replace('}', r#","api_token":"x"}"#);
     assert!(serde_json::from_str::<Config>(&surprise).is_err());
     let tagged = json.replacen('{', r#"{"kind":"wazirx","notional_inr_min":"50","#, 1);
     assert!(serde_json::from_str::<crate::registry::Config>(&tagged).is_ok());
     let surprise = tagged.replace('}', r#","api_token":"x"}"#);
     assert!(serde_json::from_str::<crate::registry::Config>(&surprise).is_err());
-    for (from, to) in [
-        ("S3CRET", " "),
-        ("\"secret\"", "\"recv_window_ms\":0,\"secret\""),
-    ] {
-        assert!(
-            fixture::<Config>(&json.replace(from, to)).check().is_err(),
-            "{to}"
-        );
+    for (from, to) in [("S3CRET", " "), ("\"secret\"", "\"recv_window_ms\":0,\"secret\"")] {
+        assert!(fixture::<Config>(&json.replace(from, to)).check().is_err(), "{to}");
     }
 }

@@ -21,18 +21,11 @@ async fn wazirx_reads_make_sense_in_every_market() {
     let venue = world.wazirx();
     assert_eq!(venue.venue(), "wazirx");
     for coin in COINS {
-        conformance::reads_make_sense(venue.as_ref(), coin)
-            .await
-            .unwrap();
+        conformance::reads_make_sense(venue.as_ref(), coin).await.unwrap();
     }
     let unused = client_ref("never-used");
-    conformance::unused_reference_finds_nothing(venue.as_ref(), &unused)
-        .await
-        .unwrap();
-    assert!(matches!(
-        venue.rules(Asset::Inr).await,
-        Err(CallError::Rejected { .. })
-    ));
+    conformance::unused_reference_finds_nothing(venue.as_ref(), &unused).await.unwrap();
+    assert!(matches!(venue.rules(Asset::Inr).await, Err(CallError::Rejected { .. })));
 }
 
 // Small and large orders in every market: the credit is computed to the paisa, whatever the
@@ -47,35 +40,22 @@ async fn wazirx_sells_and_the_credit_is_explained_to_the_paisa() {
             let reference = format!("sell-{}-{n}", coin.code());
             let order = order(venue.as_ref(), coin, &reference, inr, 90).await;
             let fills = conformance::sells_what_is_bid_for(venue.as_ref(), &order).await;
-            executions += fills
-                .unwrap_or_else(|broken| panic!("{coin} {inr}: {broken}"))
-                .len();
+            executions += fills.unwrap_or_else(|broken| panic!("{coin} {inr}: {broken}")).len();
             world.pass(1);
         }
     }
-    assert!(
-        executions > 15,
-        "large orders are executed in several steps: {executions}"
-    );
+    assert!(executions > 15, "large orders are executed in several steps: {executions}");
 }
 
 #[tokio::test]
 async fn wazirx_cancels_in_both_manners() {
     let world = World::start().await;
     let venue = world.wazirx();
-    for (reply, reference) in [
-        (CancelReply::Wait, "wait-1"),
-        (CancelReply::Cancel, "cancel-1"),
-    ] {
+    for (reply, reference) in [(CancelReply::Wait, "wait-1"), (CancelReply::Cancel, "cancel-1")] {
         let settings = world.running.wazirx.settings();
-        world.running.wazirx.set_settings(Settings {
-            cancel_reply: reply,
-            ..settings
-        });
+        world.running.wazirx.set_settings(Settings { cancel_reply: reply, ..settings });
         let resting = order(venue.as_ref(), Asset::Eth, reference, 5_000, 110).await;
-        conformance::cancels_what_rests(venue.as_ref(), &resting, 3)
-            .await
-            .unwrap();
+        conformance::cancels_what_rests(venue.as_ref(), &resting, 3).await.unwrap();
     }
 }
 
@@ -85,19 +65,13 @@ async fn wazirx_refuses_in_words() {
     let venue = world.wazirx();
     let mut too_much = order(venue.as_ref(), Asset::Btc, "much-1", 5_000, 90).await;
     too_much.quantity = Decimal::new(1_000, 0);
-    conformance::refuses_in_words(venue.as_ref(), &too_much)
-        .await
-        .unwrap();
+    conformance::refuses_in_words(venue.as_ref(), &too_much).await.unwrap();
     let mut too_little = order(venue.as_ref(), Asset::Eth, "little-1", 5_000, 90).await;
     too_little.quantity = Decimal::new(1, 5);
-    conformance::refuses_in_words(venue.as_ref(), &too_little)
-        .await
-        .unwrap();
+    conformance::refuses_in_words(venue.as_ref(), &too_little).await.unwrap();
     let mut off_grid = order(venue.as_ref(), Asset::Eth, "grid-1", 5_000, 90).await;
     off_grid.price += Decimal::new(1, 3);
-    conformance::refuses_in_words(venue.as_ref(), &off_grid)
-        .await
-        .unwrap();
+    conformance::refuses_in_words(venue.as_ref(), &off_grid).await.unwrap();
 }
 
 // Partly executed, then cancelled: what was executed stays, with its levies.
@@ -119,10 +93,7 @@ async fn wazirx_keeps_what_was_executed_before_a_cancel() {
     assert!(closed.executed > placed.executed, "{closed:?}");
     let fills = venue.fills(&closed).await.unwrap();
     let sold: i128 = fills.iter().map(|fill| fill.sold.minor()).sum();
-    assert_eq!(
-        Decimal::from_i128_with_scale(sold, 18).normalize(),
-        closed.executed.normalize()
-    );
+    assert_eq!(Decimal::from_i128_with_scale(sold, 18).normalize(), closed.executed.normalize());
 }
 
 // The venue refuses a reference it knows; that is proof of an order, not of its absence. Where it
@@ -132,10 +103,7 @@ async fn wazirx_does_not_call_a_repeated_reference_a_refusal() {
     let world = World::start().await;
     let venue = world.wazirx();
     let settings = world.running.wazirx.settings();
-    let rejecting = Settings {
-        duplicates: Duplicates::Reject,
-        ..settings
-    };
+    let rejecting = Settings { duplicates: Duplicates::Reject, ..settings };
     world.running.wazirx.set_settings(rejecting);
     let order = order(venue.as_ref(), Asset::Eth, "twice-1", 5_000, 90).await;
     let placed = venue.place_order(&order).await.unwrap();
@@ -151,10 +119,7 @@ async fn wazirx_is_stamped_by_the_venues_clock() {
     let world = World::start().await;
     let ours = world.clock.now() - TimeDelta::hours(1);
     let ours = Arc::new(ManualClock::new(ours));
-    let venue = world
-        .connect_by("wazirx", Arc::clone(&ours))
-        .exchange
-        .unwrap();
+    let venue = world.connect_by("wazirx", Arc::clone(&ours)).exchange.unwrap();
     venue.holdings().await.unwrap();
     ours.advance(TimeDelta::minutes(7));
     venue.holdings().await.unwrap();
@@ -181,18 +146,8 @@ async fn every_source_quotes_sensibly() {
 }
 
 fn lie(world: &World, source: &str, mode: Mode) {
-    let request = ModeRequest {
-        source: source.into(),
-        mode,
-        pair: None,
-        value: None,
-    };
-    world
-        .running
-        .world
-        .prices
-        .set_mode(&request, world.clock.now())
-        .unwrap();
+    let request = ModeRequest { source: source.into(), mode, pair: None, value: None };
+    world.running.world.prices.set_mode(&request, world.clock.now()).unwrap();
 }
 
 // Missing and crossed markets are left out, old prices carry their own time, and numbers may come
@@ -209,28 +164,12 @@ async fn a_source_that_misleads_is_not_made_up_for() {
     }
     for kind in ["wazirx", "binance"] {
         lie(&world, kind, Mode::Crossed);
-        assert_eq!(
-            world.source(kind).quotations(&COINS).await,
-            Ok(Vec::new()),
-            "{kind}"
-        );
+        assert_eq!(world.source(kind).quotations(&COINS).await, Ok(Vec::new()), "{kind}");
     }
     lie(&world, "wazirx", Mode::Stale);
-    let stale = world
-        .source("wazirx")
-        .quotations(&[Asset::Btc])
-        .await
-        .unwrap();
+    let stale = world.source("wazirx").quotations(&[Asset::Btc]).await.unwrap();
     let now: DateTime<_> = world.clock.now();
     assert!(now.signed_duration_since(stale[0].at) >= TimeDelta::seconds(3_600));
     lie(&world, "coinbase", Mode::Numbers);
-    assert_eq!(
-        world
-            .source("coinbase")
-            .quotations(&COINS)
-            .await
-            .unwrap()
-            .len(),
-        5
-    );
+    assert_eq!(world.source("coinbase").quotations(&COINS).await.unwrap().len(), 5);
 }

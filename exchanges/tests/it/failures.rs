@@ -12,9 +12,7 @@ use crate::vendor::{Say, Vendor, ok};
 const NOW_MS: i64 = 1_767_607_200_000;
 
 fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new(
-        chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap(),
-    ))
+    Arc::new(ManualClock::new(chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap()))
 }
 
 fn wazirx(base_url: &str) -> Wazirx {
@@ -40,10 +38,7 @@ fn time() -> Say {
 }
 
 fn refusal(status: &'static str, code: i64, message: &str) -> Say {
-    Say::Status(
-        status,
-        format!("{{\"code\":{code},\"message\":\"{message}\"}}"),
-    )
+    Say::Status(status, format!("{{\"code\":{code},\"message\":\"{message}\"}}"))
 }
 
 const PLACED: &str = r#"{"id":28,"clientOrderId":"c-0001-1","symbol":"ethinr","price":"250000.0",
@@ -60,11 +55,7 @@ async fn an_order_is_sent_once_signed_and_without_exponents() {
     let (placed, asked) = place(ok(PLACED)).await;
     assert_eq!(placed.unwrap().venue_order_id, "28");
     assert_eq!(asked.len(), 2);
-    assert!(
-        asked[1].starts_with("POST /sapi/v1/order HTTP/1.1\r\n"),
-        "{}",
-        asked[1]
-    );
+    assert!(asked[1].starts_with("POST /sapi/v1/order HTTP/1.1\r\n"), "{}", asked[1]);
     assert!(asked[1].contains("x-api-key: key\r\n"));
     let body = asked[1].split("\r\n\r\n").nth(1).unwrap();
     let expected = "clientOrderId=c-0001-1&price=250000&quantity=0.5&recvWindow=5000&side=sell\
@@ -79,10 +70,7 @@ async fn a_lost_answer_to_an_order_is_unknown() {
         Say::HangUp,
         Say::Raw(b"\x00 garbage"),
         Say::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"id\":28,"),
-        Say::Status(
-            "500 Internal Server Error",
-            "{\"code\":-1,\"message\":\"\"}".into(),
-        ),
+        Say::Status("500 Internal Server Error", "{\"code\":-1,\"message\":\"\"}".into()),
         Say::Status("502 Bad Gateway", "<html>".into()),
         Say::Status("503 Service Unavailable", String::new()),
         Say::Status("504 Gateway Timeout", String::new()),
@@ -110,21 +98,14 @@ async fn a_lost_answer_to_an_order_is_unknown() {
 async fn a_refusal_is_told_in_the_venues_words() {
     let cases = [
         ("400 Bad Request", 2002, "Insufficient balance"),
-        (
-            "400 Bad Request",
-            2031,
-            "Minimum sell amount must be worth 50.0 INR",
-        ),
+        ("400 Bad Request", 2031, "Minimum sell amount must be worth 50.0 INR"),
         ("400 Bad Request", -1121, "Invalid symbol."),
         ("401 Unauthorized", 2078, "Permission denied."),
         ("400 Bad Request", 2005, "Signature is incorrect."),
     ];
     for (status, code, message) in cases {
         let (result, _) = place(refusal(status, code, message)).await;
-        let expected = CallError::Rejected {
-            code: code.to_string(),
-            reason: message.into(),
-        };
+        let expected = CallError::Rejected { code: code.to_string(), reason: message.into() };
         assert_eq!(result.unwrap_err(), expected);
     }
     let (result, _) = place(refusal("400 Bad Request", 2136, "Too many api request")).await;
@@ -139,14 +120,10 @@ async fn a_refusal_is_told_in_the_venues_words() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_a_closed_door() {
-    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
+    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let result = wazirx(&format!("http://{address}"))
-        .place_order(&order())
-        .await;
+    let result = wazirx(&format!("http://{address}")).place_order(&order()).await;
     assert!(matches!(result, Err(CallError::NotSent(_))), "{result:?}");
 }
 
@@ -165,10 +142,7 @@ async fn a_refused_stamp_measures_the_clock_again() {
     assert!(vendor.asked()[3].contains("timestamp=1767607260000"));
 
     let vendor = Vendor::start(vec![time(), stale(), ok(later), ok(PLACED)]).await;
-    let found = wazirx(&vendor.base_url())
-        .find_order(&order().client_ref)
-        .await
-        .unwrap();
+    let found = wazirx(&vendor.base_url()).find_order(&order().client_ref).await.unwrap();
     assert_eq!(found.unwrap().venue_order_id, "28");
 }
 
@@ -184,28 +158,15 @@ async fn a_read_is_never_unknown() {
     ];
     for answer in table {
         let vendor = Vendor::start(vec![time(), answer.clone()]).await;
-        let result = wazirx(&vendor.base_url())
-            .find_order(&order().client_ref)
-            .await;
-        assert!(
-            matches!(result, Err(CallError::NotSent(_))),
-            "{answer:?}: {result:?}"
-        );
+        let result = wazirx(&vendor.base_url()).find_order(&order().client_ref).await;
+        assert!(matches!(result, Err(CallError::NotSent(_))), "{answer:?}: {result:?}");
         let vendor = Vendor::start(vec![answer.clone()]).await;
         let result = wazirx(&vendor.base_url()).quotations(&[Asset::Eth]).await;
-        assert!(
-            matches!(result, Err(CallError::NotSent(_))),
-            "{answer:?}: {result:?}"
-        );
+        assert!(matches!(result, Err(CallError::NotSent(_))), "{answer:?}: {result:?}");
     }
     let absent = refusal("400 Bad Request", 1999, "Order does not exist");
     let vendor = Vendor::start(vec![time(), absent]).await;
-    assert_eq!(
-        wazirx(&vendor.base_url())
-            .find_order(&order().client_ref)
-            .await,
-        Ok(None)
-    );
+    assert_eq!(wazirx(&vendor.base_url()).find_order(&order().client_ref).await, Ok(None));
 }
 
 // A cancel reads the order first, uses the venue's id, and believes a refusal only after reading
@@ -216,22 +177,13 @@ async fn a_cancel_that_comes_too_late_tells_the_fill() {
     let filled = filled.replace("wait", "done");
     let refused = refusal("400 Bad Request", 1999, "Order is already closed");
     let vendor = Vendor::start(vec![time(), ok(PLACED), refused, ok(filled)]).await;
-    let order = wazirx(&vendor.base_url())
-        .cancel_order(&order().client_ref)
-        .await
-        .unwrap();
+    let order = wazirx(&vendor.base_url()).cancel_order(&order().client_ref).await.unwrap();
     assert_eq!(order.state, exchanges::OrderState::Filled);
     let asked = vendor.asked();
-    assert!(
-        asked[2].starts_with("DELETE /sapi/v1/order?orderId=28&"),
-        "{}",
-        asked[2]
-    );
+    assert!(asked[2].starts_with("DELETE /sapi/v1/order?orderId=28&"), "{}", asked[2]);
 
     let vendor = Vendor::start(vec![time(), ok(PLACED), Say::Hang]).await;
-    let lost = wazirx(&vendor.base_url())
-        .cancel_order(&order.client_ref)
-        .await;
+    let lost = wazirx(&vendor.base_url()).cancel_order(&order.client_ref).await;
     assert!(lost.unwrap_err().may_have_happened());
 }
 
@@ -250,23 +202,10 @@ async fn lagging_executions_are_refused() {
     let whole = format!("[{},{other},{}]", trade(2, "0.3"), trade(1, "0.2"));
     let vendor = Vendor::start(vec![time(), ok(filled), ok(half), ok(whole)]).await;
     let venue = wazirx(&vendor.base_url());
-    let order = venue
-        .find_order(&order().client_ref)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(matches!(
-        venue.fills(&order).await,
-        Err(CallError::NotSent(_))
-    ));
+    let order = venue.find_order(&order().client_ref).await.unwrap().unwrap();
+    assert!(matches!(venue.fills(&order).await, Err(CallError::NotSent(_))));
     let fills = venue.fills(&order).await.unwrap();
-    assert_eq!(
-        fills
-            .iter()
-            .map(|f| f.trade_id.as_str())
-            .collect::<Vec<_>>(),
-        ["1", "2"]
-    );
+    assert_eq!(fills.iter().map(|f| f.trade_id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
 }
 
 fn source(kind: &str, base_url: &str) -> Arc<dyn RateSource> {
@@ -282,10 +221,7 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     let vendor = Vendor::start(vec![
         ok(binance),
         Say::HangUp,
-        Say::Status(
-            "400 Bad Request",
-            r#"{"code":-1121,"msg":"Invalid symbol."}"#.into(),
-        ),
+        Say::Status("400 Bad Request", r#"{"code":-1121,"msg":"Invalid symbol."}"#.into()),
         Say::Status("418 I'm a teapot", "{}".into()),
     ])
     .await;
@@ -293,20 +229,11 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     let bases = [Asset::Eth, Asset::Btc, Asset::Usdt];
     let quotations = source_binance.quotations(&bases).await.unwrap();
     assert_eq!(quotations.len(), 1, "what is not listed is left out");
-    assert_eq!(
-        (quotations[0].base, quotations[0].at.timestamp_millis()),
-        (Asset::Eth, NOW_MS)
-    );
+    assert_eq!((quotations[0].base, quotations[0].at.timestamp_millis()), (Asset::Eth, NOW_MS));
     assert!(vendor.asked()[0].contains("symbols=%5B%22ETHUSDT%22%2C%22BTCUSDT%22%5D HTTP/1.1"));
-    assert!(matches!(
-        source_binance.quotations(&bases).await,
-        Err(CallError::NotSent(_))
-    ));
+    assert!(matches!(source_binance.quotations(&bases).await, Err(CallError::NotSent(_))));
     let refused = source_binance.quotations(&bases).await;
-    assert!(
-        matches!(refused, Err(CallError::Rejected { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
     let banned = source_binance.quotations(&bases).await;
     assert_eq!(banned, Err(CallError::RateLimited { retry_after_s: 120 }));
 
@@ -322,10 +249,7 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     let quotations = source_coinbase.quotations(&[Asset::Btc]).await.unwrap();
     assert_eq!(quotations[0].bid, quotations[0].ask);
     let refused = source_coinbase.quotations(&[Asset::Btc]).await;
-    assert!(
-        matches!(refused, Err(CallError::Rejected { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
     let weather = source_coinbase.quotations(&[Asset::Btc]).await;
     assert!(matches!(weather, Err(CallError::NotSent(_))), "{weather:?}");
 }

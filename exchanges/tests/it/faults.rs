@@ -31,23 +31,14 @@ async fn a_find_tells_whether_a_lost_order_exists() {
         let order = order(venue.as_ref(), Asset::Eth, &format!("lost-{n}"), 5_000, 90).await;
         world.fault("wazirx", "place_order", name);
         let lost = venue.place_order(&order).await;
-        assert!(
-            lost.as_ref().is_err_and(CallError::may_have_happened),
-            "{name}: {lost:?}"
-        );
+        assert!(lost.as_ref().is_err_and(CallError::may_have_happened), "{name}: {lost:?}");
         let found = venue.find_order(&order.client_ref).await.unwrap();
         assert_eq!(found.is_some(), exists, "{name}");
         if let Some(found) = found {
             let fills = venue.fills(&found).await.unwrap();
-            assert!(
-                !fills.is_empty(),
-                "{name}: its executions are there to be booked"
-            );
+            assert!(!fills.is_empty(), "{name}: its executions are there to be booked");
         }
-        assert!(
-            world.running.world.faults.waiting().is_empty(),
-            "{name} struck"
-        );
+        assert!(world.running.world.faults.waiting().is_empty(), "{name} struck");
     }
 }
 
@@ -60,13 +51,7 @@ async fn an_order_may_arrive_late() {
     let mut late = Fault::new("wazirx", "place_order", "delayed_apply");
     late.delay_ms = Some(3_000);
     world.running.world.faults.queue(late).unwrap();
-    assert!(
-        venue
-            .place_order(&order)
-            .await
-            .unwrap_err()
-            .may_have_happened()
-    );
+    assert!(venue.place_order(&order).await.unwrap_err().may_have_happened());
     assert_eq!(venue.find_order(&order.client_ref).await, Ok(None));
     world.pass(4);
     assert!(venue.find_order(&order.client_ref).await.unwrap().is_some());
@@ -79,10 +64,7 @@ async fn a_read_under_faults_is_weather() {
     for (name, _) in LOST {
         world.fault("wazirx", "funds", name);
         let read = venue.holdings().await;
-        assert!(
-            matches!(read, Err(CallError::NotSent(_))),
-            "{name}: {read:?}"
-        );
+        assert!(matches!(read, Err(CallError::NotSent(_))), "{name}: {read:?}");
         assert!(venue.holdings().await.is_ok(), "after {name}");
     }
 }
@@ -96,21 +78,11 @@ async fn silence_is_kept_as_long_as_asked() {
         let order = order(venue.as_ref(), Asset::Eth, "unsent", 5_000, 90).await;
         world.fault("wazirx", "place_order", name);
         let first = venue.place_order(&order).await;
-        assert!(
-            matches!(first, Err(CallError::RateLimited { .. })),
-            "{name}: {first:?}"
-        );
+        assert!(matches!(first, Err(CallError::RateLimited { .. })), "{name}: {first:?}");
         world.fault("wazirx", "funds", "http_503");
         let held = venue.holdings().await;
-        assert!(
-            matches!(held, Err(CallError::RateLimited { .. })),
-            "{name}: {held:?}"
-        );
-        assert_eq!(
-            world.running.world.faults.waiting().len(),
-            1,
-            "nothing was sent"
-        );
+        assert!(matches!(held, Err(CallError::RateLimited { .. })), "{name}: {held:?}");
+        assert_eq!(world.running.world.faults.waiting().len(), 1, "nothing was sent");
         world.running.world.faults.clear();
         world.pass(seconds);
         assert_eq!(venue.find_order(&order.client_ref).await, Ok(None));

@@ -66,9 +66,7 @@ async fn answer(
 ) -> std::io::Result<()> {
     let mut request = vec![0; 16_384];
     let read = socket.read(&mut request).await?;
-    log.lock()
-        .unwrap()
-        .push(String::from_utf8_lossy(&request[..read]).into_owned());
+    log.lock().unwrap().push(String::from_utf8_lossy(&request[..read]).into_owned());
     let next = script.lock().unwrap().pop_front().unwrap_or(Say::HangUp);
     match next {
         Say::Status(status, body) => {

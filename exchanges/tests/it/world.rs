@@ -20,14 +20,9 @@ impl World {
     /// Everything on one hand-moved clock; the venue's request limits are off.
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::new(DateTime::from_timestamp(1_767_607_200, 0).unwrap());
-        let running = simulators::start(Options::new(Arc::new(clock.clone())))
-            .await
-            .unwrap();
+        let running = simulators::start(Options::new(Arc::new(clock.clone()))).await.unwrap();
         let settings = running.wazirx.settings();
-        running.wazirx.set_settings(simulators::wazirx::Settings {
-            limits: false,
-            ..settings
-        });
+        running.wazirx.set_settings(simulators::wazirx::Settings { limits: false, ..settings });
         Self { clock, running }
     }
 
@@ -45,9 +40,7 @@ impl World {
             json["paced"] = false.into();
         } else {
             // Public data needs no keys, and the settings have no room for them.
-            json.as_object_mut()
-                .unwrap()
-                .retain(|name, _| name != "api_key" && name != "secret");
+            json.as_object_mut().unwrap().retain(|name, _| name != "api_key" && name != "secret");
         }
         let config: registry::Config = serde_json::from_value(json).unwrap();
         registry::connect(&config, clock).unwrap()
@@ -62,11 +55,7 @@ impl World {
     }
 
     pub(crate) fn fault(&self, target: &str, operation: &str, name: &str) {
-        self.running
-            .world
-            .faults
-            .queue(Fault::new(target, operation, name))
-            .unwrap();
+        self.running.world.faults.queue(Fault::new(target, operation, name)).unwrap();
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
@@ -91,10 +80,5 @@ pub(crate) async fn order(
     let on_grid = |value: Decimal, step: Decimal| (value / step).floor() * step;
     let price = on_grid(bid * Decimal::new(percent, 2), rules.price_tick);
     let quantity = on_grid(Decimal::new(inr, 0) / bid, rules.quantity_step) + rules.quantity_step;
-    NewOrder {
-        client_ref: client_ref(reference),
-        sell,
-        quantity,
-        price,
-    }
+    NewOrder { client_ref: client_ref(reference), sell, quantity, price }
 }

@@ -17,9 +17,8 @@ async fn merchant_with_key(
     scopes: &[Scope],
     expires_at: Option<DateTime<Utc>>,
 ) -> (MerchantId, ApiKeyId, Secret) {
-    let merchant = identity::create_merchant_in(conn, entropy, noon(), "Ravi Stores")
-        .await
-        .unwrap();
+    let merchant =
+        identity::create_merchant_in(conn, entropy, noon(), "Ravi Stores").await.unwrap();
     let new = NewApiKey {
         merchant,
         name: "till".to_owned(),
@@ -27,9 +26,7 @@ async fn merchant_with_key(
         scopes: Scopes::new(scopes),
         expires_at,
     };
-    let (id, secret) = identity::create_api_key_in(conn, entropy, noon(), &new)
-        .await
-        .unwrap();
+    let (id, secret) = identity::create_api_key_in(conn, entropy, noon(), &new).await.unwrap();
     (merchant, id, secret)
 }
 
@@ -43,49 +40,23 @@ async fn a_key_opens_for_its_merchant_with_its_scopes() {
     assert!(identity::is_key_shaped(secret.expose()));
     assert_eq!(format!("{secret:?}"), "Secret(…)");
 
-    let found = identity::authenticate(&mut conn, secret.expose(), noon())
-        .await
-        .unwrap()
-        .unwrap();
+    let found = identity::authenticate(&mut conn, secret.expose(), noon()).await.unwrap().unwrap();
     assert_eq!((found.merchant, found.key), (merchant, id));
     assert!(found.scopes.contains(Scope::PaymentsRead));
     assert!(!found.scopes.contains(Scope::PaymentsWrite));
 
     // The database holds a hash and the public part; neither they nor a changed letter opens.
-    let (hash, public): (Vec<u8>, String) = sqlx::query_as("SELECT hash, public_id FROM api_keys")
-        .fetch_one(&mut *conn)
-        .await
-        .unwrap();
-    assert!(
-        !secret
-            .expose()
-            .as_bytes()
-            .windows(hash.len())
-            .any(|part| part == hash)
-    );
-    let last = if secret.expose().ends_with('a') {
-        'b'
-    } else {
-        'a'
-    };
+    let (hash, public): (Vec<u8>, String) =
+        sqlx::query_as("SELECT hash, public_id FROM api_keys").fetch_one(&mut *conn).await.unwrap();
+    assert!(!secret.expose().as_bytes().windows(hash.len()).any(|part| part == hash));
+    let last = if secret.expose().ends_with('a') { 'b' } else { 'a' };
     let mut changed = secret.expose().to_owned();
     changed.pop();
     changed.push(last);
     let unknown = secret.expose().replace(&public, "zzzzzzzz");
     let live = secret.expose().replace("test", "live");
-    for wrong in [
-        changed.as_str(),
-        unknown.as_str(),
-        live.as_str(),
-        "sk_test_x",
-        "",
-    ] {
-        assert_eq!(
-            identity::authenticate(&mut conn, wrong, noon())
-                .await
-                .unwrap(),
-            None
-        );
+    for wrong in [changed.as_str(), unknown.as_str(), live.as_str(), "sk_test_x", ""] {
+        assert_eq!(identity::authenticate(&mut conn, wrong, noon()).await.unwrap(), None);
     }
 }
 
@@ -98,44 +69,21 @@ async fn a_key_ends_by_time_revocation_or_with_its_merchant() {
     let (merchant, id, secret) =
         merchant_with_key(&mut conn, &entropy, &Scope::ALL, Some(end)).await;
     let opens = async |conn: &mut PgConnection, at| {
-        identity::authenticate(conn, secret.expose(), at)
-            .await
-            .unwrap()
-            .is_some()
+        identity::authenticate(conn, secret.expose(), at).await.unwrap().is_some()
     };
     assert!(opens(&mut conn, end - TimeDelta::seconds(1)).await);
     assert!(!opens(&mut conn, end).await);
 
     let (other, _, _) = merchant_with_key(&mut conn, &entropy, &Scope::ALL, None).await;
-    assert!(
-        !identity::revoke(&mut conn, other, id, noon())
-            .await
-            .unwrap(),
-        "not theirs"
-    );
+    assert!(!identity::revoke(&mut conn, other, id, noon()).await.unwrap(), "not theirs");
     assert!(opens(&mut conn, noon()).await);
-    assert!(
-        identity::revoke(&mut conn, merchant, id, noon())
-            .await
-            .unwrap()
-    );
-    assert!(
-        !identity::revoke(&mut conn, merchant, id, noon())
-            .await
-            .unwrap(),
-        "ended already"
-    );
+    assert!(identity::revoke(&mut conn, merchant, id, noon()).await.unwrap());
+    assert!(!identity::revoke(&mut conn, merchant, id, noon()).await.unwrap(), "ended already");
     assert!(!opens(&mut conn, noon()).await);
 
     let (merchant, _, secret) = merchant_with_key(&mut conn, &entropy, &Scope::ALL, None).await;
-    assert!(
-        identity::disable_merchant_in(&mut conn, merchant, noon())
-            .await
-            .unwrap()
-    );
-    let found = identity::authenticate(&mut conn, secret.expose(), noon())
-        .await
-        .unwrap();
+    assert!(identity::disable_merchant_in(&mut conn, merchant, noon()).await.unwrap());
+    let found = identity::authenticate(&mut conn, secret.expose(), noon()).await.unwrap();
     assert_eq!(found, None);
 }
 
@@ -146,10 +94,7 @@ async fn a_use_is_noted_once_a_minute() {
     let (_, _, secret) = merchant_with_key(&mut conn, &Entropy::seeded(3), &Scope::ALL, None).await;
     for (after, noted) in [(0, 0), (59, 0), (60, 60), (90, 60), (3600, 3600)] {
         let at = noon() + TimeDelta::seconds(after);
-        identity::authenticate(&mut conn, secret.expose(), at)
-            .await
-            .unwrap()
-            .unwrap();
+        identity::authenticate(&mut conn, secret.expose(), at).await.unwrap().unwrap();
         let last: DateTime<Utc> = sqlx::query_scalar("SELECT last_used_at FROM api_keys")
             .fetch_one(&mut *conn)
             .await
@@ -167,9 +112,7 @@ async fn what_must_not_be_made_is_refused() {
         let made = identity::create_merchant_in(&mut conn, &entropy, noon(), bad).await;
         assert!(matches!(made, Err(identity::Error::NameRefused)), "{bad:?}");
     }
-    let merchant = identity::create_merchant_in(&mut conn, &entropy, noon(), "Ravi")
-        .await
-        .unwrap();
+    let merchant = identity::create_merchant_in(&mut conn, &entropy, noon(), "Ravi").await.unwrap();
     let none = NewApiKey {
         merchant,
         name: "till".to_owned(),
@@ -194,27 +137,12 @@ async fn the_role_can_neither_delete_nor_rewrite_a_key() {
         "UPDATE merchants SET name = 'x'",
         "TRUNCATE api_keys",
     ] {
-        let refused = sqlx::query(forbidden)
-            .execute(&mut *conn)
-            .await
-            .unwrap_err();
-        let code = refused
-            .as_database_error()
-            .unwrap()
-            .code()
-            .unwrap()
-            .into_owned();
+        let refused = sqlx::query(forbidden).execute(&mut *conn).await.unwrap_err();
+        let code = refused.as_database_error().unwrap().code().unwrap().into_owned();
         assert_eq!(code, "42501", "{forbidden}");
     }
-    let unknown = sqlx::query("UPDATE api_keys SET scopes = '{root}'")
-        .execute(&db.owner)
-        .await
-        .unwrap_err();
-    let error = unknown
-        .as_database_error()
-        .unwrap()
-        .constraint()
-        .unwrap()
-        .to_owned();
+    let unknown =
+        sqlx::query("UPDATE api_keys SET scopes = '{root}'").execute(&db.owner).await.unwrap_err();
+    let error = unknown.as_database_error().unwrap().constraint().unwrap().to_owned();
     assert_eq!(error, "api_keys_scopes_are_known");
 }

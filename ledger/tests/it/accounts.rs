@@ -16,11 +16,7 @@ async fn many_may_open_the_same_accounts_at_once() {
             tokio::spawn(async move {
                 // Half of them name the accounts the other way round.
                 let lines = ["escrow:a:ETH > dep:a:ETH 1", "escrow:b:ETH > dep:b:ETH 1"];
-                let lines = if n % 2 == 0 {
-                    [lines[0], lines[1]]
-                } else {
-                    [lines[1], lines[0]]
-                };
+                let lines = if n % 2 == 0 { [lines[0], lines[1]] } else { [lines[1], lines[0]] };
                 let t = transfer(&format!("open:{n}"), "deposit", &lines.join("\n"));
                 Book(&pool).post(&t).await.unwrap()
             })
@@ -42,14 +38,10 @@ async fn many_may_open_the_same_accounts_at_once() {
 async fn a_code_stands_for_one_thing() {
     let db = TestDb::create().await.unwrap();
     let book = Book(&db.app);
-    book.did("dep:1", "deposit", "escrow:a:ETH > dep:a:ETH 5")
-        .await;
+    book.did("dep:1", "deposit", "escrow:a:ETH > dep:a:ETH 5").await;
 
     let mut other_owner = transfer("dep:2", "deposit", "escrow:a:ETH > dep:a:ETH 5");
-    other_owner.legs[0].credit = other_owner.legs[0]
-        .credit
-        .clone()
-        .owned_by(Uuid::from_u128(7));
+    other_owner.legs[0].credit = other_owner.legs[0].credit.clone().owned_by(Uuid::from_u128(7));
     let mut other_role = transfer("dep:3", "deposit", "escrow:a:ETH > dep:a:ETH 5");
     other_role.legs[0].credit = Account::new("suspense", "dep:a:ETH", Asset::Eth);
     let mut unknown_role = transfer("dep:4", "deposit", "escrow:a:ETH > dep:a:ETH 5");
@@ -58,11 +50,7 @@ async fn a_code_stands_for_one_thing() {
     bad_code.legs[0].credit = Account::new("deposit", "dep a", Asset::Eth);
     for t in [other_owner, other_role, unknown_role, bad_code] {
         let refused = book.post(&t).await;
-        assert!(
-            matches!(refused, Err(LedgerError::Malformed(_))),
-            "{}: {refused:?}",
-            t.key
-        );
+        assert!(matches!(refused, Err(LedgerError::Malformed(_))), "{}: {refused:?}", t.key);
     }
     assert_eq!(book.posted("dep:a:ETH").await, 5);
 

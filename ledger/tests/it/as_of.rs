@@ -19,16 +19,12 @@ async fn as_of_agrees_with_brute_force() {
                 let key = format!("held:{n}");
                 book.hold(&transfer(&key, "deposit", &lines)).await.unwrap();
                 if n % 8 == 0 {
-                    book.capture(&key, &format!("captured:{n}"), "deposit")
-                        .await
-                        .unwrap();
+                    book.capture(&key, &format!("captured:{n}"), "deposit").await.unwrap();
                 }
             }
             1 => {
                 book.did(&format!("first:{n}"), "deposit", &lines).await;
-                book.reverse(&format!("first:{n}"), &format!("undone:{n}"))
-                    .await
-                    .unwrap();
+                book.reverse(&format!("first:{n}"), &format!("undone:{n}")).await.unwrap();
             }
             _ => book.did(&format!("post:{n}"), "deposit", &lines).await,
         }
@@ -51,29 +47,16 @@ async fn as_of_agrees_with_brute_force() {
             for (debit, credit, phase, amount, posted_at) in &legs {
                 if posted_at <= at && [0, 2].contains(phase) {
                     let amount: i128 = amount.parse().unwrap();
-                    let up = if code.starts_with("escrow") {
-                        debit
-                    } else {
-                        credit
-                    };
-                    let down = if code.starts_with("escrow") {
-                        credit
-                    } else {
-                        debit
-                    };
+                    let up = if code.starts_with("escrow") { debit } else { credit };
+                    let down = if code.starts_with("escrow") { credit } else { debit };
                     want += if up == code { amount } else { 0 };
                     want -= if down == code { amount } else { 0 };
                 }
             }
-            let got = ledger::balance_as_of(&mut conn, code, *at)
-                .await
-                .unwrap()
-                .unwrap();
+            let got = ledger::balance_as_of(&mut conn, code, *at).await.unwrap().unwrap();
             assert_eq!(got.minor(), want, "{code} at {at}");
         }
     }
-    let unknown = ledger::balance_as_of(&mut conn, "dep:9:ETH", now())
-        .await
-        .unwrap();
+    let unknown = ledger::balance_as_of(&mut conn, "dep:9:ETH", now()).await.unwrap();
     assert_eq!(unknown, None);
 }

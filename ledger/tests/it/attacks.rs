@@ -61,26 +61,10 @@ const AROUND_THE_DOORS: &[Attack] = &[
         "42501",
         "insert into ledger.accounts (code, asset_id, role_id) values ('xyz', 1, 901)",
     ),
-    (
-        "insert a balance",
-        "42501",
-        "insert into ledger.balances values ({a}, 1, 901, 0)",
-    ),
-    (
-        "update an amount",
-        "42501",
-        "update ledger.legs set amount = 1 where transfer_id = {t0}",
-    ),
-    (
-        "delete a leg",
-        "42501",
-        "delete from ledger.legs where transfer_id = {t0}",
-    ),
-    (
-        "delete a header",
-        "42501",
-        "delete from ledger.transfers where id = {t0}",
-    ),
+    ("insert a balance", "42501", "insert into ledger.balances values ({a}, 1, 901, 0)"),
+    ("update an amount", "42501", "update ledger.legs set amount = 1 where transfer_id = {t0}"),
+    ("delete a leg", "42501", "delete from ledger.legs where transfer_id = {t0}"),
+    ("delete a header", "42501", "delete from ledger.transfers where id = {t0}"),
     ("truncate legs", "42501", "truncate ledger.legs cascade"),
     ("drop the legs", "42501", "drop table ledger.legs cascade"),
     ("drop the schema", "42501", "drop schema ledger cascade"),
@@ -89,58 +73,18 @@ const AROUND_THE_DOORS: &[Attack] = &[
         "42501",
         "update ledger.balances set debits_posted = 1e9 where account_id = {a}",
     ),
-    (
-        "thaw an account",
-        "42501",
-        "update ledger.balances set frozen = false",
-    ),
-    (
-        "lock the balances",
-        "42501",
-        "select * from ledger.balances for update",
-    ),
-    (
-        "open a closed period",
-        "42501",
-        "update ledger.closings set closed_through = '-infinity'",
-    ),
-    (
-        "allow itself a leg",
-        "42501",
-        "insert into ledger.kind_legs values (1, 904, 904)",
-    ),
-    (
-        "lift a floor",
-        "42501",
-        "update ledger.roles set guard = 0 where id = 902",
-    ),
-    (
-        "change a scale",
-        "42501",
-        "update ledger.assets set scale = 8 where id = 1",
-    ),
-    (
-        "forge a seal",
-        "42501",
-        "insert into ledger.seals values (9, 0, 9, 0, '', 'x')",
-    ),
-    (
-        "disable a trigger",
-        "42501",
-        "alter table ledger.legs disable trigger all",
-    ),
-    (
-        "drop a constraint",
-        "42501",
-        "alter table ledger.balances drop constraint overdraft",
-    ),
+    ("thaw an account", "42501", "update ledger.balances set frozen = false"),
+    ("lock the balances", "42501", "select * from ledger.balances for update"),
+    ("open a closed period", "42501", "update ledger.closings set closed_through = '-infinity'"),
+    ("allow itself a leg", "42501", "insert into ledger.kind_legs values (1, 904, 904)"),
+    ("lift a floor", "42501", "update ledger.roles set guard = 0 where id = 902"),
+    ("change a scale", "42501", "update ledger.assets set scale = 8 where id = 1"),
+    ("forge a seal", "42501", "insert into ledger.seals values (9, 0, 9, 0, '', 'x')"),
+    ("disable a trigger", "42501", "alter table ledger.legs disable trigger all"),
+    ("drop a constraint", "42501", "alter table ledger.balances drop constraint overdraft"),
     ("become the owner", "42501", "set local role ledger_owner"),
     ("become a superuser", "42501", "set local role postgres"),
-    (
-        "skip the triggers",
-        "42501",
-        "set local session_replication_role = replica",
-    ),
+    ("skip the triggers", "42501", "set local session_replication_role = replica"),
     (
         "replace a function",
         "42501",
@@ -152,16 +96,8 @@ const AROUND_THE_DOORS: &[Attack] = &[
         "42501",
         "select ledger.fingerprint(1::smallint, '{}', '{}', '{}', null, null, null, null)",
     ),
-    (
-        "create something in the schema",
-        "42501",
-        "create table ledger.mine (n int)",
-    ),
-    (
-        "create something anywhere",
-        "42501",
-        "create table public.mine (n int)",
-    ),
+    ("create something in the schema", "42501", "create table ledger.mine (n int)"),
+    ("create something anywhere", "42501", "create table public.mine (n int)"),
     ("create a schema", "42501", "create schema mine"),
     (
         "shadow the rules with a temporary table",
@@ -205,21 +141,9 @@ const THROUGH_THE_DOORS: &[Attack] = &[
         "select ledger.post({POST}, array[{a}],
         array[{a}], array[5])",
     ),
-    (
-        "zero",
-        "LG003",
-        "select ledger.post({POST}, array[{a}], array[{b}], array[0])",
-    ),
-    (
-        "negative",
-        "LG003",
-        "select ledger.post({POST}, array[{a}], array[{b}], array[-5])",
-    ),
-    (
-        "fraction",
-        "LG003",
-        "select ledger.post({POST}, array[{a}], array[{b}], array[1.5])",
-    ),
+    ("zero", "LG003", "select ledger.post({POST}, array[{a}], array[{b}], array[0])"),
+    ("negative", "LG003", "select ledger.post({POST}, array[{a}], array[{b}], array[-5])"),
+    ("fraction", "LG003", "select ledger.post({POST}, array[{a}], array[{b}], array[1.5])"),
     (
         "not a number",
         "LG003",
@@ -238,22 +162,14 @@ const THROUGH_THE_DOORS: &[Attack] = &[
         "select ledger.post({POST}, array[{a}], array[{b}],
         array[null::numeric])",
     ),
-    (
-        "40 digits",
-        "LG003",
-        "select ledger.post({POST}, array[{a}], array[{b}], array[1e40])",
-    ),
+    ("40 digits", "LG003", "select ledger.post({POST}, array[{a}], array[{b}], array[1e40])"),
     (
         "a turnover beyond the books",
         "22003",
         "select ledger.post({POST}, array[{a}], array[{b}],
             array[99999999999999999999999999999999999999])",
     ),
-    (
-        "no legs",
-        "LG003",
-        "select ledger.post({POST}, '{}', '{}', '{}')",
-    ),
+    ("no legs", "LG003", "select ledger.post({POST}, '{}', '{}', '{}')"),
     (
         "fewer debits than amounts",
         "LG003",
@@ -266,22 +182,14 @@ const THROUGH_THE_DOORS: &[Attack] = &[
         "select ledger.post({POST}, array_fill({a}::bigint, array[201]),
             array_fill({b}::bigint, array[201]), array_fill(1::numeric, array[201]))",
     ),
-    (
-        "unknown account",
-        "LG003",
-        "select ledger.post({POST}, array[{a}], array[999999], array[5])",
-    ),
+    ("unknown account", "LG003", "select ledger.post({POST}, array[{a}], array[999999], array[5])"),
     (
         "null account",
         "LG003",
         "select ledger.post({POST}, array[{a}], array[null::bigint],
         array[5])",
     ),
-    (
-        "overdraw",
-        "23514",
-        "select ledger.post({POST}, array[{b}], array[{a}], array[601])",
-    ),
+    ("overdraw", "23514", "select ledger.post({POST}, array[{b}], array[{a}], array[601])"),
     (
         "overdraw in two legs",
         "23514",
@@ -517,16 +425,8 @@ const BATCHES: &[Attack] = &[
         "select ledger.post_many({MANY}, array[888887],
         array[888888], array[9])",
     ),
-    (
-        "fraction",
-        "LG003",
-        "select ledger.post_many({MANY}, array[{a}], array[{b}], array[9.5])",
-    ),
-    (
-        "negative",
-        "LG003",
-        "select ledger.post_many({MANY}, array[{a}], array[{b}], array[-9])",
-    ),
+    ("fraction", "LG003", "select ledger.post_many({MANY}, array[{a}], array[{b}], array[9.5])"),
+    ("negative", "LG003", "select ledger.post_many({MANY}, array[{a}], array[{b}], array[-9])"),
     (
         "not a number",
         "LG003",
@@ -539,11 +439,7 @@ const BATCHES: &[Attack] = &[
         "select ledger.post_many({MANY}, array[{a}],
         array[{a}], array[9])",
     ),
-    (
-        "overdraw",
-        "23514",
-        "select ledger.post_many({MANY}, array[{b}], array[{a}], array[601])",
-    ),
+    ("overdraw", "23514", "select ledger.post_many({MANY}, array[{b}], array[{a}], array[601])"),
     (
         "a leg the rules do not allow",
         "LG007",
@@ -577,48 +473,20 @@ const BATCHES: &[Attack] = &[
 ];
 
 const BY_THE_OWNER: &[Attack] = &[
-    (
-        "update an amount",
-        "LG000",
-        "update ledger.legs set amount = 1 where transfer_id = {t0}",
-    ),
-    (
-        "delete a leg",
-        "LG000",
-        "delete from ledger.legs where transfer_id = {t0}",
-    ),
-    (
-        "delete a header",
-        "LG000",
-        "delete from ledger.transfers where id = {t0}",
-    ),
+    ("update an amount", "LG000", "update ledger.legs set amount = 1 where transfer_id = {t0}"),
+    ("delete a leg", "LG000", "delete from ledger.legs where transfer_id = {t0}"),
+    ("delete a header", "LG000", "delete from ledger.transfers where id = {t0}"),
     ("truncate", "LG000", "truncate ledger.legs cascade"),
-    (
-        "rename an account",
-        "LG000",
-        "update ledger.accounts set code = 'xyz' where id = {a}",
-    ),
-    (
-        "change a scale",
-        "LG000",
-        "update ledger.assets set scale = 8 where id = 1",
-    ),
-    (
-        "lift a floor",
-        "LG000",
-        "update ledger.roles set guard = 0 where id = 902",
-    ),
+    ("rename an account", "LG000", "update ledger.accounts set code = 'xyz' where id = {a}"),
+    ("change a scale", "LG000", "update ledger.assets set scale = 8 where id = 1"),
+    ("lift a floor", "LG000", "update ledger.roles set guard = 0 where id = 902"),
     (
         "lift the floor of one balance",
         "23503",
         "update ledger.balances set guard = 0,
         version = version + 1 where account_id = {b}",
     ),
-    (
-        "delete a balance",
-        "LG000",
-        "delete from ledger.balances where account_id = {a}",
-    ),
+    ("delete a balance", "LG000", "delete from ledger.balances where account_id = {a}"),
     (
         "cross a floor",
         "23514",
@@ -717,10 +585,7 @@ async fn attempt(conn: &mut PgConnection, role: Option<&str>, sql: &str) -> Opti
     let mut tx = conn.begin().await.unwrap();
     if let Some(role) = role {
         let become_role = format!("set local role {role}");
-        sqlx::raw_sql(AssertSqlSafe(become_role))
-            .execute(&mut *tx)
-            .await
-            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(become_role)).execute(&mut *tx).await.unwrap();
     }
     // What is checked at commit is checked here, so that a success can still be undone.
     let sql = format!("{sql}; set constraints all immediate");
@@ -728,14 +593,7 @@ async fn attempt(conn: &mut PgConnection, role: Option<&str>, sql: &str) -> Opti
     tx.rollback().await.unwrap();
     match result {
         Ok(_) => None,
-        Err(error) => Some(
-            error
-                .as_database_error()
-                .unwrap()
-                .code()
-                .unwrap()
-                .into_owned(),
-        ),
+        Err(error) => Some(error.as_database_error().unwrap().code().unwrap().into_owned()),
     }
 }
 
@@ -764,10 +622,8 @@ async fn all_are_refused(
 async fn every_attack_is_refused() {
     let db = TestDb::create().await.unwrap();
     sqlx::raw_sql(TARGETS).execute(&db.owner).await.unwrap();
-    let names: Vec<(String, i64)> = sqlx::query_as("select name, id from public.target")
-        .fetch_all(&db.owner)
-        .await
-        .unwrap();
+    let names: Vec<(String, i64)> =
+        sqlx::query_as("select name, id from public.target").fetch_all(&db.owner).await.unwrap();
 
     let mut app = db.app.acquire().await.unwrap();
     for attacks in [AROUND_THE_DOORS, THROUGH_THE_DOORS, SECOND_ACTS, BATCHES] {
@@ -793,10 +649,7 @@ async fn a_header_without_legs_does_not_commit() {
     .await
     .unwrap();
     let refused = tx.commit().await.unwrap_err();
-    assert_eq!(
-        refused.as_database_error().unwrap().code().as_deref(),
-        Some("LG002")
-    );
+    assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("LG002"));
 }
 
 // The application can reach nothing in the schema but by looking and through the doors.
@@ -821,10 +674,7 @@ async fn the_application_may_look_and_use_the_doors() {
     .await
     .unwrap();
     doors.sort();
-    assert_eq!(
-        doors,
-        ["open_account", "post", "post_many", "reverse", "seal_next"]
-    );
+    assert_eq!(doors, ["open_account", "post", "post_many", "reverse", "seal_next"]);
     let loose: Vec<String> = sqlx::query_scalar(
         "select p.proname::text from pg_proc p where p.pronamespace = 'ledger'::regnamespace
            and p.prosecdef and not coalesce(array_to_string(p.proconfig, ','), '')
@@ -833,11 +683,7 @@ async fn the_application_may_look_and_use_the_doors() {
     .fetch_all(&db.owner)
     .await
     .unwrap();
-    assert_eq!(
-        loose,
-        Vec::<String>::new(),
-        "SECURITY DEFINER without a pinned search_path"
-    );
+    assert_eq!(loose, Vec::<String>::new(), "SECURITY DEFINER without a pinned search_path");
     let special: Option<bool> = sqlx::query_scalar(
         "select bool_or(rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
          from pg_roles where rolname in

@@ -18,10 +18,7 @@ pub(crate) fn now() -> DateTime<Utc> {
 /// An account from its code: the first word decides the role, the asset stands in it.
 pub(crate) fn account(code: &str) -> Account {
     let word = code.split(':').next().unwrap();
-    let asset = code
-        .split(':')
-        .find_map(|part| Asset::from_str(part).ok())
-        .unwrap();
+    let asset = code.split(':').find_map(|part| Asset::from_str(part).ok()).unwrap();
     let role = match word {
         "venue" if code.ends_with(":free") => "venue.free",
         "venue" => "venue.order",
@@ -32,11 +29,7 @@ pub(crate) fn account(code: &str) -> Account {
         "payoutfee" => "payout.fee",
         "result" => "trading.result",
         "claim" => "receivable",
-        other => ROLES
-            .iter()
-            .copied()
-            .find(|role| *role == other)
-            .expect("a role of the chart"),
+        other => ROLES.iter().copied().find(|role| *role == other).expect("a role of the chart"),
     };
     Account::new(role, code, asset)
 }
@@ -75,9 +68,7 @@ pub(crate) fn transfer(key: &str, kind: &'static str, lines: &str) -> Transfer {
 
 fn leg(line: &str) -> Leg {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let [debit, ">", credit, minor] = words[..] else {
-        panic!("not a leg: {line}")
-    };
+    let [debit, ">", credit, minor] = words[..] else { panic!("not a leg: {line}") };
     let debit = account(debit);
     let amount = Amount::parse_minor(minor, debit.asset).unwrap();
     Leg::new(debit, account(credit), amount)
@@ -161,10 +152,7 @@ impl Book<'_> {
     /// Posts, and it is new.
     pub(crate) async fn did(&self, key: &str, kind: &'static str, lines: &str) {
         let posted = self.post(&transfer(key, kind, lines)).await;
-        assert!(
-            posted.as_ref().is_ok_and(|p| p.created),
-            "{key}: {posted:?}"
-        );
+        assert!(posted.as_ref().is_ok_and(|p| p.created), "{key}: {posted:?}");
     }
 
     /// Posted balance in minor units, in the account's normal direction; zero if not open.

@@ -7,19 +7,12 @@ use testkit_db::TestDb;
 #[tokio::test]
 async fn assets_have_the_scales_of_primitives() {
     let db = TestDb::create().await.unwrap();
-    let mut rows: Vec<(String, i16)> = sqlx::query_as("select code, scale from ledger.assets")
-        .fetch_all(&db.app)
-        .await
-        .unwrap();
+    let mut rows: Vec<(String, i16)> =
+        sqlx::query_as("select code, scale from ledger.assets").fetch_all(&db.app).await.unwrap();
     rows.sort();
     let mut ours: Vec<(String, i16)> = Asset::ALL
         .iter()
-        .map(|asset| {
-            (
-                asset.code().to_owned(),
-                i16::try_from(asset.scale()).unwrap(),
-            )
-        })
+        .map(|asset| (asset.code().to_owned(), i16::try_from(asset.scale()).unwrap()))
         .collect();
     ours.sort();
     assert_eq!(rows, ours);

@@ -17,38 +17,27 @@ const DURATION: Duration = Duration::from_secs(3);
 
 /// One random act in a transaction of its own; says whether a transfer was created.
 async fn act(book: &Book<'_>, key: &str, rng: &mut StdRng) -> Result<u32, LedgerError> {
-    let (e, d, amount) = (
-        rng.random_range(0..5),
-        rng.random_range(0..5),
-        rng.random_range(1..100),
-    );
+    let (e, d, amount) = (rng.random_range(0..5), rng.random_range(0..5), rng.random_range(1..100));
     let deposit = format!("escrow:{e}:ETH > dep:{d}:ETH {amount}");
     let back = format!("dep:{d}:ETH > escrow:{e}:ETH {amount}");
     match rng.random_range(0..6) {
-        0 => book
-            .post(&transfer(key, "deposit.reorg", &back))
-            .await
-            .map(|_| 1),
+        0 => book.post(&transfer(key, "deposit.reorg", &back)).await.map(|_| 1),
         1 => {
             let swap = format!("{back}\n{back}");
-            book.post(&transfer(key, "deposit.reorg", &swap))
-                .await
-                .map(|_| 1)
+            book.post(&transfer(key, "deposit.reorg", &swap)).await.map(|_| 1)
         }
         2 => {
             book.hold(&transfer(key, "deposit", &deposit)).await?;
             if rng.random_bool(0.5) {
-                book.capture(key, &format!("{key}:final"), "deposit")
-                    .await?;
+                book.capture(key, &format!("{key}:final"), "deposit").await?;
             } else {
                 book.release(key, &format!("{key}:gone"), "deposit").await?;
             }
             Ok(2)
         }
         3 => {
-            let batch: Vec<_> = (0..5)
-                .map(|n| transfer(&format!("{key}:{n}"), "deposit", &deposit))
-                .collect();
+            let batch: Vec<_> =
+                (0..5).map(|n| transfer(&format!("{key}:{n}"), "deposit", &deposit)).collect();
             book.post_many(&batch).await.map(|_| 5)
         }
         4 => {
@@ -61,11 +50,7 @@ async fn act(book: &Book<'_>, key: &str, rng: &mut StdRng) -> Result<u32, Ledger
             }
         }
         _ => {
-            let two = format!(
-                "{deposit}\nescrow:{}:ETH > dep:{}:ETH 1",
-                (e + 1) % 5,
-                (d + 1) % 5
-            );
+            let two = format!("{deposit}\nescrow:{}:ETH > dep:{}:ETH 1", (e + 1) % 5, (d + 1) % 5);
             book.post(&transfer(key, "deposit", &two)).await.map(|_| 1)
         }
     }
@@ -106,9 +91,6 @@ async fn thirty_two_writers_on_ten_accounts() {
         .await
         .unwrap();
     assert_eq!(there, i64::from(created), "{refused} refused");
-    assert!(
-        created > 100,
-        "{created} created, {refused} refused: too few to prove anything"
-    );
+    assert!(created > 100, "{created} created, {refused} refused: too few to prove anything");
     Book(&db.app).is_sound().await;
 }

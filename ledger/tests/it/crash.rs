@@ -44,39 +44,21 @@ impl Server {
             .fetch_one(&db.owner)
             .await
             .unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let home = std::env::temp_dir().join(db.name());
         fs::create_dir(&home).unwrap();
-        let server = Self {
-            bin: bin.into(),
-            home,
-            port,
-            postmaster: None,
-        };
+        let server = Self { bin: bin.into(), home, port, postmaster: None };
         if let Some((uid, gid)) = unprivileged() {
             chown(&server.home, Some(uid), Some(gid)).unwrap();
         }
         let made = server
             .command("initdb")
-            .args([
-                "--auth=trust",
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--no-sync",
-            ])
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"])
             .arg("--pgdata")
             .arg(server.data())
             .output()
             .unwrap();
-        assert!(
-            made.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server
     }
 
@@ -105,12 +87,7 @@ impl Server {
             .arg("-D")
             .arg(self.data())
             .args(["-p", &self.port.to_string()])
-            .args([
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "unix_socket_directories=",
-            ])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0)
@@ -130,10 +107,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!(
-            "no start: {}",
-            fs::read_to_string(self.home.join("log")).unwrap_or_default()
-        );
+        panic!("no start: {}", fs::read_to_string(self.home.join("log")).unwrap_or_default());
     }
 
     /// SIGKILL for the postmaster and all its children (each is a process group of its own), then
@@ -145,10 +119,7 @@ impl Server {
         let children = children_of(postmaster.id());
         postmaster.kill().unwrap();
         for pid in &children {
-            let _gone = Command::new("kill")
-                .args(["-9", pid])
-                .stderr(Stdio::null())
-                .status();
+            let _gone = Command::new("kill").args(["-9", pid]).stderr(Stdio::null()).status();
         }
         postmaster.wait().unwrap();
         for _ in 0..200 {
@@ -176,16 +147,13 @@ fn unprivileged() -> Option<(u32, u32)> {
     if id(&["-u"]) != Some(0) {
         return None;
     }
-    ["postgres", "nobody"]
-        .iter()
-        .find_map(|user| Some((id(&["-u", user])?, id(&["-g", user])?)))
+    ["postgres", "nobody"].iter().find_map(|user| Some((id(&["-u", user])?, id(&["-g", user])?)))
 }
 
 fn children_of(parent: u32) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    pids.filter(|pid| parent_of(pid).is_some_and(|found| found == parent.to_string()))
-        .collect()
+    pids.filter(|pid| parent_of(pid).is_some_and(|found| found == parent.to_string())).collect()
 }
 
 /// The fields after the closing bracket of the name: state, then the parent.
@@ -206,18 +174,11 @@ fn is_dead(pid: &str) -> bool {
 
 fn nth(round: usize, writer: usize, n: usize) -> ledger::Transfer {
     let key = format!("crash:{round}:{writer}:{n}");
-    let lines = format!(
-        "escrow:x:ETH > dep:{writer}:ETH 3\nescrow:y:ETH > dep:m:ETH {}",
-        n + 1
-    );
+    let lines = format!("escrow:x:ETH > dep:{writer}:ETH 3\nescrow:y:ETH > dep:m:ETH {}", n + 1);
     transfer(
         &key,
         "deposit",
-        if n.is_multiple_of(2) {
-            &lines
-        } else {
-            lines.lines().next().unwrap()
-        },
+        if n.is_multiple_of(2) { &lines } else { lines.lines().next().unwrap() },
     )
 }
 
@@ -255,26 +216,17 @@ async fn a_killed_server_loses_nothing_it_acknowledged() {
     let db = TestDb::create().await.unwrap();
     let mut server = Server::create(&db).await;
     server.start().await;
-    let owner = ledger::connect_pool(&server.url("postgres", "postgres"), 2)
-        .await
-        .unwrap();
+    let owner = ledger::connect_pool(&server.url("postgres", "postgres"), 2).await.unwrap();
     migrations::MIGRATOR.run(&owner).await.unwrap();
     owner.close().await;
 
     for round in 0..ROUNDS {
         let url = server.url("chukta_app", "postgres");
-        let pool = ledger::connect_pool(&url, u32::try_from(WRITERS).unwrap())
-            .await
-            .unwrap();
+        let pool = ledger::connect_pool(&url, u32::try_from(WRITERS).unwrap()).await.unwrap();
         let total = Arc::new(AtomicUsize::new(0));
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                tokio::spawn(write_until_killed(
-                    pool.clone(),
-                    Arc::clone(&total),
-                    round,
-                    writer,
-                ))
+                tokio::spawn(write_until_killed(pool.clone(), Arc::clone(&total), round, writer))
             })
             .collect();
         let started = Instant::now();
@@ -293,17 +245,11 @@ async fn a_killed_server_loses_nothing_it_acknowledged() {
         let book = Book(&pool);
         book.is_sound().await;
         let total = total.load(Ordering::Relaxed);
-        assert!(
-            total >= UNTIL_KILL,
-            "only {total} transfers before the kill: nothing was shown"
-        );
+        assert!(total >= UNTIL_KILL, "only {total} transfers before the kill: nothing was shown");
         for (writer, count) in acknowledged.into_iter().enumerate() {
             for n in 0..count {
                 let again = book.post(&nth(round, writer, n)).await.unwrap();
-                assert!(
-                    !again.created,
-                    "round {round}: writer {writer} lost transfer {n}"
-                );
+                assert!(!again.created, "round {round}: writer {writer} lost transfer {n}");
             }
             // The one in flight may be there or not; either way it is posted once.
             book.post(&nth(round, writer, count)).await.unwrap();

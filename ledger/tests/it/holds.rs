@@ -13,19 +13,13 @@ fn inr(minor: i128) -> Amount {
 
 /// A float of 1000 at the bank and 1000 owed to a merchant.
 async fn funded(book: &Book<'_>) {
-    book.did("cap:1", "capital", "bank:r:INR > cap:INR 1000")
+    book.did("cap:1", "capital", "bank:r:INR > cap:INR 1000").await;
+    book.did("conv:1", "convert", "dep:m:ETH > trading:ETH 5\ntrading:INR > merchant:m:INR 1000")
         .await;
-    book.did(
-        "conv:1",
-        "convert",
-        "dep:m:ETH > trading:ETH 5\ntrading:INR > merchant:m:INR 1000",
-    )
-    .await;
 }
 
 async fn with_deposit(book: &Book<'_>) {
-    book.did("dep:1", "deposit", "escrow:x:ETH > dep:m:ETH 5")
-        .await;
+    book.did("dep:1", "deposit", "escrow:x:ETH > dep:m:ETH 5").await;
     funded(book).await;
 }
 
@@ -37,26 +31,14 @@ async fn a_hold_counts_against_both_sides_until_it_ends() {
     let payout = "merchant:m:INR > bank:r:INR";
     let first = transfer("pay:1:hold", "payout", &format!("{payout} 700"));
     assert!(book.hold(&first).await.unwrap().created);
-    assert!(
-        !book.hold(&first).await.unwrap().created,
-        "the same hold again"
-    );
+    assert!(!book.hold(&first).await.unwrap().created, "the same hold again");
 
     let mut conn = db.app.acquire().await.unwrap();
-    let merchant = ledger::balance(&mut conn, "merchant:m:INR")
-        .await
-        .unwrap()
-        .unwrap();
+    let merchant = ledger::balance(&mut conn, "merchant:m:INR").await.unwrap().unwrap();
     assert_eq!(merchant.posted, inr(1000));
-    assert_eq!(
-        (merchant.pending_in, merchant.pending_out),
-        (inr(0), inr(700))
-    );
+    assert_eq!((merchant.pending_in, merchant.pending_out), (inr(0), inr(700)));
     assert_eq!(merchant.available(), Ok(inr(300)));
-    let bank = ledger::balance(&mut conn, "bank:r:INR")
-        .await
-        .unwrap()
-        .unwrap();
+    let bank = ledger::balance(&mut conn, "bank:r:INR").await.unwrap().unwrap();
     assert_eq!((bank.posted, bank.pending_out), (inr(1000), inr(700)));
     drop(conn);
 
@@ -67,38 +49,21 @@ async fn a_hold_counts_against_both_sides_until_it_ends() {
             if account == "merchant:m:INR" || account == "bank:r:INR"),
         "{refused:?}"
     );
-    assert!(
-        book.capture("pay:1:hold", "pay:1:done", "payout")
-            .await
-            .unwrap()
-            .created
-    );
-    assert!(
-        !book
-            .capture("pay:1:hold", "pay:1:done", "payout")
-            .await
-            .unwrap()
-            .created
-    );
+    assert!(book.capture("pay:1:hold", "pay:1:done", "payout").await.unwrap().created);
+    assert!(!book.capture("pay:1:hold", "pay:1:done", "payout").await.unwrap().created);
     assert_eq!(book.posted("merchant:m:INR").await, 300);
 
     for refused in [
         book.capture("pay:1:hold", "pay:1:again", "payout").await,
         book.release("pay:1:hold", "pay:1:failed", "payout").await,
     ] {
-        assert!(
-            matches!(refused, Err(LedgerError::AlreadyResolved { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(LedgerError::AlreadyResolved { .. })), "{refused:?}");
     }
     let other = book.release("pay:1:hold", "pay:1:done", "payout").await;
     assert!(matches!(other, Err(LedgerError::Conflict { key }) if key == "pay:1:done"));
     for missing in ["pay:9:hold", "cap:1", "pay:1:done"] {
         let refused = book.capture(missing, "pay:9:done", "payout").await;
-        assert!(
-            matches!(refused, Err(LedgerError::HoldNotFound { .. })),
-            "{missing}"
-        );
+        assert!(matches!(refused, Err(LedgerError::HoldNotFound { .. })), "{missing}");
     }
     book.is_sound().await;
 }
@@ -117,10 +82,7 @@ async fn a_released_hold_is_free_again() {
     }
     assert_eq!(book.posted("merchant:m:INR").await, 1000);
     let mut conn = db.app.acquire().await.unwrap();
-    let record = ledger::find(&mut conn, "pay:2:failed")
-        .await
-        .unwrap()
-        .unwrap();
+    let record = ledger::find(&mut conn, "pay:2:failed").await.unwrap().unwrap();
     assert_eq!(record.legs[0].phase, Phase::Release);
     drop(conn);
     book.is_sound().await;
@@ -145,31 +107,14 @@ async fn several_legs_are_held_and_captured_in_part() {
         vec![Amount::try_new(1, Asset::Eth).unwrap(), inr(90)],
     ] {
         let refused = book.capture_part("pay:1:cost:hold", &r, &amounts).await;
-        assert!(
-            matches!(refused, Err(LedgerError::Malformed(_))),
-            "{amounts:?}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(LedgerError::Malformed(_))), "{amounts:?}: {refused:?}");
     }
     let part = [inr(400), inr(72)];
-    assert!(
-        book.capture_part("pay:1:cost:hold", &r, &part)
-            .await
-            .unwrap()
-            .created
-    );
-    assert!(
-        !book
-            .capture_part("pay:1:cost:hold", &r, &part)
-            .await
-            .unwrap()
-            .created
-    );
+    assert!(book.capture_part("pay:1:cost:hold", &r, &part).await.unwrap().created);
+    assert!(!book.capture_part("pay:1:cost:hold", &r, &part).await.unwrap().created);
     assert_eq!(book.posted("bank:r:INR").await, 528);
     let mut conn = db.app.acquire().await.unwrap();
-    let bank = ledger::balance(&mut conn, "bank:r:INR")
-        .await
-        .unwrap()
-        .unwrap();
+    let bank = ledger::balance(&mut conn, "bank:r:INR").await.unwrap().unwrap();
     assert_eq!(bank.pending_out, inr(0), "the rest of the hold is free");
     drop(conn);
     book.is_sound().await;

@@ -47,11 +47,8 @@ async fn lost_writes(through: &PgPool, look: &PgPool, first: i32) -> usize {
         if let Ok(begun) = tokio::time::timeout(cut, through.begin()).await {
             begun.unwrap().rollback().await.unwrap();
         }
-        let written = sqlx::query("insert into probe values ($1)")
-            .bind(row)
-            .execute(through)
-            .await
-            .unwrap();
+        let written =
+            sqlx::query("insert into probe values ($1)").bind(row).execute(through).await.unwrap();
         assert_eq!(written.rows_affected(), 1);
         let seen: Option<i32> = sqlx::query_scalar("select n from probe where n = $1")
             .bind(row)
@@ -80,16 +77,8 @@ async fn a_cancelled_begin_does_not_lose_the_next_write() {
     assert_eq!(lost_writes(&guarded, &db.owner, 0).await, 0);
     guarded.close().await;
 
-    let bare = PgPoolOptions::new()
-        .max_connections(1)
-        .connect(url.as_str())
-        .await
-        .unwrap();
-    assert_ne!(
-        lost_writes(&bare, &db.owner, 1_000).await,
-        0,
-        "sqlx is repaired"
-    );
+    let bare = PgPoolOptions::new().max_connections(1).connect(url.as_str()).await.unwrap();
+    assert_ne!(lost_writes(&bare, &db.owner, 1_000).await, 0, "sqlx is repaired");
     bare.close().await;
 }
 

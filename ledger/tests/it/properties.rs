@@ -17,13 +17,8 @@ use crate::book::{Book, resolution, transfer};
 const CASES: u32 = 24;
 const KEYS: usize = 10;
 /// Name and guard: 1 credits may not exceed debits, 2 the reverse.
-const ACCOUNTS: [(&str, u8); 5] = [
-    ("escrow", 1),
-    ("dep", 2),
-    ("trading", 0),
-    ("claim", 1),
-    ("suspense", 2),
-];
+const ACCOUNTS: [(&str, u8); 5] =
+    [("escrow", 1), ("dep", 2), ("trading", 0), ("claim", 1), ("suspense", 2)];
 const KINDS: [(&str, &[(usize, usize)]); 5] = [
     ("deposit", &[(0, 1)]),
     ("deposit.reorg", &[(1, 0), (4, 0), (3, 0)]),
@@ -70,28 +65,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let lawful =
         (known, prop::collection::vec(amount(), 1..3)).prop_map(|((kind, leg), amounts)| {
             let (debit, credit) = KINDS[kind].1[leg];
-            (
-                kind,
-                amounts
-                    .into_iter()
-                    .map(|amount| (debit, credit, amount))
-                    .collect(),
-            )
+            (kind, amounts.into_iter().map(|amount| (debit, credit, amount)).collect())
         });
-    let anything = (
-        0..KINDS.len(),
-        prop::collection::vec((0..5_usize, 0..5_usize, amount()), 1..4),
-    );
+    let anything =
+        (0..KINDS.len(), prop::collection::vec((0..5_usize, 0..5_usize, amount()), 1..4));
     let content = prop_oneof![4 => lawful, 1 => anything];
-    let post = (key(), content, any::<bool>(), any::<bool>()).prop_map(
-        |(key, (kind, moves), hold, batch)| Act::Post {
-            key,
-            kind,
-            moves,
-            hold,
-            batch,
-        },
-    );
+    let post = (key(), content, any::<bool>(), any::<bool>())
+        .prop_map(|(key, (kind, moves), hold, batch)| Act::Post { key, kind, moves, hold, batch });
     let act = prop_oneof![
         5 => post,
         2 => (key(), key(), prop_oneof![Just(100), 1_i128..100])
@@ -105,19 +85,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Content {
-    Plain {
-        kind: usize,
-        moves: Vec<Move>,
-        hold: bool,
-    },
-    Resolved {
-        of: usize,
-        amounts: Vec<i128>,
-        release: bool,
-    },
-    Reversed {
-        of: usize,
-    },
+    Plain { kind: usize, moves: Vec<Move>, hold: bool },
+    Resolved { of: usize, amounts: Vec<i128>, release: bool },
+    Reversed { of: usize },
 }
 
 #[derive(Debug, Clone)]
@@ -143,18 +113,8 @@ impl Model {
     /// What the books answer: `Ok(created)` or the name of the refusal.
     fn apply(&mut self, act: &Act) -> Result<bool, &'static str> {
         match act {
-            Act::Post {
-                key,
-                kind,
-                moves,
-                hold,
-                batch,
-            } => {
-                let content = Content::Plain {
-                    kind: *kind,
-                    moves: moves.clone(),
-                    hold: *hold,
-                };
+            Act::Post { key, kind, moves, hold, batch } => {
+                let content = Content::Plain { kind: *kind, moves: moves.clone(), hold: *hold };
                 self.post(*key, content, *batch && !*hold)
             }
             Act::Capture { key, of, part } => self.resolve(*key, *of, Some(*part)),
@@ -166,17 +126,11 @@ impl Model {
 
     fn known(&self, key: usize, content: &Content) -> Option<Result<bool, &'static str>> {
         let entry = self.entries.get(&key)?;
-        Some(if entry.content == *content {
-            Ok(false)
-        } else {
-            Err("Conflict")
-        })
+        Some(if entry.content == *content { Ok(false) } else { Err("Conflict") })
     }
 
     fn post(&mut self, key: usize, content: Content, batch: bool) -> Result<bool, &'static str> {
-        let Content::Plain { kind, moves, hold } = content.clone() else {
-            unreachable!()
-        };
+        let Content::Plain { kind, moves, hold } = content.clone() else { unreachable!() };
         if moves.iter().any(|(debit, credit, _)| debit == credit) {
             return Err("Malformed");
         }
@@ -189,9 +143,7 @@ impl Model {
             next[*debit][shift] += amount;
             next[*credit][1 + shift] += amount;
         }
-        let allowed = moves
-            .iter()
-            .all(|(d, c, _)| KINDS[kind].1.contains(&(*d, *c)));
+        let allowed = moves.iter().all(|(d, c, _)| KINDS[kind].1.contains(&(*d, *c)));
         // A batch looks at the rules before it moves the balances, a single posting after.
         if batch && !allowed {
             return Err("NotAllowed");
@@ -201,11 +153,7 @@ impl Model {
             return Err("NotAllowed");
         }
         self.counters = next;
-        let (posted, held) = if hold {
-            (Vec::new(), moves)
-        } else {
-            (moves, Vec::new())
-        };
+        let (posted, held) = if hold { (Vec::new(), moves) } else { (moves, Vec::new()) };
         self.enter(key, kind, content, posted, held);
         Ok(true)
     }
@@ -216,16 +164,9 @@ impl Model {
         if hold.resolved_by.is_some_and(|by| by != key) {
             return Err("AlreadyResolved");
         }
-        let amounts: Vec<i128> = hold
-            .held
-            .iter()
-            .map(|(_, _, amount)| taken(*amount, part.unwrap_or(100)))
-            .collect();
-        let content = Content::Resolved {
-            of,
-            amounts: amounts.clone(),
-            release: part.is_none(),
-        };
+        let amounts: Vec<i128> =
+            hold.held.iter().map(|(_, _, amount)| taken(*amount, part.unwrap_or(100))).collect();
+        let content = Content::Resolved { of, amounts: amounts.clone(), release: part.is_none() };
         if let Some(answer) = self.known(key, &content) {
             return answer;
         }
@@ -260,11 +201,7 @@ impl Model {
             return answer;
         }
         let mut next = self.counters;
-        let mirror: Vec<Move> = original
-            .posted
-            .iter()
-            .map(|(d, c, a)| (*c, *d, *a))
-            .collect();
+        let mirror: Vec<Move> = original.posted.iter().map(|(d, c, a)| (*c, *d, *a)).collect();
         for (debit, credit, amount) in &mirror {
             next[*debit][0] += amount;
             next[*credit][1] += amount;
@@ -284,31 +221,17 @@ impl Model {
         posted: Vec<Move>,
         held: Vec<Move>,
     ) {
-        let entry = Entry {
-            content,
-            kind,
-            posted,
-            held,
-            resolved_by: None,
-            reversed_by: None,
-        };
+        let entry = Entry { content, kind, posted, held, resolved_by: None, reversed_by: None };
         self.entries.insert(key, entry);
     }
 
     fn move_to(&self, next: Counters) -> Result<(), &'static str> {
-        let crossed = next
-            .iter()
-            .zip(ACCOUNTS)
-            .any(|([dp, cp, dq, cq], (_, guard))| match guard {
-                1 => cp + cq > *dp,
-                2 => dp + dq > *cp,
-                _ => false,
-            });
-        if crossed {
-            Err("WouldOverdraw")
-        } else {
-            Ok(())
-        }
+        let crossed = next.iter().zip(ACCOUNTS).any(|([dp, cp, dq, cq], (_, guard))| match guard {
+            1 => cp + cq > *dp,
+            2 => dp + dq > *cp,
+            _ => false,
+        });
+        if crossed { Err("WouldOverdraw") } else { Ok(()) }
     }
 }
 
@@ -327,18 +250,10 @@ async fn perform(
     let key = |n: &usize| format!("case:{case}:{n}");
     let kind_of = |n: &usize| KINDS[model.entries.get(n).map_or(0, |entry| entry.kind)].0;
     match act {
-        Act::Post {
-            key: n,
-            kind,
-            moves,
-            hold,
-            batch,
-        } => {
+        Act::Post { key: n, kind, moves, hold, batch } => {
             let code = |at: &usize| format!("{}:{case}:ETH", ACCOUNTS[*at].0);
-            let lines: Vec<String> = moves
-                .iter()
-                .map(|(d, c, a)| format!("{} > {} {a}", code(d), code(c)))
-                .collect();
+            let lines: Vec<String> =
+                moves.iter().map(|(d, c, a)| format!("{} > {} {a}", code(d), code(c))).collect();
             let t = transfer(&key(n), KINDS[*kind].0, &lines.join("\n"));
             match (hold, batch) {
                 (true, _) => book.hold(&t).await.map(|posted| posted.created),
@@ -346,14 +261,9 @@ async fn perform(
                 (false, false) => book.post(&t).await.map(|posted| posted.created),
             }
         }
-        Act::Capture {
-            key: n,
-            of,
-            part: 100,
-        } => book
-            .capture(&key(of), &key(n), kind_of(of))
-            .await
-            .map(|posted| posted.created),
+        Act::Capture { key: n, of, part: 100 } => {
+            book.capture(&key(of), &key(n), kind_of(of)).await.map(|posted| posted.created)
+        }
         Act::Capture { key: n, of, part } => {
             let held = model.entries.get(of).map_or(&[][..], |entry| &entry.held);
             let amounts: Vec<Amount> = held
@@ -361,18 +271,14 @@ async fn perform(
                 .map(|(_, _, amount)| Amount::try_new(taken(*amount, *part), Asset::Eth).unwrap())
                 .collect();
             let r = resolution(&key(n), kind_of(of));
-            book.capture_part(&key(of), &r, &amounts)
-                .await
-                .map(|posted| posted.created)
+            book.capture_part(&key(of), &r, &amounts).await.map(|posted| posted.created)
         }
-        Act::Release { key: n, of } => book
-            .release(&key(of), &key(n), kind_of(of))
-            .await
-            .map(|posted| posted.created),
-        Act::Reverse { key: n, of } => book
-            .reverse(&key(of), &key(n))
-            .await
-            .map(|posted| posted.created),
+        Act::Release { key: n, of } => {
+            book.release(&key(of), &key(n), kind_of(of)).await.map(|posted| posted.created)
+        }
+        Act::Reverse { key: n, of } => {
+            book.reverse(&key(of), &key(n)).await.map(|posted| posted.created)
+        }
         Act::Repeat { .. } => unreachable!("repetitions are spelt out before"),
     }
 }
@@ -396,18 +302,10 @@ async fn counters(book: &Book<'_>, case: u32) -> Counters {
     let lines = ledger::trial_balance(&mut conn).await.unwrap();
     ACCOUNTS.map(|(word, _)| {
         let code = format!("{word}:{case}:ETH");
-        lines
-            .iter()
-            .find(|line| line.code == code)
-            .map_or([0; 4], |line| {
-                [
-                    line.debits,
-                    line.credits,
-                    line.debits_pending,
-                    line.credits_pending,
-                ]
+        lines.iter().find(|line| line.code == code).map_or([0; 4], |line| {
+            [line.debits, line.credits, line.debits_pending, line.credits_pending]
                 .map(Amount::minor)
-            })
+        })
     })
 }
 
@@ -422,18 +320,10 @@ async fn run_case(book: &Book<'_>, case: u32, acts: Vec<Act>) -> Result<(), Test
             },
             other => other,
         };
-        let got = perform(book, case, &act, &model)
-            .await
-            .map_err(|error| name(&error));
+        let got = perform(book, case, &act, &model).await.map_err(|error| name(&error));
         let want = model.apply(&act);
         prop_assert_eq!(got, want, "{:?} after {:?}", act, done);
-        prop_assert_eq!(
-            counters(book, case).await,
-            model.counters,
-            "{:?} after {:?}",
-            act,
-            done
-        );
+        prop_assert_eq!(counters(book, case).await, model.counters, "{:?} after {:?}", act, done);
         done.push(act);
     }
     Ok(())

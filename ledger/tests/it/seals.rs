@@ -31,11 +31,7 @@ async fn broken_blocks(pool: &PgPool) -> Vec<i64> {
     let mut conn = pool.acquire().await.unwrap();
     let checks = ledger::verify_seals(&mut conn).await.unwrap();
     assert_eq!(checks.len(), 3);
-    checks
-        .iter()
-        .filter(|check| !check.ok)
-        .map(|check| check.block)
-        .collect()
+    checks.iter().filter(|check| !check.ok).map(|check| check.block).collect()
 }
 
 #[tokio::test]
@@ -52,33 +48,17 @@ async fn a_changed_byte_breaks_its_block() {
         seal_all(&db.app, 4).await;
     }
     let mut conn = db.app.acquire().await.unwrap();
-    assert_eq!(
-        ledger::seal(&mut conn).await.unwrap(),
-        0,
-        "nothing is left to seal"
-    );
+    assert_eq!(ledger::seal(&mut conn).await.unwrap(), 0, "nothing is left to seal");
     drop(conn);
     assert_eq!(broken_blocks(&db.app).await, Vec::<i64>::new());
 
     let second = "(select min(id) + 4 from ledger.transfers)";
     let edits = [
-        (
-            "legs",
-            format!("amount = amount + 1 where transfer_id = {second} and leg = 1"),
-        ),
-        (
-            "legs",
-            format!("posted_at = posted_at - interval '1 s' where transfer_id = {second}"),
-        ),
+        ("legs", format!("amount = amount + 1 where transfer_id = {second} and leg = 1")),
+        ("legs", format!("posted_at = posted_at - interval '1 s' where transfer_id = {second}")),
         ("transfers", format!("meta = '{{}}' where id = {second}")),
-        (
-            "transfers",
-            format!("actor = 'somebody' where id = {second}"),
-        ),
-        (
-            "transfers",
-            format!("correlation_id = null where id = {second}"),
-        ),
+        ("transfers", format!("actor = 'somebody' where id = {second}")),
+        ("transfers", format!("correlation_id = null where id = {second}")),
         ("transfers", format!("key = 'dep:1:00' where id = {second}")),
     ];
     for (table, edit) in edits {
@@ -89,11 +69,7 @@ async fn a_changed_byte_breaks_its_block() {
     // A forged chain: the block's hash is changed to fit, and its successor no longer does.
     let forged = "hash = sha256('x'::bytea) where block = 2";
     tamper(&db.owner, "seals", forged, &[2, 3]).await;
-    assert_eq!(
-        broken_blocks(&db.app).await,
-        Vec::<i64>::new(),
-        "every edit was rolled back"
-    );
+    assert_eq!(broken_blocks(&db.app).await, Vec::<i64>::new(), "every edit was rolled back");
 }
 
 /// Edits with the triggers off, in a transaction that is rolled back, and checks what is noticed.
@@ -102,10 +78,7 @@ async fn tamper(owner: &PgPool, table: &str, edit: &str, broken: &[i64]) {
     let mut tx = conn.begin().await.unwrap();
     let sql =
         format!("alter table ledger.{table} disable trigger all; update ledger.{table} set {edit}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-        .execute(&mut *tx)
-        .await
-        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
     let checks = ledger::verify_seals(&mut tx).await.unwrap();
     let found: Vec<i64> = checks.iter().filter(|c| !c.ok).map(|c| c.block).collect();
     assert_eq!(found, broken, "{table}: {edit}");

@@ -91,17 +91,11 @@ impl Policy {
     }
 
     fn trusts(&self, name: &str) -> bool {
-        self.trusted_hosts
-            .iter()
-            .any(|host| host.eq_ignore_ascii_case(name))
+        self.trusted_hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 
     fn relaxes_literal(&self, ip: IpAddr) -> Result<bool, UrlRefusal> {
-        if self.allow_loopback && ip.is_loopback() {
-            Ok(true)
-        } else {
-            Err(UrlRefusal::Literal)
-        }
+        if self.allow_loopback && ip.is_loopback() { Ok(true) } else { Err(UrlRefusal::Literal) }
     }
 
     /// Every answer must be fit: one private address among public ones is an attack, not luck.
@@ -197,9 +191,7 @@ pub(super) fn refusal_in(error: &reqwest::Error) -> Option<UrlRefusal> {
         if let Some(refusal) = cause.downcast_ref::<UrlRefusal>() {
             return Some(*refusal);
         }
-        let inner = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         if let Some(refusal) = inner.and_then(|inner| inner.downcast_ref::<UrlRefusal>()) {
             return Some(*refusal);
         }

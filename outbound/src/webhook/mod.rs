@@ -90,11 +90,7 @@ impl Sender {
         if message.body.len() > BODY_BYTES_MAX {
             return Err("message too long".into());
         }
-        let request = self
-            .http
-            .post(url)
-            .headers(headers(message)?)
-            .body(message.body.to_owned());
+        let request = self.http.post(url).headers(headers(message)?).body(message.body.to_owned());
         let answer = request.send().await.map_err(|error| {
             guard::refusal_in(&error).map_or_else(|| describe(&error), |why| why.to_string())
         })?;
@@ -105,23 +101,15 @@ impl Sender {
         Ok(if delivered {
             Outcome::Delivered(status)
         } else {
-            Outcome::Refused {
-                status,
-                permanent: status == 410,
-            }
+            Outcome::Refused { status, permanent: status == 410 }
         })
     }
 }
 
 fn headers(message: &Message<'_>) -> Result<HeaderMap, String> {
     let timestamp = message.at.timestamp();
-    let signed = signature(
-        message.secrets,
-        message.id,
-        timestamp,
-        message.body.as_bytes(),
-    )
-    .ok_or("no signing secret")?;
+    let signed = signature(message.secrets, message.id, timestamp, message.body.as_bytes())
+        .ok_or("no signing secret")?;
     let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "unusable header".to_owned());
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

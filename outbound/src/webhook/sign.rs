@@ -22,16 +22,9 @@ impl SigningSecret {
     /// # Errors
     /// When the prefix is missing, the rest is not base64 or the length is out of range.
     pub fn parse(secret: &Secret) -> Result<Self, SigningSecretError> {
-        let encoded = secret
-            .expose()
-            .strip_prefix("whsec_")
-            .ok_or(SigningSecretError)?;
+        let encoded = secret.expose().strip_prefix("whsec_").ok_or(SigningSecretError)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| SigningSecretError)?;
-        if (24..=64).contains(&bytes.len()) {
-            Ok(Self(bytes))
-        } else {
-            Err(SigningSecretError)
-        }
+        if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(SigningSecretError) }
     }
 }
 
@@ -54,10 +47,7 @@ pub fn signature(
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret.0).ok()?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);
-        Some(format!(
-            "v1,{}",
-            STANDARD.encode(mac.finalize().into_bytes())
-        ))
+        Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
     };
     let signed = secrets.iter().map(sign).collect::<Option<Vec<_>>>()?;
     (!signed.is_empty()).then(|| signed.join(" "))

@@ -48,9 +48,7 @@ async fn behave(socket: &mut tokio::net::TcpStream, manners: Manners) -> std::io
         }
         Manners::HangUp => Ok(()),
         Manners::Drip => {
-            socket
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-                .await?;
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").await?;
             loop {
                 socket.write_all(b" ").await?;
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -43,9 +43,5 @@ impl Config {
 
 /// The vendor publishes no limit and advises 5 to 10 calls a second.
 fn http() -> Settings {
-    Settings {
-        requests_per_second: 10,
-        burst: 20,
-        ..Settings::default()
-    }
+    Settings { requests_per_second: 10, burst: 20, ..Settings::default() }
 }

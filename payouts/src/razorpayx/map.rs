@@ -43,36 +43,19 @@ pub(super) fn freeze(order: &PayoutOrder, account_number: &str) -> FrozenRequest
 /// Anything but positive rupees becomes 0, which is never sent.
 fn paise(amount: Amount) -> i64 {
     let rupees = amount.asset() == Asset::Inr && amount.is_positive();
-    i64::try_from(amount.minor())
-        .ok()
-        .filter(|_| rupees)
-        .unwrap_or(0)
+    i64::try_from(amount.minor()).ok().filter(|_| rupees).unwrap_or(0)
 }
 
 fn narration(text: &str) -> String {
-    let plain = text
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == ' ');
-    plain
-        .take(NARRATION_MAX)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    let plain = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ');
+    plain.take(NARRATION_MAX).collect::<String>().trim().to_owned()
 }
 
 /// The rail wants 3 to 50 characters; a shop may be called less.
 pub(super) fn contact_name(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(NAME_MAX)
-        .collect();
+    let plain: String = name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
     let plain = plain.trim();
-    if plain.chars().count() < NAME_MIN {
-        format!("Shop {plain}.")
-    } else {
-        plain.to_owned()
-    }
+    if plain.chars().count() < NAME_MIN { format!("Shop {plain}.") } else { plain.to_owned() }
 }
 
 pub(super) fn status(text: &str) -> RailStatus {
@@ -118,9 +101,7 @@ pub(super) fn payout(wire: &wire::Payout) -> Mapped<RailPayout> {
     let status = status(&wire.status);
     let (fees, tax) = costs(wire, status)?;
     let why = wire.status_details.as_ref().or(wire.error.as_ref());
-    let reason = why
-        .and_then(|why| why.reason.as_deref())
-        .filter(|r| !is_nothing(r));
+    let reason = why.and_then(|why| why.reason.as_deref()).filter(|r| !is_nothing(r));
     let ended_badly = matches!(status, RailStatus::Failed | RailStatus::Reversed);
     Ok(RailPayout {
         rail_payout_id: wire.id.clone(),
@@ -168,9 +149,7 @@ pub(super) fn is_id(text: &str) -> bool {
 /// A reference fit for a query as it stands.
 pub(super) fn is_reference(text: &str) -> bool {
     (1..=40).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// The answer to a send must be about what was sent: same amount, person and reference.
@@ -195,15 +174,11 @@ pub(super) fn event(body: &[u8]) -> Result<RailEvent, WebhookError> {
     Ok(RailEvent {
         event: event.event,
         rail_payout_id: id,
-        reference: reference
-            .flatten()
-            .filter(|reference| is_reference(reference)),
+        reference: reference.flatten().filter(|reference| is_reference(reference)),
     })
 }
 
 fn is_event_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'_'))
+        && text.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'_'))
 }

@@ -71,10 +71,7 @@ impl Razorpayx {
     ) -> CallResult<T> {
         let body = serde_json::to_string(body)
             .map_err(|_| CallError::NotSent(format!("{NAME}: body cannot be written")))?;
-        let response = self
-            .http
-            .post(self.target(path), Body::Json(body), Effect::Money)
-            .await?;
+        let response = self.http.post(self.target(path), Body::Json(body), Effect::Money).await?;
         if response.is_success() {
             response.json(Effect::Money)
         } else {
@@ -101,10 +98,7 @@ fn refusal(response: &Response, effect: Effect) -> CallError {
     } else {
         vendor_text(&error.code)
     };
-    CallError::Rejected {
-        code,
-        reason: vendor_text(&error.description),
-    }
+    CallError::Rejected { code, reason: vendor_text(&error.description) }
 }
 
 /// Whether a refusal is about us and not about the payout: wrong key, address not on their list,
@@ -125,10 +119,7 @@ fn mapped<T>(result: map::Mapped<T>, effect: Effect) -> CallResult<T> {
 
 fn mismatch() -> CallError {
     let reason = "the rail answered with somebody else's account".into();
-    CallError::Rejected {
-        code: "beneficiary_mismatch".into(),
-        reason,
-    }
+    CallError::Rejected { code: "beneficiary_mismatch".into(), reason }
 }
 
 #[async_trait]
@@ -139,11 +130,8 @@ impl Rail for Razorpayx {
 
     async fn ensure_beneficiary(&self, who: &Beneficiary) -> CallResult<BeneficiaryHandle> {
         let name = map::contact_name(&who.name);
-        let contact = wire::NewContact {
-            name: &name,
-            reference_id: &who.reference,
-            r#type: "vendor",
-        };
+        let contact =
+            wire::NewContact { name: &name, reference_id: &who.reference, r#type: "vendor" };
         let contact: wire::Contact = self.create("/v1/contacts", &contact).await?;
         if !map::is_id(&contact.id) || contact.reference_id.as_deref() != Some(&who.reference) {
             return Err(Effect::Money.failed("razorpayx: answered with another contact"));
@@ -151,9 +139,7 @@ impl Rail for Razorpayx {
         let account = wire::NewFundAccount {
             account_type: "vpa",
             contact_id: &contact.id,
-            vpa: wire::NewVpa {
-                address: who.vpa.as_str(),
-            },
+            vpa: wire::NewVpa { address: who.vpa.as_str() },
         };
         let account: wire::FundAccount = self.create("/v1/fund_accounts", &account).await?;
         let address = account.vpa.as_ref().map_or("", |vpa| vpa.address.as_str());
@@ -163,15 +149,9 @@ impl Rail for Razorpayx {
         }
         if !account.active {
             let reason = "the rail has switched this account off".into();
-            return Err(CallError::Rejected {
-                code: "fund_account_inactive".into(),
-                reason,
-            });
+            return Err(CallError::Rejected { code: "fund_account_inactive".into(), reason });
         }
-        Ok(BeneficiaryHandle {
-            contact_id: contact.id,
-            fund_account_id: account.id,
-        })
+        Ok(BeneficiaryHandle { contact_id: contact.id, fund_account_id: account.id })
     }
 
     fn freeze(&self, order: &PayoutOrder) -> FrozenRequest {
@@ -183,10 +163,9 @@ impl Rail for Razorpayx {
             .ok()
             .filter(|sent| sent.amount > 0 && sent.reference_id == request.reference)
             .ok_or_else(|| CallError::NotSent(format!("{NAME}: not a frozen payout")))?;
-        let target = self.target("/v1/payouts").header(
-            "x-payout-idempotency",
-            Secret::new(&request.idempotency_key),
-        );
+        let target = self
+            .target("/v1/payouts")
+            .header("x-payout-idempotency", Secret::new(&request.idempotency_key));
         let body = Body::Json(request.body.clone());
         let response = self.http.post(target, body, Effect::Money).await?;
         if !response.is_success() {
@@ -206,13 +185,10 @@ impl Rail for Razorpayx {
 
     async fn fetch(&self, rail_payout_id: &str) -> CallResult<RailPayout> {
         if !map::is_id(rail_payout_id) {
-            return Err(CallError::NotSent(format!(
-                "{NAME}: not one of this rail's ids"
-            )));
+            return Err(CallError::NotSent(format!("{NAME}: not one of this rail's ids")));
         }
-        let payout: wire::Payout = self
-            .get(self.target(format!("/v1/payouts/{rail_payout_id}")))
-            .await?;
+        let payout: wire::Payout =
+            self.get(self.target(format!("/v1/payouts/{rail_payout_id}"))).await?;
         if payout.id != rail_payout_id {
             return Err(Effect::None.failed("razorpayx: answered with another payout"));
         }
@@ -221,28 +197,20 @@ impl Rail for Razorpayx {
 
     async fn find(&self, reference: &str) -> CallResult<Option<RailPayout>> {
         if !map::is_reference(reference) {
-            return Err(CallError::NotSent(format!(
-                "{NAME}: not one of our references"
-            )));
+            return Err(CallError::NotSent(format!("{NAME}: not one of our references")));
         }
         let account = self.account_number.expose();
         let query = format!("account_number={account}&count=100&reference_id={reference}");
         let list: wire::Collection<wire::Payout> =
             self.get(self.target("/v1/payouts").query(query)).await?;
         // The filter is theirs; the comparison is ours.
-        let ours = list
-            .items
-            .iter()
-            .filter(|p| p.reference_id.as_deref() == Some(reference));
+        let ours = list.items.iter().filter(|p| p.reference_id.as_deref() == Some(reference));
         match ours.collect::<Vec<_>>().as_slice() {
             [] => Ok(None),
             [one] => mapped(map::payout(one), Effect::None).map(Some),
             _ => {
                 let reason = "more than one payout carries our reference".into();
-                Err(CallError::Rejected {
-                    code: "duplicate_reference".into(),
-                    reason,
-                })
+                Err(CallError::Rejected { code: "duplicate_reference".into(), reason })
             }
         }
     }
@@ -259,10 +227,7 @@ impl Rail for Razorpayx {
         let list: wire::Collection<wire::Balance> =
             self.get(self.target("/v1/banking_balances")).await?;
         let account = self.account_number.expose();
-        let ours = list
-            .items
-            .iter()
-            .find(|balance| balance.account_number == account);
+        let ours = list.items.iter().find(|balance| balance.account_number == account);
         let ours =
             ours.ok_or_else(|| Effect::None.failed("razorpayx: our account is not listed"))?;
         let available = mapped(map::rupees(ours.available_amount), Effect::None)?;

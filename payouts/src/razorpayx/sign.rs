@@ -25,9 +25,7 @@ pub(super) fn verify(
     let [signature] = signatures else {
         return Err(WebhookError::Malformed);
     };
-    let is_strict = signature
-        .bytes()
-        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_strict = signature.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let mut given = [0_u8; 32];
     if !is_strict || hex::decode_to_slice(signature, &mut given).is_err() {
         return Err(WebhookError::Malformed);
@@ -36,11 +34,7 @@ pub(super) fn verify(
     let matched = secrets.iter().fold(Choice::from(0), |matched, secret| {
         matched | mac(secret, body).as_slice().ct_eq(given.as_slice())
     });
-    if bool::from(matched) {
-        Ok(())
-    } else {
-        Err(WebhookError::Forged)
-    }
+    if bool::from(matched) { Ok(()) } else { Err(WebhookError::Forged) }
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]

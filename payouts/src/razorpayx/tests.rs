@@ -50,11 +50,7 @@ fn signs_the_published_vectors() {
         ),
     ] {
         let secrets = [Secret::new("another"), Secret::new(secret)];
-        assert_eq!(
-            sign::verify(&secrets, &[expected], text.as_bytes()),
-            Ok(()),
-            "{text}"
-        );
+        assert_eq!(sign::verify(&secrets, &[expected], text.as_bytes()), Ok(()), "{text}");
         let forged = sign::verify(&secrets[..1], &[expected], text.as_bytes());
         assert_eq!(forged, Err(WebhookError::Forged));
     }
@@ -75,19 +71,13 @@ fn freezes_to_the_same_bytes_for_ever() {
          \"reference_id\":\"123456789abcdef0123456789abcdef0-1\"}"
     );
     assert_eq!(frozen.reference, "123456789abcdef0123456789abcdef0-1");
-    assert_eq!(
-        frozen.idempotency_key,
-        "979a2d9a-077f-55cb-88f7-5b4fac44e781"
-    );
+    assert_eq!(frozen.idempotency_key, "979a2d9a-077f-55cb-88f7-5b4fac44e781");
     let mut last = order();
     last.attempt = 9_999_999;
     assert!(map::freeze(&last, "7878780080316316").reference.len() <= 40);
     let mut foreign = order();
     foreign.amount = Amount::try_new(5, Asset::Eth).unwrap();
-    assert!(
-        map::freeze(&foreign, "7").body.contains("\"amount\":0,"),
-        "never wei as paise"
-    );
+    assert!(map::freeze(&foreign, "7").body.contains("\"amount\":0,"), "never wei as paise");
 }
 
 #[test]
@@ -118,31 +108,18 @@ fn maps_documented_payouts() {
         (processed.amount.minor(), processed.utr.as_deref()),
         (245_000, Some("523223155921"))
     );
-    assert_eq!(
-        (minor(processed.fees), minor(processed.tax)),
-        (Some(590), Some(90))
-    );
+    assert_eq!((minor(processed.fees), minor(processed.tax)), (Some(590), Some(90)));
     assert!(!processed.retryable);
     let queued = read(include_str!("fixtures/payout.queued.json"));
-    assert_eq!(
-        (queued.fees, queued.utr),
-        (None, None),
-        "not yet is not zero"
-    );
+    assert_eq!((queued.fees, queued.utr), (None, None), "not yet is not zero");
     assert_eq!(queued.reason.as_deref(), Some("low_balance"));
     assert!(!queued.retryable, "a queued payout is still alive");
     let processing = read(include_str!("fixtures/payout.processing.json"));
-    assert_eq!(
-        (processing.status, processing.reason),
-        (RailStatus::Processing, None)
-    );
+    assert_eq!((processing.status, processing.reason), (RailStatus::Processing, None));
     let reversed = read(include_str!("fixtures/payout.reversed.json"));
     assert!(reversed.retryable);
     let failed = read(include_str!("fixtures/payout.failed.json"));
-    assert_eq!(
-        (failed.status, failed.retryable),
-        (RailStatus::Failed, false)
-    );
+    assert_eq!((failed.status, failed.retryable), (RailStatus::Failed, false));
     assert_eq!(
         (minor(failed.fees), failed.reason.as_deref()),
         (Some(0), Some("bank_account_closed"))
@@ -164,26 +141,13 @@ fn refuses_payouts_that_do_not_add_up() {
     ] {
         let changed = json.replacen(from, to, 1);
         assert_ne!(changed, json);
-        assert!(
-            map::payout(&serde_json::from_str(&changed).unwrap()).is_err(),
-            "{to}"
-        );
+        assert!(map::payout(&serde_json::from_str(&changed).unwrap()).is_err(), "{to}");
     }
-    for (from, to) in [
-        ("245000", "245000.5"),
-        ("245000", "\"245000\""),
-        ("\"status\"", "\"x\""),
-    ] {
-        assert!(
-            serde_json::from_str::<wire::Payout>(&json.replacen(from, to, 1)).is_err(),
-            "{to}"
-        );
+    for (from, to) in [("245000", "245000.5"), ("245000", "\"245000\""), ("\"status\"", "\"x\"")] {
+        assert!(serde_json::from_str::<wire::Payout>(&json.replacen(from, to, 1)).is_err(), "{to}");
     }
     let doubled = json.replacen("\"amount\"", "\"amount\": 1, \"amount\"", 1);
-    assert!(
-        serde_json::from_str::<wire::Payout>(&doubled).is_err(),
-        "one amount only"
-    );
+    assert!(serde_json::from_str::<wire::Payout>(&doubled).is_err(), "one amount only");
 }
 
 #[test]
@@ -195,22 +159,10 @@ fn compares_the_answer_with_what_was_sent() {
         reference_id: reference.into(),
     };
     let (account, reference) = ("fa_00000000000001", "4f1d6b1cf0a95d5e8a3b0c1d2e3f4a5b-1");
-    assert!(map::is_answer_to(
-        &sent(245_000, account, reference),
-        &answer
-    ));
-    assert!(!map::is_answer_to(
-        &sent(245_001, account, reference),
-        &answer
-    ));
-    assert!(!map::is_answer_to(
-        &sent(245_000, "fa_00000000000002", reference),
-        &answer
-    ));
-    assert!(!map::is_answer_to(
-        &sent(245_000, account, "other-1"),
-        &answer
-    ));
+    assert!(map::is_answer_to(&sent(245_000, account, reference), &answer));
+    assert!(!map::is_answer_to(&sent(245_001, account, reference), &answer));
+    assert!(!map::is_answer_to(&sent(245_000, "fa_00000000000002", reference), &answer));
+    assert!(!map::is_answer_to(&sent(245_000, account, "other-1"), &answer));
 }
 
 #[test]
@@ -218,33 +170,14 @@ fn reads_events_as_hints() {
     let event = map::event(include_bytes!("fixtures/event.payout_processed.json")).unwrap();
     assert_eq!(event.event, "payout.processed");
     assert_eq!(event.rail_payout_id.as_deref(), Some("pout_00000000000001"));
-    assert_eq!(
-        event.reference.as_deref(),
-        Some("4f1d6b1cf0a95d5e8a3b0c1d2e3f4a5b-1")
-    );
-    let other = map::event(include_bytes!(
-        "fixtures/event.payout_downtime_started.json"
-    ))
-    .unwrap();
+    assert_eq!(event.reference.as_deref(), Some("4f1d6b1cf0a95d5e8a3b0c1d2e3f4a5b-1"));
+    let other = map::event(include_bytes!("fixtures/event.payout_downtime_started.json")).unwrap();
     assert_eq!((other.rail_payout_id, other.reference), (None, None));
     let good = include_str!("fixtures/event.payout_processed.json");
-    let doubled = good.replacen(
-        "\"event\": \"payout",
-        "\"event\": \"x\", \"event\": \"payout",
-        1,
-    );
+    let doubled = good.replacen("\"event\": \"payout", "\"event\": \"x\", \"event\": \"payout", 1);
     let bom = format!("\u{feff}{good}");
     let path = good.replace("pout_00000000000001", "../payouts");
-    for bad in [
-        "",
-        "{}",
-        "[]",
-        "null",
-        "{\"entity\":\"event\"}",
-        &doubled,
-        &bom,
-        &path,
-    ] {
+    for bad in ["", "{}", "[]", "null", "{\"entity\":\"event\"}", &doubled, &bom, &path] {
         let refused = map::event(bad.as_bytes());
         assert!(matches!(refused, Err(WebhookError::Unreadable(_))), "{bad}");
     }

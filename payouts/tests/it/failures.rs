@@ -19,11 +19,7 @@ fn rail(base_url: &str) -> Razorpayx {
         "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600,
             "response_bytes_max": 10_000},
     });
-    Razorpayx::try_new(
-        &serde_json::from_value(json).unwrap(),
-        Arc::new(SystemClock),
-    )
-    .unwrap()
+    Razorpayx::try_new(&serde_json::from_value(json).unwrap(), Arc::new(SystemClock)).unwrap()
 }
 
 fn frozen() -> FrozenRequest {
@@ -60,20 +56,14 @@ async fn exactly_the_frozen_bytes_are_sent_once() {
     let vendor = Vendor::start(vec![ok(payout())]).await;
     let request = frozen();
     let sent = rail(&vendor.base_url()).send(&request).await.unwrap();
-    assert_eq!(
-        (sent.status, sent.rail_payout_id.as_str()),
-        (RailStatus::Processing, "pout_1")
-    );
+    assert_eq!((sent.status, sent.rail_payout_id.as_str()), (RailStatus::Processing, "pout_1"));
     let asked = vendor.asked();
     assert_eq!(asked.len(), 1);
     let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();
     assert_eq!(body, request.body);
     assert!(head.starts_with("POST /v1/payouts HTTP/1.1"));
     let key = format!("x-payout-idempotency: {}", request.idempotency_key);
-    assert!(
-        head.contains(&key) && head.contains("authorization: Basic cnpw"),
-        "{head}"
-    );
+    assert!(head.contains(&key) && head.contains("authorization: Basic cnpw"), "{head}");
 }
 
 #[tokio::test]
@@ -120,10 +110,7 @@ async fn a_refusal_says_which_kind() {
         rail(&vendor.base_url()).send(&frozen()).await.unwrap_err()
     };
     let (bad, no) = ("400 Bad Request", "BAD_REQUEST_ERROR");
-    assert_eq!(
-        code(send(refusal(bad, no, "The amount must be at least 100.")).await),
-        no
-    );
+    assert_eq!(code(send(refusal(bad, no, "The amount must be at least 100.")).await), no);
     let text = "Different request body sent for the same Idempotency Header.";
     assert_eq!(code(send(refusal(bad, no, text)).await), BODY_MISMATCH);
     // What is wrong with us says nothing about an earlier send of the same request.
@@ -131,58 +118,30 @@ async fn a_refusal_says_which_kind() {
     let ip = "Transactions from this IP are not allowed for your account.";
     for answer in [
         refusal("401 Unauthorized", auth, "Authentication failed"),
-        refusal(
-            "404 Not Found",
-            no,
-            "The requested URL was not found on the server.",
-        ),
+        refusal("404 Not Found", no, "The requested URL was not found on the server."),
         refusal(bad, no, ip),
     ] {
         let error = send(answer.clone()).await;
-        assert!(
-            matches!(error, CallError::NotSent(_)),
-            "{answer:?}: {error:?}"
-        );
+        assert!(matches!(error, CallError::NotSent(_)), "{answer:?}: {error:?}");
     }
-    let limited = send(refusal(
-        "429 Too Many Requests",
-        no,
-        "Please try after sometime.",
-    ))
-    .await;
+    let limited = send(refusal("429 Too Many Requests", no, "Please try after sometime.")).await;
     assert!(matches!(limited, CallError::RateLimited { .. }));
-    let named = send(refusal(
-        bad,
-        no,
-        "VPA ravi@okaxis of 7878780080316316 is invalid",
-    ))
-    .await;
-    assert!(
-        !named.to_string().contains("ravi") && !named.to_string().contains("7878"),
-        "{named}"
-    );
+    let named = send(refusal(bad, no, "VPA ravi@okaxis of 7878780080316316 is invalid")).await;
+    assert!(!named.to_string().contains("ravi") && !named.to_string().contains("7878"), "{named}");
 }
 
 #[tokio::test]
 async fn nothing_is_sent_to_a_closed_door_or_without_an_amount() {
-    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
+    let closed = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
     let result = rail(&format!("http://{address}")).send(&frozen()).await;
     assert!(matches!(result, Err(CallError::NotSent(_))), "{result:?}");
     let vendor = Vendor::start(vec![ok(payout())]).await;
     for (from, to) in [("245000", "0"), ("\"amount\"", "\"sum\""), ("-2\"", "-3\"")] {
-        let request = FrozenRequest {
-            body: frozen().body.replace(from, to),
-            ..frozen()
-        };
+        let request = FrozenRequest { body: frozen().body.replace(from, to), ..frozen() };
         let result = rail(&vendor.base_url()).send(&request).await;
-        assert!(
-            matches!(result, Err(CallError::NotSent(_))),
-            "{to}: {result:?}"
-        );
+        assert!(matches!(result, Err(CallError::NotSent(_))), "{to}: {result:?}");
     }
     assert!(vendor.asked().is_empty());
 }
@@ -201,27 +160,17 @@ async fn a_read_is_never_unknown() {
         let rail = rail(&vendor.base_url());
         let errors = [
             rail.fetch("pout_1").await.unwrap_err(),
-            rail.find("ref-1")
-                .await
-                .map(|_| ())
-                .err()
-                .unwrap_or(CallError::NotSent("-".into())),
+            rail.find("ref-1").await.map(|_| ()).err().unwrap_or(CallError::NotSent("-".into())),
             rail.balance().await.unwrap_err(),
         ];
         for error in errors {
-            assert!(
-                matches!(error, CallError::NotSent(_)),
-                "{answer:?}: {error:?}"
-            );
+            assert!(matches!(error, CallError::NotSent(_)), "{answer:?}: {error:?}");
         }
     }
     let other = payout().replace("pout_1", "pout_2");
     let vendor = Vendor::start(vec![ok(other)]).await;
     let result = rail(&vendor.base_url()).fetch("pout_1").await;
-    assert!(
-        matches!(result, Err(CallError::NotSent(_))),
-        "somebody else's payout: {result:?}"
-    );
+    assert!(matches!(result, Err(CallError::NotSent(_))), "somebody else's payout: {result:?}");
     let result = rail(&vendor.base_url()).fetch("../balances").await;
     assert!(matches!(result, Err(CallError::NotSent(_))), "{result:?}");
 }
@@ -230,9 +179,7 @@ async fn a_read_is_never_unknown() {
 #[tokio::test]
 async fn a_find_believes_only_its_own_reference() {
     let reference = frozen().reference;
-    let other = payout()
-        .replace(&reference, "someone-else")
-        .replace("pout_1", "pout_9");
+    let other = payout().replace(&reference, "someone-else").replace("pout_1", "pout_9");
     let none = format!("{{\"items\":[{other}]}}");
     let one = format!("{{\"items\":[{other},{}]}}", payout());
     let two = format!("{{\"items\":[{0},{0}]}}", payout());
@@ -242,10 +189,7 @@ async fn a_find_believes_only_its_own_reference() {
     let found = rail.find(&reference).await.unwrap().unwrap();
     assert_eq!(found.rail_payout_id, "pout_1");
     let twice = rail.find(&reference).await;
-    assert!(
-        matches!(twice, Err(CallError::Rejected { .. })),
-        "{twice:?}"
-    );
+    assert!(matches!(twice, Err(CallError::Rejected { .. })), "{twice:?}");
     let query = format!("account_number=7878780080316316&count=100&reference_id={reference} ");
     assert!(vendor.asked()[0].contains(&query));
 }
@@ -266,18 +210,12 @@ async fn a_beneficiary_is_the_one_we_named() {
     };
     let ensure = async |contact: &Say, account: Say| {
         let vendor = Vendor::start(vec![contact.clone(), account]).await;
-        (
-            rail(&vendor.base_url()).ensure_beneficiary(&who).await,
-            vendor.asked(),
-        )
+        (rail(&vendor.base_url()).ensure_beneficiary(&who).await, vendor.asked())
     };
     let (handle, asked) = ensure(&contact, account("Ravi@okaxis", "cont_1", true)).await;
     assert_eq!(handle.unwrap().fund_account_id, "fa_1");
     let body = |n: usize| asked[n].split("\r\n\r\n").nth(1).unwrap().to_owned();
-    assert_eq!(
-        body(0),
-        r#"{"name":"Ravi Stores","reference_id":"dest-1","type":"vendor"}"#
-    );
+    assert_eq!(body(0), r#"{"name":"Ravi Stores","reference_id":"dest-1","type":"vendor"}"#);
     let expected =
         r#"{"account_type":"vpa","contact_id":"cont_1","vpa":{"address":"ravi@okaxis"}}"#;
     assert_eq!(body(1), expected);
@@ -287,17 +225,11 @@ async fn a_beneficiary_is_the_one_we_named() {
         account("ravi@okaxis", "cont_1", false),
     ] {
         let (result, _) = ensure(&contact, wrong).await;
-        assert!(
-            matches!(result, Err(CallError::Rejected { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(CallError::Rejected { .. })), "{result:?}");
     }
     let (result, _) = ensure(&contact, Say::Hang).await;
     assert!(result.unwrap_err().may_have_happened());
     let other = ok(r#"{"id":"cont_1","reference_id":"dest-2"}"#);
     let (result, asked) = ensure(&other, Say::Hang).await;
-    assert!(
-        result.is_err() && asked.len() == 1,
-        "nothing more is asked about somebody else"
-    );
+    assert!(result.is_err() && asked.len() == 1, "nothing more is asked about somebody else");
 }

@@ -31,10 +31,7 @@ async fn the_same_bytes_pay_once_whatever_was_lost() {
         let frozen = rail.freeze(&order(&handle, payout, 1));
         world.fault("create_payout", name);
         let lost = rail.send(&frozen).await;
-        assert!(
-            lost.as_ref().is_err_and(CallError::may_have_happened),
-            "{name}: {lost:?}"
-        );
+        assert!(lost.as_ref().is_err_and(CallError::may_have_happened), "{name}: {lost:?}");
         let found = rail.find(&frozen.reference).await.unwrap();
         assert_eq!(found.is_some(), exists, "{name}");
         let sent = rail.send(&frozen).await.unwrap();
@@ -44,11 +41,7 @@ async fn the_same_bytes_pay_once_whatever_was_lost() {
     }
     world.pass(5_000);
     let expected = 500_000_000 - 13 * (245_000 + 590);
-    assert_eq!(
-        world.running.bank.balance_paise(),
-        expected,
-        "thirteen payouts, each once"
-    );
+    assert_eq!(world.running.bank.balance_paise(), expected, "thirteen payouts, each once");
 }
 
 #[tokio::test]
@@ -58,17 +51,11 @@ async fn reads_and_beneficiaries_under_faults() {
     for (name, _) in LOST {
         world.fault("balance", name);
         let read = rail.balance().await;
-        assert!(
-            matches!(read, Err(CallError::NotSent(_))),
-            "{name}: {read:?}"
-        );
+        assert!(matches!(read, Err(CallError::NotSent(_))), "{name}: {read:?}");
         for operation in ["create_contact", "create_fund_account"] {
             world.fault(operation, name);
             let lost = rail.ensure_beneficiary(&beneficiary()).await;
-            assert!(
-                lost.is_err_and(|e| e.may_have_happened()),
-                "{operation} {name}"
-            );
+            assert!(lost.is_err_and(|e| e.may_have_happened()), "{operation} {name}");
         }
     }
     let first = rail.ensure_beneficiary(&beneficiary()).await.unwrap();
@@ -96,17 +83,11 @@ async fn refusals_and_limits_are_told_apart() {
         }
     }
     world.fault("create_payout", "rate_limited");
-    assert!(matches!(
-        rail.send(&frozen).await,
-        Err(CallError::RateLimited { .. })
-    ));
+    assert!(matches!(rail.send(&frozen).await, Err(CallError::RateLimited { .. })));
     world.pass(2_000);
     rail.send(&frozen).await.unwrap();
     let mut too_much = order(&handle, 2, 1);
     too_much.amount = primitives::Amount::try_new(10_000_001, primitives::Asset::Inr).unwrap();
     let refused = rail.send(&rail.freeze(&too_much)).await;
-    assert!(
-        matches!(refused, Err(CallError::Rejected { .. })),
-        "above the UPI limit: {refused:?}"
-    );
+    assert!(matches!(refused, Err(CallError::Rejected { .. })), "above the UPI limit: {refused:?}");
 }

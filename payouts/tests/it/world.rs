@@ -17,19 +17,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::new(DateTime::from_timestamp(1_767_607_200, 0).unwrap());
-        let running = simulators::start(Options::new(Arc::new(clock.clone())))
-            .await
-            .unwrap();
+        let running = simulators::start(Options::new(Arc::new(clock.clone()))).await.unwrap();
         Self { clock, running }
     }
 
     pub(crate) fn rail(&self) -> Arc<dyn Rail> {
         let mut json = self.running.first_line()["razorpayx"].clone();
-        let webhook_secret = json
-            .as_object_mut()
-            .unwrap()
-            .remove("webhook_secret")
-            .unwrap();
+        let webhook_secret = json.as_object_mut().unwrap().remove("webhook_secret").unwrap();
         json["kind"] = "razorpayx".into();
         json["webhook_secrets"] = json!(["older", webhook_secret]);
         json["http"] = json!({
@@ -40,11 +34,7 @@ impl World {
     }
 
     pub(crate) fn fault(&self, operation: &str, name: &str) {
-        self.running
-            .world
-            .faults
-            .queue(Fault::new("razorpayx", operation, name))
-            .unwrap();
+        self.running.world.faults.queue(Fault::new("razorpayx", operation, name)).unwrap();
     }
 
     pub(crate) fn pass(&self, millis: i64) {

@@ -57,12 +57,7 @@ impl Runner {
                 Ended::NotOurs => continue,
                 Ended::Well | Ended::Lost => {}
                 Ended::Badly { attempt, error } => {
-                    drained.failures.push(Failure {
-                        kind: claim.kind.name,
-                        key,
-                        attempt,
-                        error,
-                    });
+                    drained.failures.push(Failure { kind: claim.kind.name, key, attempt, error });
                 }
             }
             drained.runs = drained.runs.saturating_add(1);
@@ -111,14 +106,7 @@ impl Runner {
         Ok(claimed.and_then(|(job_id, job_type, key)| {
             let kind = self.kind(&job_type)?.clone();
             let worker: Arc<str> = format!("{}{job_type}", self.drain_prefix()).into();
-            Some((
-                Claim {
-                    job_id,
-                    kind,
-                    worker,
-                },
-                key.unwrap_or_default(),
-            ))
+            Some((Claim { job_id, kind, worker }, key.unwrap_or_default()))
         }))
     }
 

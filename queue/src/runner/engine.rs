@@ -30,10 +30,7 @@ impl Pulse {
     /// Time since any worker of this process last reached the database; `None` before the first.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .map(|beat| beat.elapsed())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|beat| beat.elapsed())
     }
 
     fn beat(&self) {
@@ -57,15 +54,13 @@ pub(super) struct InFlight(watch::Sender<usize>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0
-            .send_modify(|running| *running = running.saturating_sub(1));
+        self.0.send_modify(|running| *running = running.saturating_sub(1));
     }
 }
 
 impl Shared {
     pub(super) fn in_flight(&self) -> InFlight {
-        self.running
-            .send_modify(|running| *running = running.saturating_add(1));
+        self.running.send_modify(|running| *running = running.saturating_add(1));
         InFlight(self.running.clone())
     }
 
@@ -114,25 +109,11 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(pool: PgPool, process: String, timings: Timings, pulse: Pulse) -> Self {
-        let supervisor = Supervisor {
-            pool: pool.clone(),
-            heartbeat: timings.heartbeat,
-            now: None,
-        };
+        let supervisor = Supervisor { pool: pool.clone(), heartbeat: timings.heartbeat, now: None };
         let running = watch::Sender::new(0);
         let names = Mutex::default();
-        let shared = Shared {
-            pool,
-            timings,
-            supervisor,
-            process,
-            running,
-            names,
-        };
-        Self {
-            shared: Arc::new(shared),
-            pulse,
-        }
+        let shared = Shared { pool, timings, supervisor, process, running, names };
+        Self { shared: Arc::new(shared), pulse }
     }
 
     pub(super) async fn run(
@@ -141,11 +122,7 @@ impl Engine {
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<(), QueueError> {
         let shared = self.shared.clone();
-        let grace = shared
-            .timings
-            .grace
-            .unwrap_or_else(|| longest(&kinds))
-            .min(GRACE_MAX);
+        let grace = shared.timings.grace.unwrap_or_else(|| longest(&kinds)).min(GRACE_MAX);
         let (gave_up, mut giving_up) = watch::channel(None::<String>);
         let mut bells = Bells::default();
         let monitor = self.monitor(&kinds, &mut bells, gave_up.clone());
@@ -214,12 +191,7 @@ impl Engine {
                 return false;
             };
             let ends = slot.end();
-            tracing::warn!(
-                worker = worker.name(),
-                ends,
-                error = chain(error),
-                "a worker ended"
-            );
+            tracing::warn!(worker = worker.name(), ends, error = chain(error), "a worker ended");
             if ends > limit {
                 gave_up.send_replace(Some(format!("{}: {}", slot.kind.name, chain(error))));
             }
@@ -247,9 +219,5 @@ impl Engine {
 }
 
 fn longest(kinds: &[Arc<Kind>]) -> Duration {
-    kinds
-        .iter()
-        .map(|kind| kind.timeout)
-        .max()
-        .unwrap_or_default()
+    kinds.iter().map(|kind| kind.timeout).max().unwrap_or_default()
 }

@@ -21,10 +21,7 @@ use crate::job::Outcome;
 use crate::lease::{FailedRun, Lease};
 
 /// Between tries to write down what must be written down.
-const INSISTING: Policy = Policy {
-    base: Duration::from_millis(50),
-    cap: Duration::from_secs(5),
-};
+const INSISTING: Policy = Policy { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
 
 /// A job may ask for a later retry, but not so late that it looks lost.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -138,21 +135,14 @@ impl Supervisor {
     async fn beat(&self, lease: &Lease) {
         let beaten = async { lease.beat(&mut *self.pool.acquire().await?).await };
         if let Err(error) = beaten.await {
-            tracing::warn!(
-                error = chain(&error),
-                "a running job could not renew its lease"
-            );
+            tracing::warn!(error = chain(&error), "a running job could not renew its lease");
         }
     }
 
     async fn complete(&self, lease: &Lease, outcome: &Outcome) -> Ended {
         let mut insisting = Insisting::to("complete a job");
         loop {
-            let written = async {
-                lease
-                    .complete(&mut *self.pool.acquire().await?, outcome)
-                    .await
-            };
+            let written = async { lease.complete(&mut *self.pool.acquire().await?, outcome).await };
             match written.await {
                 // False: the body completed the job in its own transaction, or it lost the job and
                 // was refused there. Either way there is nothing left to write.
@@ -176,11 +166,8 @@ impl Supervisor {
         let now = self.now.as_ref().map(|now| now());
         let mut insisting = Insisting::to("record a failed job");
         let written = loop {
-            let written = async {
-                lease
-                    .fail(&mut *self.pool.acquire().await?, &failure, now)
-                    .await
-            };
+            let written =
+                async { lease.fail(&mut *self.pool.acquire().await?, &failure, now).await };
             match written.await {
                 Ok(written) => break written,
                 Err(error) => {
@@ -199,10 +186,7 @@ impl Supervisor {
         } else {
             tracing::warn!(job, attempt, error, "a job failed and will be tried again");
         }
-        Ended::Badly {
-            attempt,
-            error: failure.error,
-        }
+        Ended::Badly { attempt, error: failure.error }
     }
 }
 
@@ -214,10 +198,7 @@ struct Insisting {
 
 impl Insisting {
     fn to(what: &'static str) -> Self {
-        Self {
-            what,
-            waits: INSISTING.patient(),
-        }
+        Self { what, waits: INSISTING.patient() }
     }
 
     /// Waits before the next try. `None` only when the pool is closed: the process is ending, its
@@ -226,29 +207,21 @@ impl Insisting {
         if matches!(error, sqlx::Error::PoolClosed) {
             return None;
         }
-        tracing::warn!(
-            error = chain(&error),
-            "could not {}, trying again",
-            self.what
-        );
+        tracing::warn!(error = chain(&error), "could not {}, trying again", self.what);
         tokio::time::sleep(self.waits.next().unwrap_or(INSISTING.cap)).await;
         Some(())
     }
 }
 
 fn failed(error: String) -> FailedRun {
-    FailedRun {
-        error,
-        retry_after: None,
-    }
+    FailedRun { error, retry_after: None }
 }
 
 fn in_our_words(error: JobError) -> FailedRun {
     match error {
-        JobError::RetryAfter(wait, error) => FailedRun {
-            error,
-            retry_after: Some(wait.min(RETRY_AFTER_MAX)),
-        },
+        JobError::RetryAfter(wait, error) => {
+            FailedRun { error, retry_after: Some(wait.min(RETRY_AFTER_MAX)) }
+        }
         // Usually nothing is written for it: the fence of the failure finds the lease gone, too.
         JobError::LeaseLost | JobError::Failed(_) => failed(error.to_string()),
     }

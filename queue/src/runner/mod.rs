@@ -71,9 +71,7 @@ pub struct Runner {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Runner").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

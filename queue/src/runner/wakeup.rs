@@ -153,10 +153,7 @@ impl Bells {
     }
 
     fn ring(&self, wanted: impl Fn(&str) -> bool) {
-        self.0
-            .iter()
-            .filter(|(kind, _)| wanted(kind))
-            .for_each(|(_, bell)| bell.ring());
+        self.0.iter().filter(|(kind, _)| wanted(kind)).for_each(|(_, bell)| bell.ring());
     }
 
     /// Rings on notifications. Weather only delays: the poll finds what is missed meanwhile.

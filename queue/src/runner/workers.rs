@@ -22,10 +22,7 @@ use super::wakeup::{Bell, Wakeful};
 use crate::backoff::Policy;
 
 /// Between restarts of a stream that ended with an error.
-const RESTARTING: Policy = Policy {
-    base: Duration::from_millis(100),
-    cap: Duration::from_secs(5),
-};
+const RESTARTING: Policy = Policy { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
 
 /// The place of one stream in the process; workers come and go in it.
 pub(super) struct Slot {
@@ -40,13 +37,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(kind: Arc<Kind>, index: usize, bell: Arc<Bell>) -> Self {
-        Self {
-            kind,
-            index,
-            bell,
-            ends: AtomicU32::new(0),
-            beats: AtomicU32::new(0),
-        }
+        Self { kind, index, bell, ends: AtomicU32::new(0), beats: AtomicU32::new(0) }
     }
 
     pub(super) fn beat(&self) {
@@ -81,17 +72,8 @@ pub(super) fn build(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Stream {
         ends => RESTARTING.ceiling(ends),
     };
     let storage = Wakeful::new(storage, slot.bell.clone(), timings.poll, delay);
-    let service = RunOne {
-        shared: shared.clone(),
-        kind: slot.kind.clone(),
-        worker: name.clone(),
-    };
-    Worker::new(
-        WorkerContext::new(&name),
-        storage,
-        service,
-        ConcurrencyLimitLayer::new(1),
-    )
+    let service = RunOne { shared: shared.clone(), kind: slot.kind.clone(), worker: name.clone() };
+    Worker::new(WorkerContext::new(&name), storage, service, ConcurrencyLimitLayer::new(1))
 }
 
 #[derive(Clone)]

@@ -34,10 +34,9 @@ async fn nothing_strands_under_the_real_loop() {
                         Ok(Outcome::Done)
                     }
                     "error" if first => Err(JobError::Failed("weather".to_owned())),
-                    "later" if first => Err(JobError::RetryAfter(
-                        Duration::from_millis(300),
-                        "soon".to_owned(),
-                    )),
+                    "later" if first => {
+                        Err(JobError::RetryAfter(Duration::from_millis(300), "soon".to_owned()))
+                    }
                     _ => Ok(Outcome::Done),
                 }
             }
@@ -53,10 +52,7 @@ async fn nothing_strands_under_the_real_loop() {
         assert_eq!(calls.lock().unwrap().len(), 9);
         let errors = "SELECT string_agg(error, '; ' ORDER BY key) FROM jobs.job_attempts \
              WHERE outcome = 'failed'";
-        assert_eq!(
-            db.text(errors).await,
-            "weather; soon; ran longer than 400 ms; panicked: boom"
-        );
+        assert_eq!(db.text(errors).await, "weather; soon; ran longer than 400 ms; panicked: boom");
         assert!(pulse.age().unwrap() < Duration::from_secs(3));
         running.stop().await.unwrap();
     })
@@ -78,10 +74,7 @@ async fn due_jobs_start_soon() {
             let before = db.count("SELECT count(*) FROM effects").await;
             db.enqueue(&effect(n / 2, 0), at).await;
             while db.count("SELECT count(*) FROM effects").await == before {
-                assert!(
-                    asked.elapsed() < Duration::from_secs(5),
-                    "a wake-up was lost"
-                );
+                assert!(asked.elapsed() < Duration::from_secs(5), "a wake-up was lost");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             waits.push(asked.elapsed().as_millis() as i64 - delay);
@@ -89,11 +82,7 @@ async fn due_jobs_start_soon() {
         }
         waits.sort_unstable();
         println!("enqueue to effect, ms: {waits:?}");
-        assert!(
-            waits[15] < 1000,
-            "median wait {} ms of {waits:?}",
-            waits[15]
-        );
+        assert!(waits[15] < 1000, "median wait {} ms of {waits:?}", waits[15]);
         running.stop().await.unwrap();
     })
     .await;
@@ -121,18 +110,9 @@ async fn a_storm_of_lost_connections_is_survived() {
             .unwrap();
         }
         let done = "SELECT count(*) FROM apalis.jobs WHERE status = 'Done'";
-        db.until(
-            "all done after the storm",
-            Duration::from_secs(30),
-            done,
-            60,
-        )
-        .await;
+        db.until("all done after the storm", Duration::from_secs(30), done, 60).await;
         assert_eq!(db.count("SELECT count(*) FROM effects").await, 60);
-        assert_eq!(
-            db.count("SELECT count(DISTINCT job) FROM effects").await,
-            60
-        );
+        assert_eq!(db.count("SELECT count(DISTINCT job) FROM effects").await, 60);
         running.stop().await.unwrap();
         storm.close().await;
     })
@@ -148,9 +128,7 @@ async fn workers_that_cannot_live_end_the_runner() {
             .await
             .unwrap();
         let running = Running::start(effect_runner(&db.pool).restart_limit(2));
-        let ended = tokio::time::timeout(Duration::from_secs(10), running.ended())
-            .await
-            .unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(10), running.ended()).await.unwrap();
         assert!(matches!(ended, Err(QueueError::WorkersEnded(why)) if why.contains("effect")));
     })
     .await;
@@ -165,13 +143,7 @@ async fn shutdown_finishes_what_runs_and_begins_nothing() {
         for n in 0..12 {
             db.enqueue(&effect(n, 400), Utc::now()).await;
         }
-        db.until(
-            "two begun",
-            Duration::from_secs(5),
-            "SELECT count(*) FROM starts",
-            2,
-        )
-        .await;
+        db.until("two begun", Duration::from_secs(5), "SELECT count(*) FROM starts", 2).await;
         let asked = Instant::now();
         running.stop().await.unwrap();
         assert!(asked.elapsed() < Duration::from_secs(5));
@@ -212,11 +184,7 @@ async fn the_grace_is_bounded() {
         db.until("begun", Duration::from_secs(5), begun, 1).await;
         let asked = Instant::now();
         running.stop().await.unwrap();
-        assert!(
-            asked.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            asked.elapsed()
-        );
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     })
     .await;
 }
@@ -230,13 +198,7 @@ async fn two_runners_share_the_work() {
         for n in 0..80 {
             db.enqueue(&effect(n, 5), Utc::now()).await;
         }
-        db.until(
-            "effects",
-            Duration::from_secs(20),
-            "SELECT count(*) FROM effects",
-            80,
-        )
-        .await;
+        db.until("effects", Duration::from_secs(20), "SELECT count(*) FROM effects", 80).await;
         one.stop().await.unwrap();
         two.stop().await.unwrap();
         assert_eq!(db.count("SELECT count(*) FROM starts").await, 80);

@@ -32,20 +32,13 @@ async fn errors_count_back_off_and_end() {
             let wait = run_at - stage.clock.now();
             waits.push(wait);
             stage.clock.advance(wait - TimeDelta::milliseconds(1));
-            assert_eq!(
-                stage.runner.drain().await.unwrap().runs,
-                0,
-                "not before its time"
-            );
+            assert_eq!(stage.runner.drain().await.unwrap().runs, 0, "not before its time");
             stage.clock.advance(TimeDelta::milliseconds(1));
         }
         assert!(waits.is_sorted_by(|a, b| a < b), "{waits:?}");
         for (wait, seconds) in waits.iter().zip([1, 2, 4]) {
             let ms = wait.num_milliseconds();
-            assert!(
-                (750 * seconds..=1250 * seconds).contains(&ms),
-                "{ms} for {seconds} s"
-            );
+            assert!((750 * seconds..=1250 * seconds).contains(&ms), "{ms} for {seconds} s");
         }
         assert_eq!(stage.runner.drain().await.unwrap().failures.len(), 1);
         let (status, attempts, _) = db.job("scripted").await;
@@ -53,11 +46,7 @@ async fn errors_count_back_off_and_end() {
         stage.clock.advance(TimeDelta::days(30));
         assert_eq!(stage.runner.drain().await.unwrap().runs, 0, "dead is dead");
         assert_eq!(db.log("scripted").await, ["failed"; 4]);
-        assert_eq!(
-            db.text("SELECT last_result ->> 'Err' FROM apalis.jobs")
-                .await,
-            "bank said no"
-        );
+        assert_eq!(db.text("SELECT last_result ->> 'Err' FROM apalis.jobs").await, "bank said no");
     })
     .await;
 }
@@ -77,11 +66,7 @@ async fn retry_after_waits_exactly_as_told_and_counts() {
             stage.clock.advance(TimeDelta::seconds(3));
             stage.runner.drain().await.unwrap();
         }
-        assert_eq!(
-            db.job("scripted").await.0,
-            "Killed",
-            "a retry hint is no way past the cap"
-        );
+        assert_eq!(db.job("scripted").await.0, "Killed", "a retry hint is no way past the cap");
         assert_eq!(stage.calls().len(), 4);
     })
     .await;
@@ -111,29 +96,15 @@ async fn again_burns_no_attempt() {
         db.enqueue(&scripted("x"), noon()).await;
         stage.runner.drain().await.unwrap();
         let waiting = db.job("scripted").await;
-        assert_eq!(
-            waiting,
-            ("Pending".to_owned(), 0, noon() + TimeDelta::seconds(30))
-        );
+        assert_eq!(waiting, ("Pending".to_owned(), 0, noon() + TimeDelta::seconds(30)));
         for _ in 0..20 {
             stage.clock.advance(TimeDelta::seconds(30));
             stage.runner.drain().await.unwrap();
         }
-        assert_eq!(
-            db.job("scripted").await.0,
-            "Done",
-            "21 runs, 4 failures, cap 4"
-        );
-        let attempts: Vec<i32> = stage
-            .calls()
-            .into_iter()
-            .map(|(_, attempt)| attempt)
-            .collect();
+        assert_eq!(db.job("scripted").await.0, "Done", "21 runs, 4 failures, cap 4");
+        let attempts: Vec<i32> = stage.calls().into_iter().map(|(_, attempt)| attempt).collect();
         assert_eq!(attempts[..6], [1, 1, 1, 1, 1, 2]);
-        assert_eq!(
-            db.log("scripted").await[..5],
-            ["again", "again", "again", "again", "failed"]
-        );
+        assert_eq!(db.log("scripted").await[..5], ["again", "again", "again", "again", "failed"]);
     })
     .await;
 }
@@ -151,8 +122,7 @@ async fn stop_kills_at_once_with_its_reason() {
         assert_eq!(db.job("scripted").await.0, "Killed");
         assert_eq!(db.log("scripted").await, ["stopped"]);
         assert_eq!(
-            db.text("SELECT last_result ->> 'Err' FROM apalis.jobs")
-                .await,
+            db.text("SELECT last_result ->> 'Err' FROM apalis.jobs").await,
             "the VPA is not his"
         );
     })
@@ -174,20 +144,13 @@ async fn a_panic_is_a_failure() {
         db.enqueue(&scripted("late"), noon()).await;
         for _ in 0..4 {
             let drained = stage.runner.drain().await.unwrap();
-            let mut errors: Vec<&str> = drained
-                .failures
-                .iter()
-                .map(|failure| failure.error.as_str())
-                .collect();
+            let mut errors: Vec<&str> =
+                drained.failures.iter().map(|failure| failure.error.as_str()).collect();
             errors.sort_unstable();
             assert_eq!(errors, ["panicked: boom", "panicked: early bird"]);
             stage.clock.advance(TimeDelta::minutes(1));
         }
-        assert_eq!(
-            db.count("SELECT count(*) FROM apalis.jobs WHERE status = 'Killed'")
-                .await,
-            2
-        );
+        assert_eq!(db.count("SELECT count(*) FROM apalis.jobs WHERE status = 'Killed'").await, 2);
     })
     .await;
 }
@@ -253,10 +216,7 @@ async fn a_wish_during_the_run_is_granted_after_it() {
                     if !first {
                         return Ok(Outcome::Done);
                     }
-                    assert_eq!(
-                        db.enqueue(&scripted(&name), noon()).await,
-                        Enqueued::AlreadyQueued
-                    );
+                    assert_eq!(db.enqueue(&scripted(&name), noon()).await, Enqueued::AlreadyQueued);
                     match name.as_str() {
                         "done" => Ok(Outcome::Done),
                         "again" => Ok(Outcome::Again(noon() + TimeDelta::days(9))),
@@ -284,14 +244,9 @@ async fn a_wish_during_the_run_is_granted_after_it() {
         assert_eq!(stage.runner.drain().await.unwrap().runs, 1);
         stage.clock.advance(TimeDelta::seconds(2));
         assert_eq!(stage.runner.drain().await.unwrap().runs, 1);
+        assert_eq!(db.count("SELECT count(*) FROM apalis.jobs WHERE status = 'Done'").await, 5);
         assert_eq!(
-            db.count("SELECT count(*) FROM apalis.jobs WHERE status = 'Done'")
-                .await,
-            5
-        );
-        assert_eq!(
-            db.count("SELECT count(*) FROM apalis.jobs WHERE metadata ? 'rerun_at'")
-                .await,
+            db.count("SELECT count(*) FROM apalis.jobs WHERE metadata ? 'rerun_at'").await,
             0
         );
     })
@@ -336,18 +291,11 @@ async fn arguments_that_do_not_decode_fail_the_job() {
     with_db(|db| async move {
         let stage = Stage::new(&db.pool, body(|_, _| async { Ok(Outcome::Done) }));
         db.enqueue(&scripted("bad"), noon()).await;
-        sqlx::query("UPDATE apalis.jobs SET job = '\\x00ff'")
-            .execute(&db.owner)
-            .await
-            .unwrap();
+        sqlx::query("UPDATE apalis.jobs SET job = '\\x00ff'").execute(&db.owner).await.unwrap();
         db.enqueue(&scripted("good"), noon()).await;
         let drained = stage.runner.drain().await.unwrap();
         assert_eq!((drained.runs, drained.failures.len()), (2, 1));
-        assert!(
-            drained.failures[0]
-                .error
-                .starts_with("the arguments do not decode")
-        );
+        assert!(drained.failures[0].error.starts_with("the arguments do not decode"));
         assert_eq!(stage.calls(), [("good".to_owned(), 1)]);
     })
     .await;
@@ -378,10 +326,8 @@ struct Quick;
 
 impl JobArgs for Quick {
     const KIND: &'static str = "quick";
-    const BACKOFF: queue::backoff::Policy = queue::backoff::Policy {
-        base: Duration::from_millis(10),
-        cap: Duration::from_millis(40),
-    };
+    const BACKOFF: queue::backoff::Policy =
+        queue::backoff::Policy { base: Duration::from_millis(10), cap: Duration::from_millis(40) };
 
     fn key(&self) -> String {
         "quick".to_owned()
@@ -428,15 +374,8 @@ async fn a_drain_follows_our_clock() {
                 }
             }),
         );
-        for (name, minutes) in [
-            ("c", 0),
-            ("tomorrow", 1440),
-            ("b", 0),
-            ("a", 1),
-            ("past", -60),
-        ] {
-            db.enqueue(&scripted(name), noon() + TimeDelta::minutes(minutes))
-                .await;
+        for (name, minutes) in [("c", 0), ("tomorrow", 1440), ("b", 0), ("a", 1), ("past", -60)] {
+            db.enqueue(&scripted(name), noon() + TimeDelta::minutes(minutes)).await;
         }
         let names = |stage: &Stage| -> Vec<String> {
             stage.calls().into_iter().map(|(name, _)| name).collect()
@@ -447,13 +386,8 @@ async fn a_drain_follows_our_clock() {
         assert_eq!(stage.runner.drain().await.unwrap().runs, 1);
         assert_eq!(names(&stage)[4..], ["a"]);
 
-        let twice = stage
-            .runner
-            .register::<Scripted, _>(|_, _| async { Ok(Outcome::Done) });
-        assert!(matches!(
-            twice.drain().await,
-            Err(QueueError::DuplicateKind("scripted"))
-        ));
+        let twice = stage.runner.register::<Scripted, _>(|_, _| async { Ok(Outcome::Done) });
+        assert!(matches!(twice.drain().await, Err(QueueError::DuplicateKind("scripted"))));
     })
     .await;
 }

@@ -10,10 +10,7 @@ use sqlx::{Executor, PgPool};
 use crate::support::{noon, scripted, with_db};
 
 async fn running(db: &crate::support::Db) {
-    sqlx::query("DELETE FROM apalis.jobs")
-        .execute(&db.owner)
-        .await
-        .unwrap();
+    sqlx::query("DELETE FROM apalis.jobs").execute(&db.owner).await.unwrap();
     db.enqueue(&scripted("x"), noon()).await;
     db.owner
         .execute(
@@ -45,10 +42,7 @@ async fn acknowledge(pool: &PgPool, status: &str, attempt: i32, result: &str) {
 fn the_engine_is_the_one_we_know() {
     let migrations = apalis_postgres::PostgresStorage::migrations();
     let last = migrations.iter().last().unwrap();
-    assert_eq!(
-        (migrations.iter().count(), last.version),
-        (23, 20_260_902_075_949)
-    );
+    assert_eq!((migrations.iter().count(), last.version), (23, 20_260_902_075_949));
 }
 
 /// Error, retry-after, abort, panic layer and timeout layer (the table `k9t` of the handbook).
@@ -57,11 +51,7 @@ async fn acknowledgements_of_the_engine_are_made_safe() {
     with_db(|db| async move {
         for (what, status, result) in [
             ("W3: failed and due at once", "Failed", r#"{"Err": "e"}"#),
-            (
-                "W4: pending past the cap",
-                "Pending",
-                r#"{"Err": "RetryAfterError"}"#,
-            ),
+            ("W4: pending past the cap", "Pending", r#"{"Err": "RetryAfterError"}"#),
             ("W5: running for ever", "Running", r#"{"Err": "timeout"}"#),
         ] {
             running(&db).await;
@@ -75,10 +65,7 @@ async fn acknowledgements_of_the_engine_are_made_safe() {
                 }
                 assert_eq!(now, "Failed", "{what}");
                 let wait = run_at - chrono::Utc::now();
-                assert!(
-                    wait.num_milliseconds() > 600 << (attempt - 1),
-                    "{what}: {wait}"
-                );
+                assert!(wait.num_milliseconds() > 600 << (attempt - 1), "{what}: {wait}");
                 sqlx::raw_sql(
                     "UPDATE apalis.jobs SET run_at = now() - interval '1 s'; \
                      SELECT apalis.get_jobs('w1', 'scripted', 1); \
@@ -124,10 +111,7 @@ async fn orphans_count_only_if_they_ran() {
         running(&db).await;
         db.owner.execute(reenqueue).await.unwrap();
         for _ in 0..9 {
-            db.owner
-                .execute("SELECT apalis.get_jobs('w1', 'scripted', 1)")
-                .await
-                .unwrap();
+            db.owner.execute("SELECT apalis.get_jobs('w1', 'scripted', 1)").await.unwrap();
             db.owner.execute(reenqueue).await.unwrap();
         }
         assert_eq!(db.job("scripted").await, ("Pending".to_owned(), 1, noon()));
@@ -163,20 +147,12 @@ async fn a_late_lock_steals_nothing() {
 #[tokio::test]
 async fn unreadable_rows_are_refused() {
     with_db(|db| async move {
-        for (id, metadata) in [
-            ("not-a-ulid", "''"),
-            ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "'a=>NULL'"),
-        ] {
+        for (id, metadata) in [("not-a-ulid", "''"), ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "'a=>NULL'")] {
             let insert = format!(
                 "INSERT INTO apalis.jobs (id, job_type, job, metadata) \
                  VALUES ('{id}', 'scripted', '{{}}', {metadata})"
             );
-            assert!(
-                sqlx::raw_sql(sqlx::AssertSqlSafe(insert))
-                    .execute(&db.pool)
-                    .await
-                    .is_err()
-            );
+            assert!(sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(&db.pool).await.is_err());
         }
     })
     .await;
@@ -197,17 +173,11 @@ async fn sql_and_code_agree_on_the_back_off() {
             let ceiling = queue::backoff::Policy::DEFAULT.ceiling(failures as u32);
             let spread = ceiling / 100 * queue::backoff::Policy::JITTER_PERCENT;
             let wait = Duration::from_millis(ms as u64);
-            assert!(
-                wait >= ceiling - spread && wait <= ceiling + spread,
-                "{failures}: {wait:?}"
-            );
+            assert!(wait >= ceiling - spread && wait <= ceiling + spread, "{failures}: {wait:?}");
         }
         let distinct = "SELECT count(DISTINCT jobs.backoff('job ' || n, 5)) \
              FROM generate_series(1, 100) AS n";
-        assert!(
-            db.count(distinct).await > 50,
-            "jobs that failed together come back apart"
-        );
+        assert!(db.count(distinct).await > 50, "jobs that failed together come back apart");
     })
     .await;
 }

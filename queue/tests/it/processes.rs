@@ -56,12 +56,7 @@ impl Process {
 
     fn spawn(command: &mut Command) -> Self {
         let child = command
-            .args([
-                "--exact",
-                "processes::worker_process",
-                "--nocapture",
-                "--test-threads=1",
-            ])
+            .args(["--exact", "processes::worker_process", "--nocapture", "--test-threads=1"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -75,10 +70,7 @@ impl Process {
     }
 
     async fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.pid().to_string()])
-            .status()
-            .await;
+        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status().await;
         assert!(sent.unwrap().success());
     }
 
@@ -93,10 +85,7 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (self.0 >> 33) % below
     }
 }
@@ -113,30 +102,21 @@ async fn a_storm_of_kills_loses_and_doubles_nothing() {
         for n in 0..150 {
             db.enqueue(&effect(n, 200), Utc::now()).await;
         }
-        db.until_some("the fleet is at work", "SELECT count(*) FROM effects")
-            .await;
+        db.until_some("the fleet is at work", "SELECT count(*) FROM effects").await;
         for _ in 0..10 {
             tokio::time::sleep(Duration::from_millis(200 + dice.roll(400))).await;
             let victim = fleet.swap_remove(dice.roll(3) as usize);
             victim.kill().await;
             fleet.push(Process::start(&db));
         }
-        db.until("all done", Duration::from_secs(60), DONE, 150)
-            .await;
+        db.until("all done", Duration::from_secs(60), DONE, 150).await;
         assert_eq!(db.count(EFFECTS).await, 150);
-        assert_eq!(
-            db.count("SELECT count(DISTINCT job) FROM effects").await,
-            150
-        );
+        assert_eq!(db.count("SELECT count(DISTINCT job) FROM effects").await, 150);
         let starts = db.count("SELECT count(*) FROM starts").await;
         assert!(starts > 150, "the kills met work under way");
         println!("150 jobs, 10 kills, {starts} starts, 150 effects");
         let open = "SELECT count(*) FROM jobs.job_attempts WHERE outcome IS NULL";
-        assert_eq!(
-            db.count(open).await,
-            0,
-            "every run ended in the log, lost ones too"
-        );
+        assert_eq!(db.count(open).await, 0, "every run ended in the log, lost ones too");
         for process in fleet {
             process.kill().await;
         }
@@ -154,30 +134,22 @@ async fn a_frozen_worker_is_refused() {
         db.until("begun", Duration::from_secs(10), starts, 1).await;
         frozen.signal("-STOP").await;
         let other = Process::start(&db);
-        db.until("taken over", Duration::from_secs(20), starts, 2)
-            .await;
+        db.until("taken over", Duration::from_secs(20), starts, 2).await;
         // Resumed while the other is at work, so that both are awake at once.
         frozen.signal("-CONT").await;
         db.until("done", Duration::from_secs(10), DONE, 1).await;
         tokio::time::sleep(Duration::from_millis(2500)).await;
         assert_eq!(db.count(EFFECTS).await, 1);
-        let by: i32 = sqlx::query_scalar("SELECT pid FROM effects")
-            .fetch_one(&db.owner)
-            .await
-            .unwrap();
+        let by: i32 =
+            sqlx::query_scalar("SELECT pid FROM effects").fetch_one(&db.owner).await.unwrap();
         assert_eq!(by, other.pid());
         assert_eq!(db.log("effect").await, ["lost", "done"]);
-        assert_eq!(
-            db.count("SELECT max(attempts)::bigint FROM apalis.jobs")
-                .await,
-            2
-        );
+        assert_eq!(db.count("SELECT max(attempts)::bigint FROM apalis.jobs").await, 2);
 
         // The resumed process is alive and well: it registers anew and takes further work.
         other.kill().await;
         db.enqueue(&effect("y", 0), Utc::now()).await;
-        db.until("works on", Duration::from_secs(15), EFFECTS, 2)
-            .await;
+        db.until("works on", Duration::from_secs(15), EFFECTS, 2).await;
         frozen.kill().await;
     })
     .await;
@@ -190,17 +162,10 @@ async fn a_restart_in_place_strands_nothing() {
     with_db(|db| async move {
         let first = Process::start(&db);
         db.enqueue(&effect("x", 1000), Utc::now()).await;
-        db.until(
-            "begun",
-            Duration::from_secs(10),
-            "SELECT count(*) FROM starts",
-            1,
-        )
-        .await;
+        db.until("begun", Duration::from_secs(10), "SELECT count(*) FROM starts", 1).await;
         first.kill().await;
         let second = Process::start(&db);
-        db.until("done after the lease", Duration::from_secs(15), DONE, 1)
-            .await;
+        db.until("done after the lease", Duration::from_secs(15), DONE, 1).await;
         assert_eq!(db.count(EFFECTS).await, 1);
         second.kill().await;
     })
@@ -215,13 +180,7 @@ async fn sigterm_drains() {
         for n in 0..8 {
             db.enqueue(&effect(n, 700), Utc::now()).await;
         }
-        db.until(
-            "begun",
-            Duration::from_secs(10),
-            "SELECT count(*) FROM starts",
-            2,
-        )
-        .await;
+        db.until("begun", Duration::from_secs(10), "SELECT count(*) FROM starts", 2).await;
         process.signal("-TERM").await;
         let exit = tokio::time::timeout(Duration::from_secs(10), process.0.wait()).await;
         assert!(exit.unwrap().unwrap().success());
@@ -237,15 +196,9 @@ async fn sigterm_drains() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_pill_is_buried() {
     with_db(|db| async move {
-        let pill = Effect {
-            poison: true,
-            ..effect("pill", 0)
-        };
+        let pill = Effect { poison: true, ..effect("pill", 0) };
         db.enqueue(&pill, Utc::now()).await;
-        sqlx::query("UPDATE apalis.jobs SET max_attempts = 2")
-            .execute(&db.owner)
-            .await
-            .unwrap();
+        sqlx::query("UPDATE apalis.jobs SET max_attempts = 2").execute(&db.owner).await.unwrap();
         let mut process = Process::start(&db);
         let killed = "SELECT count(*) FROM apalis.jobs WHERE status = 'Killed'";
         let end = std::time::Instant::now() + Duration::from_secs(25);
@@ -258,8 +211,7 @@ async fn a_poison_pill_is_buried() {
         }
         assert_eq!(db.count("SELECT count(*) FROM starts").await, 2);
         db.enqueue(&effect("fine", 0), Utc::now()).await;
-        db.until("others flow on", Duration::from_secs(10), DONE, 1)
-            .await;
+        db.until("others flow on", Duration::from_secs(10), DONE, 1).await;
         process.kill().await;
     })
     .await;
@@ -277,17 +229,11 @@ async fn two_processes_ticking_run_each_tick_once() {
             assert!(process.0.wait().await.unwrap().success());
         }
         let ticks = db.count(DONE).await;
-        assert!(
-            (9..=18).contains(&ticks),
-            "{ticks} ticks of 0.5 s and 0.7 s in some 3.5 s"
-        );
+        assert!((9..=18).contains(&ticks), "{ticks} ticks of 0.5 s and 0.7 s in some 3.5 s");
         assert_eq!(db.count(EFFECTS).await, ticks);
         assert_eq!(db.count("SELECT count(*) FROM starts").await, ticks);
         let keys = "SELECT count(DISTINCT idempotency_key) FROM apalis.jobs";
-        assert_eq!(
-            db.count(keys).await,
-            db.count("SELECT count(*) FROM apalis.jobs").await
-        );
+        assert_eq!(db.count(keys).await, db.count("SELECT count(*) FROM apalis.jobs").await);
     })
     .await;
 }

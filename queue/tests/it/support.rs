@@ -28,8 +28,7 @@ pub struct Db {
 fn server() -> PgConnectOptions {
     let url = std::env::var("CHUKTA_TEST_POSTGRES_URL")
         .expect("CHUKTA_TEST_POSTGRES_URL is not set: run these tests with `make test`");
-    url.parse()
-        .expect("CHUKTA_TEST_POSTGRES_URL is a PostgreSQL URL")
+    url.parse().expect("CHUKTA_TEST_POSTGRES_URL is a PostgreSQL URL")
 }
 
 pub async fn connect(database: &str, role: Option<&str>, connections: u32) -> PgPool {
@@ -37,11 +36,7 @@ pub async fn connect(database: &str, role: Option<&str>, connections: u32) -> Pg
     if let Some(role) = role {
         options = options.username(role);
     }
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .connect_with(options)
-        .await
-        .unwrap()
+    PgPoolOptions::new().max_connections(connections).connect_with(options).await.unwrap()
 }
 
 /// Runs a test on a fresh database and removes it afterwards, also when the test fails.
@@ -50,15 +45,8 @@ pub async fn with_db<Fut: Future<Output = ()>>(test: impl FnOnce(Db) -> Fut) {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let micros = Utc::now().timestamp_micros();
     let name = format!("queue_it_{}_{micros}_{count}", std::process::id());
-    let admin = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_with(server())
-        .await
-        .unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&admin)
-        .await
-        .unwrap();
+    let admin = PgPoolOptions::new().max_connections(1).connect_with(server()).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
     let owner = connect(&name, None, 4).await;
     queue::setup(&owner).await.unwrap();
     sqlx::raw_sql(
@@ -72,11 +60,7 @@ pub async fn with_db<Fut: Future<Output = ()>>(test: impl FnOnce(Db) -> Fut) {
     .await
     .unwrap();
     let pool = connect(&name, Some("chukta_app"), 20).await;
-    let db = Db {
-        name: name.clone(),
-        owner: owner.clone(),
-        pool: pool.clone(),
-    };
+    let db = Db { name: name.clone(), owner: owner.clone(), pool: pool.clone() };
     let result = std::panic::AssertUnwindSafe(test(db)).catch_unwind().await;
     pool.close().await;
     owner.close().await;
@@ -96,17 +80,11 @@ impl Db {
     }
 
     pub async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query)
-            .fetch_one(&self.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar(query).fetch_one(&self.owner).await.unwrap()
     }
 
     pub async fn text(&self, query: &'static str) -> String {
-        sqlx::query_scalar(query)
-            .fetch_one(&self.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar(query).fetch_one(&self.owner).await.unwrap()
     }
 
     /// Status, attempts and run time of the only job of a kind.
@@ -147,10 +125,7 @@ impl Db {
             if got == want {
                 return;
             }
-            assert!(
-                std::time::Instant::now() < end,
-                "{what}: wanted {want}, still {got}"
-            );
+            assert!(std::time::Instant::now() < end, "{what}: wanted {want}, still {got}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -173,9 +148,7 @@ impl JobArgs for Scripted {
 }
 
 pub fn scripted(name: &str) -> Scripted {
-    Scripted {
-        name: name.to_owned(),
-    }
+    Scripted { name: name.to_owned() }
 }
 
 /// A job with one effect in the database, written in the transaction that completes the job.
@@ -198,11 +171,7 @@ impl JobArgs for Effect {
 }
 
 pub fn effect(name: impl ToString, sleep_ms: u64) -> Effect {
-    Effect {
-        name: name.to_string(),
-        sleep_ms,
-        poison: false,
-    }
+    Effect { name: name.to_string(), sleep_ms, poison: false }
 }
 
 /// The body of `Effect`: note the start, work a while, then effect and completion in one commit.
@@ -245,10 +214,7 @@ pub struct Running {
 impl Running {
     pub fn start(runner: Runner) -> Self {
         let (stop, shutdown) = watch::channel(false);
-        Self {
-            stop,
-            task: tokio::spawn(runner.run(shutdown)),
-        }
+        Self { stop, task: tokio::spawn(runner.run(shutdown)) }
     }
 
     pub async fn stop(self) -> Result<(), queue::QueueError> {
@@ -288,11 +254,7 @@ impl Stage {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let runner = Runner::new(pool.clone(), Arc::new(clock.clone()), "stage")
             .register::<Scripted, _>(script(body, calls.clone()));
-        Self {
-            clock,
-            runner,
-            calls,
-        }
+        Self { clock, runner, calls }
     }
 
     pub fn calls(&self) -> Vec<(String, i32)> {
@@ -306,10 +268,7 @@ pub fn script(
 ) -> impl Fn(Scripted, Lease) -> futures::future::BoxFuture<'static, Answer> + Send + Sync + 'static
 {
     move |job, lease| {
-        calls
-            .lock()
-            .unwrap()
-            .push((job.name.clone(), lease.attempt()));
+        calls.lock().unwrap().push((job.name.clone(), lease.attempt()));
         body(&job.name, &lease)
     }
 }

@@ -27,27 +27,12 @@ async fn one_job_per_tick_and_none_while_one_is_open() {
         assert_eq!(key, format!("cron:rates:{}", noon().timestamp() / 30));
 
         let next = noon() + TimeDelta::seconds(30);
-        assert_eq!(
-            schedule.tick(&mut conn, next).await.unwrap(),
-            0,
-            "the first is still open"
-        );
+        assert_eq!(schedule.tick(&mut conn, next).await.unwrap(), 0, "the first is still open");
         assert_eq!(stage.runner.drain().await.unwrap().runs, 1);
-        assert_eq!(
-            schedule.tick(&mut conn, noon()).await.unwrap(),
-            0,
-            "that tick has run"
-        );
+        assert_eq!(schedule.tick(&mut conn, noon()).await.unwrap(), 0, "that tick has run");
         stage.clock.advance(TimeDelta::minutes(60));
-        assert_eq!(
-            schedule.tick(&mut conn, stage.clock.now()).await.unwrap(),
-            1
-        );
-        assert_eq!(
-            stage.runner.drain().await.unwrap().runs,
-            1,
-            "an hour missed is one run"
-        );
+        assert_eq!(schedule.tick(&mut conn, stage.clock.now()).await.unwrap(), 1);
+        assert_eq!(stage.runner.drain().await.unwrap().runs, 1, "an hour missed is one run");
     })
     .await;
 }
@@ -62,34 +47,18 @@ async fn a_new_tick_replaces_one_that_backs_off() {
         let schedule = every_thirty_seconds();
         let mut conn = db.pool.acquire().await.unwrap();
         for _ in 0..3 {
-            assert_eq!(
-                schedule.tick(&mut conn, stage.clock.now()).await.unwrap(),
-                1
-            );
+            assert_eq!(schedule.tick(&mut conn, stage.clock.now()).await.unwrap(), 1);
             stage.runner.drain().await.unwrap();
             assert_eq!(db.count("SELECT count(*) FROM apalis.jobs").await, 1);
             stage.clock.advance(TimeDelta::seconds(30));
         }
         assert_eq!(db.log("scripted").await, ["failed"; 3]);
-        sqlx::query("UPDATE apalis.jobs SET status = 'Killed'")
-            .execute(&db.owner)
-            .await
-            .unwrap();
-        assert_eq!(
-            schedule.tick(&mut conn, stage.clock.now()).await.unwrap(),
-            1
-        );
-        assert_eq!(
-            db.count("SELECT count(*) FROM apalis.jobs").await,
-            2,
-            "a dead tick is shown"
-        );
+        sqlx::query("UPDATE apalis.jobs SET status = 'Killed'").execute(&db.owner).await.unwrap();
+        assert_eq!(schedule.tick(&mut conn, stage.clock.now()).await.unwrap(), 1);
+        assert_eq!(db.count("SELECT count(*) FROM apalis.jobs").await, 2, "a dead tick is shown");
         stage.runner.drain().await.unwrap();
         stage.clock.advance(TimeDelta::hours(25));
-        assert_eq!(
-            schedule.tick(&mut conn, stage.clock.now()).await.unwrap(),
-            1
-        );
+        assert_eq!(schedule.tick(&mut conn, stage.clock.now()).await.unwrap(), 1);
         assert_eq!(db.count("SELECT count(*) FROM apalis.jobs").await, 1);
     })
     .await;

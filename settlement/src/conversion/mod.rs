@@ -16,9 +16,7 @@ pub use record::{
     OrderFacts, OrderOutcome, absent_in, cancel_asked_in, evidence_in, order_in, refused_in,
     unknown_in, unsent_in,
 };
-pub use store::{
-    get_in, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of,
-};
+pub use store::{get_in, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of};
 
 use crate::transition::machine;
 

@@ -10,8 +10,7 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, lock_in,
-    oldest_waiting_in,
-    record::finish_in, store::step_in,
+    oldest_waiting_in, record::finish_in, store::step_in,
 };
 use crate::{
     Base, Error, Record, bookkeeping, case, money_column,

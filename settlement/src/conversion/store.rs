@@ -144,13 +144,12 @@ pub async fn knows_trade(
     venue: &str,
     trade_id: &str,
 ) -> Result<bool, Error> {
-    let known = sqlx::query_scalar(
-        "select exists (select from fills where venue = $1 and trade_id = $2)",
-    )
-    .bind(venue)
-    .bind(trade_id)
-    .fetch_one(conn)
-    .await?;
+    let known =
+        sqlx::query_scalar("select exists (select from fills where venue = $1 and trade_id = $2)")
+            .bind(venue)
+            .bind(trade_id)
+            .fetch_one(conn)
+            .await?;
     Ok(known)
 }
 

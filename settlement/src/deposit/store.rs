@@ -54,8 +54,7 @@ pub(super) use select_deposit;
 /// # Errors
 /// `Database`, `RowNotFound` inside it.
 pub async fn get_in(conn: &mut PgConnection, id: DepositId) -> Result<Deposit, Error> {
-    let row =
-        sqlx::query(select_deposit!("where id = $1")).bind(id.uuid()).fetch_one(conn).await?;
+    let row = sqlx::query(select_deposit!("where id = $1")).bind(id.uuid()).fetch_one(conn).await?;
     read(&row)
 }
 

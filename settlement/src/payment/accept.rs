@@ -9,9 +9,7 @@ use serde_json::json;
 use sqlx::{PgConnection, Row};
 
 use super::{Flags, Payment, PaymentEvent, lock_in, step_in, store::set_flags_in};
-use crate::{
-    Base, Error, bookkeeping, case, jobs::Convert, money_column, quote, quote::Quote,
-};
+use crate::{Base, Error, bookkeeping, case, jobs::Convert, money_column, quote, quote::Quote};
 
 async fn confirmed_sum(conn: &mut PgConnection, quote: &Quote) -> Result<Amount, Error> {
     let row = sqlx::query(
@@ -87,6 +85,7 @@ pub(crate) async fn promise_back_in(
 ) -> Result<(), Error> {
     bookkeeping::refund_promised(conn, base, payment, amount, subject).await?;
     let detail = json!({ "promised": amount, "to": "an address the payer proves" });
-    let new = case::NewCase { kind, subject, payment: Some(payment.id), amount: Some(amount), detail };
+    let new =
+        case::NewCase { kind, subject, payment: Some(payment.id), amount: Some(amount), detail };
     case::open_in(conn, base, new).await
 }

@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 
 pub use accept::accept_if_covered_in;
 pub(crate) use accept::promise_back_in;
-pub(crate) use store::set_flags_in;
 pub use create::{CreateError, NewPayment, create_in};
 pub use expire::{CancelError, Expiry, cancel_in, expire_in};
+pub(crate) use store::set_flags_in;
 pub use store::{find, get_in, list, lock_in, step_in};
 
 use crate::transition::machine;

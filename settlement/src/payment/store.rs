@@ -126,9 +126,11 @@ pub async fn step_in(
     let to = from.next(event)?;
     let now = base.now();
     let reason = match to {
-        PaymentState::InReview => {
-            cause.get("reason").and_then(Value::as_str).map(str::to_owned).or(Some("unspecified".into()))
-        }
+        PaymentState::InReview => cause
+            .get("reason")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .or(Some("unspecified".into())),
         _ => None,
     };
     sqlx::query(

@@ -77,10 +77,9 @@ impl PayoutState {
             (Self::Submitted, E::AnswerLost) => Self::Unknown,
             (Self::Submitted | Self::Unknown, E::SaidPending) => Self::Pending,
             (Self::Submitted | Self::Unknown | Self::Pending, E::SaidQueued) => Self::Queued,
-            (
-                Self::Submitted | Self::Unknown | Self::Pending | Self::Queued,
-                E::SaidProcessing,
-            ) => Self::Processing,
+            (Self::Submitted | Self::Unknown | Self::Pending | Self::Queued, E::SaidProcessing) => {
+                Self::Processing
+            }
             (from, E::SaidPaid) if from.in_flight() => Self::Paid,
             (from, E::SaidFailed) if from.in_flight() => Self::Failed,
             (from, E::SaidRejected) if from.in_flight() => Self::Rejected,

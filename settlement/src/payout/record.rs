@@ -9,11 +9,7 @@ use primitives::{Amount, PayoutId};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{
-    Payout, PayoutEvent, PayoutState, get_in, lock_in,
-    plan::stop_in,
-    store::step_in,
-};
+use super::{Payout, PayoutEvent, PayoutState, get_in, lock_in, plan::stop_in, store::step_in};
 use crate::{
     Base, Error, bookkeeping, case,
     jobs::{PayOut, ResolvePayout},
@@ -96,12 +92,11 @@ pub async fn record_in(
     if facts.amount != payout.amount || facts.fund_account_id != known.fund_account_id {
         return disagree(conn, base, &payout, attempt, facts).await;
     }
-    let newest: i32 = sqlx::query_scalar(
-        "select max(attempt) from payout_attempts where payout_id = $1",
-    )
-    .bind(id.uuid())
-    .fetch_one(&mut *conn)
-    .await?;
+    let newest: i32 =
+        sqlx::query_scalar("select max(attempt) from payout_attempts where payout_id = $1")
+            .bind(id.uuid())
+            .fetch_one(&mut *conn)
+            .await?;
     if newest != attempt {
         return old_attempt(conn, base, &payout, attempt, &known.state, facts).await;
     }

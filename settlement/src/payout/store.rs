@@ -95,12 +95,11 @@ pub async fn by_rail_id_in(
     conn: &mut PgConnection,
     rail_payout_id: &str,
 ) -> Result<Option<(PayoutId, i32)>, Error> {
-    let found: Option<(uuid::Uuid, i32)> = sqlx::query_as(
-        "select payout_id, attempt from payout_attempts where rail_payout_id = $1",
-    )
-    .bind(rail_payout_id)
-    .fetch_optional(conn)
-    .await?;
+    let found: Option<(uuid::Uuid, i32)> =
+        sqlx::query_as("select payout_id, attempt from payout_attempts where rail_payout_id = $1")
+            .bind(rail_payout_id)
+            .fetch_optional(conn)
+            .await?;
     Ok(found.map(|(id, attempt)| (PayoutId::from_uuid(id), attempt)))
 }
 

@@ -47,7 +47,10 @@ impl From<sqlx::Error> for QuoteError {
 ///
 /// # Errors
 /// `Database`.
-pub async fn options(conn: &mut PgConnection, base: &Base) -> Result<Vec<(NetworkId, Asset)>, Error> {
+pub async fn options(
+    conn: &mut PgConnection,
+    base: &Base,
+) -> Result<Vec<(NetworkId, Asset)>, Error> {
     let rows = sqlx::query("select network, asset from payment_methods order by network, asset")
         .fetch_all(conn)
         .await?;
@@ -141,12 +144,13 @@ async fn uri_template(
     network: &NetworkId,
     asset: Asset,
 ) -> Result<Option<String>, Error> {
-    let template =
-        sqlx::query_scalar("select uri_template from payment_methods where network = $1 and asset = $2")
-            .bind(network.as_str())
-            .bind(asset.code())
-            .fetch_optional(conn)
-            .await?;
+    let template = sqlx::query_scalar(
+        "select uri_template from payment_methods where network = $1 and asset = $2",
+    )
+    .bind(network.as_str())
+    .bind(asset.code())
+    .fetch_optional(conn)
+    .await?;
     Ok(template)
 }
 

@@ -80,7 +80,9 @@ mod tests {
     proptest! {
         // Selling what was quoted at the quoted price always brings at least the rupees promised.
         #[test]
-        fn payable_covers(paise in 100_i128..10_000_000, price in 1_i64..1_000_000_000, spread in 0_u32..1000) {
+        fn payable_covers(
+            paise in 100_i128..10_000_000, price in 1_i64..1_000_000_000, spread in 0_u32..1000,
+        ) {
             let amount = Amount::try_new(paise, Asset::Inr).unwrap();
             let (price, spread) = (Decimal::new(price, 2), Bps::new(spread).unwrap());
             let payable = payable(amount, Asset::Eth, price, spread).unwrap();

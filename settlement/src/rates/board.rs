@@ -49,9 +49,8 @@ impl Board {
             .set_connection_timeout(Some(REDIS_TIMEOUT))
             .set_response_timeout(Some(REDIS_TIMEOUT))
             .set_number_of_retries(1);
-        let manager = redis::Client::open(url).and_then(|client| {
-            redis::aio::ConnectionManager::new_lazy_with_config(client, config)
-        });
+        let manager = redis::Client::open(url)
+            .and_then(|client| redis::aio::ConnectionManager::new_lazy_with_config(client, config));
         if manager.is_err() {
             tracing::warn!("the redis URL cannot be used: rates come from postgres");
         }

@@ -214,13 +214,12 @@ async fn deposits_of(
 }
 
 async fn sale_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<ExplainedSale>, Error> {
-    let conversion: Option<uuid::Uuid> = sqlx::query_scalar(
-        "select conversion_id from conversion_queue where payment_id = $1",
-    )
-    .bind(id.uuid())
-    .fetch_optional(&mut *conn)
-    .await?
-    .flatten();
+    let conversion: Option<uuid::Uuid> =
+        sqlx::query_scalar("select conversion_id from conversion_queue where payment_id = $1")
+            .bind(id.uuid())
+            .fetch_optional(&mut *conn)
+            .await?
+            .flatten();
     let Some(conversion) = conversion else { return Ok(None) };
     let conversion = conversion::get_in(conn, ConversionId::from_uuid(conversion)).await?;
     let gross: String = sqlx::query_scalar(
@@ -265,8 +264,11 @@ async fn share_of(
         let upto = before.checked_add(amount.minor());
         if payment == id {
             let share = upto.and_then(|upto| {
-                proportion(gross.minor(), upto, total)?
-                    .checked_sub(proportion(gross.minor(), before, total)?)
+                proportion(gross.minor(), upto, total)?.checked_sub(proportion(
+                    gross.minor(),
+                    before,
+                    total,
+                )?)
             });
             let share = share.ok_or_else(|| Error::Inconsistent("batch share".into()))?;
             return Ok((amount, Amount::try_new(share, Asset::Inr)?));
@@ -390,9 +392,8 @@ fn sums(ledger: &[LedgerLine], merchant: MerchantId) -> Result<Sums, Error> {
     let zero = Amount::zero(Asset::Inr);
     let mut sums =
         Sums { credited: zero, fee: zero, gst: zero, paid_out: zero, owed: zero, adds_up: false };
-    let moves = |line: &&LedgerLine| {
-        matches!(line.phase, ledger::Phase::Posted | ledger::Phase::Capture)
-    };
+    let moves =
+        |line: &&LedgerLine| matches!(line.phase, ledger::Phase::Posted | ledger::Phase::Capture);
     for line in ledger.iter().filter(moves) {
         let from_merchant = line.debit == owed_account;
         let to_merchant = line.credit == owed_account;

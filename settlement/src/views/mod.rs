@@ -5,6 +5,6 @@ mod explain;
 
 pub use events::{PaymentEvent, events_after};
 pub use explain::{
-    Explanation, ExplainedDeposit, ExplainedPayout, ExplainedQuote, ExplainedSale, LedgerLine,
+    ExplainedDeposit, ExplainedPayout, ExplainedQuote, ExplainedSale, Explanation, LedgerLine,
     Step, Sums, explain,
 };

@@ -38,12 +38,7 @@ impl Exchange {
             return false;
         }
         let reference = reference.to_owned();
-        let deposit = Deposit {
-            asset: asset.to_owned(),
-            amount,
-            reference,
-            at,
-        };
+        let deposit = Deposit { asset: asset.to_owned(), amount, reference, at };
         let taken = state.holdings.apply(Change {
             at,
             kind: "deposit",

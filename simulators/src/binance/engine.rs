@@ -68,10 +68,7 @@ impl State {
             orders: BTreeMap::new(),
             trades: Vec::new(),
             limits: Limits::default(),
-            settings: Settings {
-                limits: world.limits(),
-                ..Settings::default()
-            },
+            settings: Settings { limits: world.limits(), ..Settings::default() },
             deposits: Vec::new(),
             open: BTreeSet::new(),
             by_client_id: BTreeMap::new(),
@@ -79,9 +76,7 @@ impl State {
     }
 
     pub(crate) fn next_order_id(&self) -> u64 {
-        self.orders
-            .last_key_value()
-            .map_or(FIRST_ORDER, |(id, _)| id.saturating_add(1))
+        self.orders.last_key_value().map_or(FIRST_ORDER, |(id, _)| id.saturating_add(1))
     }
 
     pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
@@ -97,9 +92,7 @@ impl State {
                 .filter_map(|id| self.orders.get(id))
                 .filter(|order| order.market.pair() == symbol)
         };
-        orders()
-            .find(|order| order.status.is_open())
-            .or_else(|| orders().next())
+        orders().find(|order| order.status.is_open()).or_else(|| orders().next())
     }
 
     /// Takes the order in: locks, enters it in the books, executes what can be, and closes or
@@ -111,10 +104,7 @@ impl State {
         let fills = self.fills(&order, appetite, now);
         let filled: Decimal = fills.iter().map(|fill| fill.quantity).sum();
         if order.kind == Kind::LimitMaker && filled > Decimal::ZERO {
-            return Err(Refusal::new(
-                -2010,
-                "Order would immediately match and take.",
-            ));
+            return Err(Refusal::new(-2010, "Order would immediately match and take."));
         }
         if order.quote_quantity.is_some() {
             order.quantity = filled;
@@ -138,10 +128,7 @@ impl State {
         if !taken {
             return Err(Refusal::insufficient());
         }
-        self.by_client_id
-            .entry(order.client_id.clone())
-            .or_default()
-            .push(order.id);
+        self.by_client_id.entry(order.client_id.clone()).or_default().push(order.id);
         let is_killed = order.in_force == InForce::Fok && filled < order.quantity;
         if !is_killed {
             for fill in fills {
@@ -185,11 +172,7 @@ impl State {
     fn execute(&mut self, order: &mut Order, fill: Fill, is_maker: bool, now: DateTime<Utc>) {
         let market = order.market;
         let quote = fill.price * fill.quantity;
-        let gained = if order.side == Side::Buy {
-            fill.quantity
-        } else {
-            quote
-        };
+        let gained = if order.side == Side::Buy { fill.quantity } else { quote };
         let commission = (gained * Decimal::new(i64::from(self.settings.commission_bps), 4))
             .round_dp_with_strategy(8, RoundingStrategy::ToZero);
         let commission_asset = received(market, order.side);
@@ -204,21 +187,14 @@ impl State {
             ],
         };
         movements.push(Movement::new(commission_asset, "free", -commission, "fee"));
-        let mut given = if order.side == Side::Buy {
-            quote
-        } else {
-            fill.quantity
-        };
+        let mut given = if order.side == Side::Buy { quote } else { fill.quantity };
         if let (Side::Buy, Some(limit)) = (order.side, order.price) {
             // A better price than the limit frees the difference at once.
             let better = (limit - fill.price) * fill.quantity;
             movements.extend(release(market.quote, better));
             given += better;
         }
-        let id = self
-            .trades
-            .last()
-            .map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
+        let id = self.trades.last().map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
         let trade = Trade {
             id,
             order_id: order.id,
@@ -234,13 +210,7 @@ impl State {
             visible_from: order.visible_from,
         };
         let (kind, reference, detail) = ("execution", id.to_string(), trade.to_json());
-        if !self.holdings.apply(Change {
-            at: now,
-            kind,
-            reference,
-            movements,
-            detail,
-        }) {
+        if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
             return;
         }
         self.trades.push(trade);

@@ -40,9 +40,7 @@ pub(crate) struct Limits {
 
 /// The weight of a call whose endpoint weighs `base`.
 pub(crate) fn weight(base: u32, call: &Call) -> u32 {
-    let limit = call
-        .param("limit")
-        .and_then(|text| text.parse::<u32>().ok());
+    let limit = call.param("limit").and_then(|text| text.parse::<u32>().ok());
     match call.path.as_str() {
         "/api/v3/depth" => match limit.unwrap_or(100) {
             0..=100 => 5,
@@ -94,10 +92,7 @@ impl Limits {
     ) -> Result<(), Refusal> {
         let (short, long) = (self.orders_10s.at(now, 10), self.orders_1d.at(now, 86_400));
         if enforced && *short >= ORDERS_PER_TEN_SECONDS {
-            return Err(Refusal::too_many_orders(
-                ORDERS_PER_TEN_SECONDS,
-                "10 SECOND",
-            ));
+            return Err(Refusal::too_many_orders(ORDERS_PER_TEN_SECONDS, "10 SECOND"));
         }
         if enforced && *long >= ORDERS_PER_DAY {
             return Err(Refusal::too_many_orders(ORDERS_PER_DAY, "1 DAY"));
@@ -115,10 +110,7 @@ impl Limits {
 
     /// Used in the current windows: per 10 seconds and per day.
     pub(crate) fn orders_used(&mut self, now: DateTime<Utc>) -> (u32, u32) {
-        (
-            *self.orders_10s.at(now, 10),
-            *self.orders_1d.at(now, 86_400),
-        )
+        (*self.orders_10s.at(now, 10), *self.orders_1d.at(now, 86_400))
     }
 
     pub(crate) fn headers(

@@ -25,13 +25,7 @@ const SYMBOL_RANGE: &str = "^[A-Z0-9-_.]{1,20}$";
 
 const fn market(base: &'static str, quote: &'static str, tick: u32, step: u32) -> Market {
     let (tick, step) = (decimal(1, tick), decimal(1, step));
-    Market {
-        base,
-        quote,
-        tick,
-        step,
-        min_notional: decimal(5, 0),
-    }
+    Market { base, quote, tick, step, min_notional: decimal(5, 0) }
 }
 
 /// Pairs with the decimal places of price and quantity.
@@ -47,10 +41,7 @@ pub(crate) static MARKETS: [Market; 7] = [
 
 /// The market of `symbol`, mandatory.
 pub(crate) fn symbol(call: &Call) -> Result<&'static Market, Refusal> {
-    named(
-        call.param("symbol")
-            .ok_or_else(|| Refusal::mandatory("symbol"))?,
-    )
+    named(call.param("symbol").ok_or_else(|| Refusal::mandatory("symbol"))?)
 }
 
 fn named(name: &str) -> Result<&'static Market, Refusal> {
@@ -59,19 +50,15 @@ fn named(name: &str) -> Result<&'static Market, Refusal> {
     if name.len() > 20 || !name.bytes().all(legal) {
         return Err(Refusal::illegal("symbol", SYMBOL_RANGE));
     }
-    MARKETS
-        .iter()
-        .find(|market| market.pair() == name)
-        .ok_or_else(Refusal::invalid_symbol)
+    MARKETS.iter().find(|market| market.pair() == name).ok_or_else(Refusal::invalid_symbol)
 }
 
 /// What `symbol`, `symbols` or neither selects, and whether exactly one was asked for.
 pub(crate) fn selected(call: &Call) -> Result<(Vec<&'static Market>, bool), Refusal> {
     match (call.param("symbol"), call.param("symbols")) {
-        (Some(_), Some(_)) => Err(Refusal::new(
-            -1128,
-            "Combination of optional parameters invalid.",
-        )),
+        (Some(_), Some(_)) => {
+            Err(Refusal::new(-1128, "Combination of optional parameters invalid."))
+        }
         (Some(name), None) => Ok((vec![named(name)?], true)),
         (None, Some(list)) => {
             let range = "^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$";
@@ -185,11 +172,7 @@ pub(crate) fn reference(ex: &Exchange, market: &Market) -> Result<Decimal, Refus
 pub(crate) fn check_quantity(market: &Market, quantity: Decimal) -> Result<(), Refusal> {
     let fits =
         quantity >= market.step && quantity <= MOST_QUANTITY && is_multiple(quantity, market.step);
-    if fits {
-        Ok(())
-    } else {
-        Err(Refusal::filter("LOT_SIZE"))
-    }
+    if fits { Ok(()) } else { Err(Refusal::filter("LOT_SIZE")) }
 }
 
 pub(crate) fn check_price(
@@ -202,11 +185,7 @@ pub(crate) fn check_price(
         return Err(Refusal::filter("PRICE_FILTER"));
     }
     let near = price <= reference * TIMES_UP && price >= reference * TIMES_DOWN;
-    if near {
-        Ok(())
-    } else {
-        Err(Refusal::filter("PERCENT_PRICE_BY_SIDE"))
-    }
+    if near { Ok(()) } else { Err(Refusal::filter("PERCENT_PRICE_BY_SIDE")) }
 }
 
 pub(crate) fn check_notional(

@@ -52,14 +52,7 @@ enum Access {
 type Handler = fn(&Exchange, &mut State, &Call) -> Result<Value, Refusal>;
 
 /// One endpoint: method, path, name in faults, request weight, access, what it does.
-struct Endpoint(
-    &'static str,
-    &'static str,
-    &'static str,
-    u32,
-    Access,
-    Handler,
-);
+struct Endpoint(&'static str, &'static str, &'static str, u32, Access, Handler);
 
 const fn open(path: &'static str, name: &'static str, weight: u32, handler: Handler) -> Endpoint {
     Endpoint("GET", path, name, weight, Access::Public, handler)
@@ -78,25 +71,10 @@ const fn signed(
 const ENDPOINTS: &[Endpoint] = &[
     open("/api/v3/ping", "ping", 1, public::ping),
     open("/api/v3/time", "time", 1, public::time),
-    open(
-        "/api/v3/exchangeInfo",
-        "exchange_info",
-        20,
-        market::exchange_info,
-    ),
+    open("/api/v3/exchangeInfo", "exchange_info", 20, market::exchange_info),
     open("/api/v3/depth", "depth", 5, public::depth),
-    open(
-        "/api/v3/ticker/bookTicker",
-        "book_ticker",
-        2,
-        public::book_ticker,
-    ),
-    open(
-        "/api/v3/ticker/price",
-        "ticker_price",
-        2,
-        public::ticker_price,
-    ),
+    open("/api/v3/ticker/bookTicker", "book_ticker", 2, public::book_ticker),
+    open("/api/v3/ticker/price", "ticker_price", 2, public::ticker_price),
     open("/api/v3/ticker/24hr", "ticker", 2, public::ticker),
     open("/api/v3/avgPrice", "avg_price", 2, public::avg_price),
     open("/api/v3/trades", "trades", 25, public::trades),
@@ -112,78 +90,19 @@ const ENDPOINTS: &[Endpoint] = &[
         public::trades,
     ),
     signed("GET", "/api/v3/account", "account", 20, account::account),
-    signed(
-        "GET",
-        "/api/v3/account/commission",
-        "commission",
-        20,
-        account::commission,
-    ),
-    signed(
-        "GET",
-        "/api/v3/rateLimit/order",
-        "order_limits",
-        40,
-        account::order_limits,
-    ),
-    signed(
-        "GET",
-        "/api/v3/myFilters",
-        "my_filters",
-        40,
-        account::my_filters,
-    ),
+    signed("GET", "/api/v3/account/commission", "commission", 20, account::commission),
+    signed("GET", "/api/v3/rateLimit/order", "order_limits", 40, account::order_limits),
+    signed("GET", "/api/v3/myFilters", "my_filters", 40, account::my_filters),
     signed("POST", "/api/v3/order", "place_order", 1, trading::place),
     signed("POST", "/api/v3/order/test", "test_order", 1, trading::test),
     signed("GET", "/api/v3/order", "get_order", 4, trading::get),
-    signed(
-        "DELETE",
-        "/api/v3/order",
-        "cancel_order",
-        1,
-        trading::cancel,
-    ),
-    signed(
-        "DELETE",
-        "/api/v3/openOrders",
-        "cancel_all",
-        1,
-        trading::cancel_all,
-    ),
-    signed(
-        "GET",
-        "/api/v3/openOrders",
-        "open_orders",
-        6,
-        trading::open_orders,
-    ),
-    signed(
-        "GET",
-        "/api/v3/allOrders",
-        "all_orders",
-        20,
-        trading::all_orders,
-    ),
-    signed(
-        "GET",
-        "/api/v3/myTrades",
-        "my_trades",
-        20,
-        trading::my_trades,
-    ),
-    open(
-        "/sapi/v1/system/status",
-        "system_status",
-        1,
-        wallet::system_status,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/capital/config/getall",
-        "coins",
-        10,
-        wallet::coins,
-    ),
+    signed("DELETE", "/api/v3/order", "cancel_order", 1, trading::cancel),
+    signed("DELETE", "/api/v3/openOrders", "cancel_all", 1, trading::cancel_all),
+    signed("GET", "/api/v3/openOrders", "open_orders", 6, trading::open_orders),
+    signed("GET", "/api/v3/allOrders", "all_orders", 20, trading::all_orders),
+    signed("GET", "/api/v3/myTrades", "my_trades", 20, trading::my_trades),
+    open("/sapi/v1/system/status", "system_status", 1, wallet::system_status),
+    signed("GET", "/sapi/v1/capital/config/getall", "coins", 10, wallet::coins),
     signed(
         "GET",
         "/sapi/v1/capital/deposit/address",
@@ -191,48 +110,12 @@ const ENDPOINTS: &[Endpoint] = &[
         10,
         wallet::deposit_address,
     ),
-    signed(
-        "GET",
-        "/sapi/v1/capital/deposit/hisrec",
-        "deposits",
-        1,
-        wallet::deposits,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/capital/withdraw/history",
-        "withdraws",
-        10,
-        wallet::withdraws,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/asset/tradeFee",
-        "trade_fee",
-        1,
-        wallet::trade_fee,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/account/status",
-        "account_status",
-        1,
-        wallet::account_status,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/margin/allPairs",
-        "margin_pairs",
-        1,
-        wallet::no_margin,
-    ),
-    signed(
-        "GET",
-        "/sapi/v1/margin/isolated/allPairs",
-        "margin_pairs",
-        1,
-        wallet::no_margin,
-    ),
+    signed("GET", "/sapi/v1/capital/deposit/hisrec", "deposits", 1, wallet::deposits),
+    signed("GET", "/sapi/v1/capital/withdraw/history", "withdraws", 10, wallet::withdraws),
+    signed("GET", "/sapi/v1/asset/tradeFee", "trade_fee", 1, wallet::trade_fee),
+    signed("GET", "/sapi/v1/account/status", "account_status", 1, wallet::account_status),
+    signed("GET", "/sapi/v1/margin/allPairs", "margin_pairs", 1, wallet::no_margin),
+    signed("GET", "/sapi/v1/margin/isolated/allPairs", "margin_pairs", 1, wallet::no_margin),
 ];
 
 /// The simulated exchange and the one account on it.
@@ -252,14 +135,8 @@ pub fn router(world: Arc<World>) -> (Router, Arc<Exchange>) {
         secret: Secret::new(world.token("binance/secret", 64)),
     };
     let state = Mutex::new(State::open(&world));
-    let exchange = Arc::new(Exchange {
-        world,
-        credentials,
-        state,
-    });
-    let router = Router::new()
-        .fallback(handle)
-        .with_state(Arc::clone(&exchange));
+    let exchange = Arc::new(Exchange { world, credentials, state });
+    let router = Router::new().fallback(handle).with_state(Arc::clone(&exchange));
     (router, exchange)
 }
 
@@ -273,16 +150,12 @@ async fn handle(Shared(exchange): Shared<Arc<Exchange>>, request: Request) -> Re
     let Some(endpoint) = find(&call.method, &call.path) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    faults::respond(&world, wire::DIALECT, endpoint.2, move || {
-        exchange.answer(endpoint, &call)
-    })
-    .await
+    faults::respond(&world, wire::DIALECT, endpoint.2, move || exchange.answer(endpoint, &call))
+        .await
 }
 
 fn find(method: &Method, path: &str) -> Option<&'static Endpoint> {
-    ENDPOINTS
-        .iter()
-        .find(|endpoint| method.as_str() == endpoint.0 && path == endpoint.1)
+    ENDPOINTS.iter().find(|endpoint| method.as_str() == endpoint.0 && path == endpoint.1)
 }
 
 impl Exchange {
@@ -322,9 +195,7 @@ impl Exchange {
         };
         for (name, value) in state.limits.headers(is_placing, now) {
             let name = HeaderName::from_static(name);
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from(value));
+            response.headers_mut().insert(name, HeaderValue::from(value));
         }
         response
     }

@@ -56,18 +56,11 @@ pub(crate) fn depth(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
 fn one_or_list(call: &Call, describe: impl Fn(&Market) -> Option<Value>) -> Answer {
     let (markets, is_one) = selected(call)?;
     let mut found: Vec<Value> = markets.into_iter().filter_map(describe).collect();
-    if is_one {
-        found.pop().ok_or_else(Refusal::invalid_symbol)
-    } else {
-        Ok(Value::Array(found))
-    }
+    if is_one { found.pop().ok_or_else(Refusal::invalid_symbol) } else { Ok(Value::Array(found)) }
 }
 
 fn best(levels: &[Level]) -> (String, String) {
-    let zero = Level {
-        price: Decimal::ZERO,
-        quantity: Decimal::ZERO,
-    };
+    let zero = Level { price: Decimal::ZERO, quantity: Decimal::ZERO };
     let level = levels.first().copied().unwrap_or(zero);
     (fixed(level.price), fixed(level.quantity))
 }
@@ -100,11 +93,7 @@ pub(crate) fn ticker(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
         let pair = market.pair();
         let opened = quote.at - TimeDelta::days(1);
         let at_tick = |price| fixed(floor_to(price, market.tick));
-        let open = ex
-            .world
-            .prices
-            .mid(NAME, &pair, opened)
-            .unwrap_or(quote.mid);
+        let open = ex.world.prices.mid(NAME, &pair, opened).unwrap_or(quote.mid);
         let percent = (quote.mid - open).checked_div(open).unwrap_or_default();
         let volume = Decimal::from(draw(ex.world.seed, &["volume", NAME, &pair]) % 100_000);
         Some(json!({
@@ -147,17 +136,9 @@ fn invented(ex: &Exchange, call: &Call) -> Result<Vec<(i64, Decimal, Decimal, bo
     let newest = quote.at.timestamp();
     let trade = |back: usize| {
         let second = newest.saturating_sub(i64::try_from(back).unwrap_or(0));
-        let drawn = draw(
-            ex.world.seed,
-            &["trade", NAME, &market.pair(), &second.to_string()],
-        );
+        let drawn = draw(ex.world.seed, &["trade", NAME, &market.pair(), &second.to_string()]);
         let quantity = market.step * Decimal::from(drawn % 1000 + 1);
-        (
-            second,
-            floor_to(quote.mid, market.tick),
-            quantity,
-            drawn.is_multiple_of(2),
-        )
+        (second, floor_to(quote.mid, market.tick), quantity, drawn.is_multiple_of(2))
     };
     Ok((0..limit).rev().map(trade).collect())
 }
@@ -174,9 +155,7 @@ pub(crate) fn trades(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
             "isBestMatch": true,
         })
     };
-    Ok(Value::Array(
-        invented(ex, call)?.into_iter().map(describe).collect(),
-    ))
+    Ok(Value::Array(invented(ex, call)?.into_iter().map(describe).collect()))
 }
 
 pub(crate) fn agg_trades(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
@@ -192,9 +171,7 @@ pub(crate) fn agg_trades(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
             "M": true,
         })
     };
-    Ok(Value::Array(
-        invented(ex, call)?.into_iter().map(describe).collect(),
-    ))
+    Ok(Value::Array(invented(ex, call)?.into_iter().map(describe).collect()))
 }
 
 pub(crate) fn klines(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
@@ -232,12 +209,8 @@ pub(crate) fn klines(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
         let price = fixed(floor_to(mid, market.tick));
         let zero = fixed(Decimal::ZERO);
         let last = at + length - 1;
-        Some(json!([
-            at, price, price, price, price, zero, last, zero, 0, zero, zero, "0"
-        ]))
+        Some(json!([at, price, price, price, price, zero, last, zero, 0, zero, zero, "0"]))
     };
-    let times = (0..count)
-        .map(|n| first + n * length)
-        .take_while(|at| *at <= end);
+    let times = (0..count).map(|n| first + n * length).take_while(|at| *at <= end);
     Ok(Value::Array(times.filter_map(candle).collect()))
 }

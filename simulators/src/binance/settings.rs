@@ -15,10 +15,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            limits: true,
-            commission_bps: 10,
-            maintenance: false,
-        }
+        Self { limits: true, commission_bps: 10, maintenance: false }
     }
 }

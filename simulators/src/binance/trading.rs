@@ -36,20 +36,12 @@ pub(crate) fn place(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
         order.visible_from = order.created + lag;
     }
     let order = state.accept(order, appetite)?;
-    let default = if order.kind == Kind::LimitMaker {
-        "ACK"
-    } else {
-        "FULL"
-    };
+    let default = if order.kind == Kind::LimitMaker { "ACK" } else { "FULL" };
     match call.param("newOrderRespType").unwrap_or(default) {
         "ACK" => Ok(order.to_ack()),
         "RESULT" => Ok(order.to_result(None)),
         _ => {
-            let fills = state
-                .trades
-                .iter()
-                .rev()
-                .take_while(|trade| trade.order_id == order.id);
+            let fills = state.trades.iter().rev().take_while(|trade| trade.order_id == order.id);
             let mut fills: Vec<Value> = fills.map(Trade::to_fill).collect();
             fills.reverse();
             Ok(order.to_result(Some(fills)))
@@ -58,12 +50,7 @@ pub(crate) fn place(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
 }
 
 fn value_bps(fault: &Fault, default: u32) -> u32 {
-    fault
-        .value
-        .as_ref()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-        .min(WHOLE)
+    fault.value.as_ref().and_then(|text| text.parse().ok()).unwrap_or(default).min(WHOLE)
 }
 
 /// The dry run: everything is checked, nothing enters the books.
@@ -90,10 +77,7 @@ fn read_order(ex: &Exchange, state: &State, call: &Call) -> Result<Order, Refusa
         None => return Err(Refusal::mandatory("type")),
         Some(_) => return Err(Refusal::new(-1116, "Invalid orderType.")),
     };
-    if !matches!(
-        call.param("newOrderRespType"),
-        None | Some("ACK" | "RESULT" | "FULL")
-    ) {
+    if !matches!(call.param("newOrderRespType"), None | Some("ACK" | "RESULT" | "FULL")) {
         return Err(Refusal::illegal("newOrderRespType", "ACK|RESULT|FULL"));
     }
     if state.settings.maintenance {
@@ -212,15 +196,10 @@ fn selected(
                 "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
             ));
         }
-        (Some(id), _) => state
-            .orders
-            .get(&id)
-            .filter(|order| order.market.pair() == symbol),
+        (Some(id), _) => state.orders.get(&id).filter(|order| order.market.pair() == symbol),
         (None, Some(client_id)) => state.find_by_client_id(&symbol, client_id),
     };
-    let order = found
-        .filter(|order| order.visible_from <= now)
-        .ok_or_else(absent)?;
+    let order = found.filter(|order| order.visible_from <= now).ok_or_else(absent)?;
     if client_id.is_some_and(|given| given != order.client_id) {
         let text = "Client order ID is not correct for this order ID.";
         return Err(Refusal::new(-2039, text));
@@ -254,20 +233,12 @@ pub(crate) fn cancel(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
 /// Cancels what is left, unless a late fill comes first.
 fn cancel_one(ex: &Exchange, state: &mut State, order: &Order) -> Result<Order, Refusal> {
     let now = ex.world.now();
-    if let Some(fault) = ex
-        .world
-        .faults
-        .take_named(NAME, "cancel_order", "late_fill")
-    {
+    if let Some(fault) = ex.world.faults.take_named(NAME, "cancel_order", "late_fill") {
         let bps = value_bps(&fault, WHOLE);
         let part = order.rest() * Decimal::new(i64::from(bps), 4);
         state.force_fill(order.id, Some(part));
     }
-    let mut order = state
-        .orders
-        .get(&order.id)
-        .cloned()
-        .ok_or_else(Refusal::unknown_order)?;
+    let mut order = state.orders.get(&order.id).cloned().ok_or_else(Refusal::unknown_order)?;
     if !order.status.is_open() {
         return Err(Refusal::unknown_order());
     }
@@ -278,11 +249,8 @@ fn cancel_one(ex: &Exchange, state: &mut State, order: &Order) -> Result<Order, 
 
 pub(crate) fn cancel_all(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
     let wanted = symbol(call)?.pair();
-    let open: Vec<Order> = state
-        .open_orders()
-        .filter(|order| order.market.pair() == wanted)
-        .cloned()
-        .collect();
+    let open: Vec<Order> =
+        state.open_orders().filter(|order| order.market.pair() == wanted).cloned().collect();
     if open.is_empty() {
         return Err(Refusal::unknown_order());
     }
@@ -297,20 +265,12 @@ pub(crate) fn cancel_all(ex: &Exchange, state: &mut State, call: &Call) -> Answe
 }
 
 pub(crate) fn open_orders(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
-    let wanted = call
-        .param("symbol")
-        .map(|_| symbol(call))
-        .transpose()?
-        .map(Market::pair);
+    let wanted = call.param("symbol").map(|_| symbol(call)).transpose()?.map(Market::pair);
     let now = ex.world.now();
     let orders = state
         .open_orders()
         .filter(|order| order.visible_from <= now)
-        .filter(|order| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| order.market.pair() == *wanted)
-        });
+        .filter(|order| wanted.as_ref().is_none_or(|wanted| order.market.pair() == *wanted));
     Ok(Value::Array(orders.map(Order::to_json).collect()))
 }
 
@@ -352,16 +312,10 @@ pub(crate) fn my_trades(ex: &Exchange, state: &mut State, call: &Call) -> Answer
 /// Whether a time lies between `startTime` and `endTime`, at most a day apart.
 fn period(call: &Call) -> Result<impl Fn(i64) -> bool, Refusal> {
     const DAY_MS: u64 = 86_400_000;
-    let (start, end) = (
-        whole_param(call, "startTime")?,
-        whole_param(call, "endTime")?,
-    );
+    let (start, end) = (whole_param(call, "startTime")?, whole_param(call, "endTime")?);
     let is_long = |(start, end): (u64, u64)| end < start || end - start > DAY_MS;
     if start.zip(end).is_some_and(is_long) {
-        return Err(Refusal::new(
-            -1127,
-            "More than 24 hours between startTime and endTime.",
-        ));
+        return Err(Refusal::new(-1127, "More than 24 hours between startTime and endTime."));
     }
     let (from, to) = (start.unwrap_or(0), end.unwrap_or(u64::MAX));
     Ok(move |at: i64| (from..=to).contains(&u64::try_from(at).unwrap_or(0)))

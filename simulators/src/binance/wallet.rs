@@ -86,16 +86,11 @@ pub(crate) fn coins(_: &Exchange, state: &mut State, _: &Call) -> Answer {
 }
 
 fn networks(coin: &str) -> Option<&'static [Network]> {
-    COINS
-        .iter()
-        .find(|known| known.0 == coin)
-        .map(|known| known.2)
+    COINS.iter().find(|known| known.0 == coin).map(|known| known.2)
 }
 
 pub(crate) fn deposit_address(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
-    let coin = call
-        .param("coin")
-        .ok_or_else(|| Refusal::mandatory("coin"))?;
+    let coin = call.param("coin").ok_or_else(|| Refusal::mandatory("coin"))?;
     let known = networks(coin).ok_or_else(|| Refusal::new(-4018, "coin is invalid"))?;
     let network = match call.param("network") {
         None => known.first(),
@@ -148,6 +143,9 @@ pub(crate) fn trade_fee(_: &Exchange, state: &mut State, call: &Call) -> Answer 
     let (markets, _) = selected(call)?;
     let bps = i64::from(state.settings.commission_bps);
     let rate = rust_decimal::Decimal::new(bps, 4).normalize().to_string();
-    let fee = |market: &&venue::Market| json!({"symbol": market.pair(), "makerCommission": rate, "takerCommission": rate});
+    let fee = |market: &&venue::Market| {
+        let symbol = market.pair();
+        json!({"symbol": symbol, "makerCommission": rate, "takerCommission": rate})
+    };
     Ok(Value::Array(markets.iter().map(fee).collect()))
 }

@@ -19,12 +19,7 @@ use crate::{
     venue,
 };
 
-pub(crate) const DIALECT: Dialect = Dialect {
-    target: super::NAME,
-    failure,
-    rejection,
-    limited,
-};
+pub(crate) const DIALECT: Dialect = Dialect { target: super::NAME, failure, rejection, limited };
 
 const PLACES: u32 = 8;
 const TIMES: [&str; 9] = [
@@ -51,19 +46,11 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
-        Self {
-            status,
-            code,
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     fn with(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            ..Self::new(code, message)
-        }
+        Self { status, ..Self::new(code, message) }
     }
 
     pub(crate) fn mandatory(name: &str) -> Self {
@@ -87,10 +74,7 @@ impl Refusal {
     }
 
     pub(crate) fn insufficient() -> Self {
-        Self::new(
-            -2010,
-            "Account has insufficient balance for requested action.",
-        )
+        Self::new(-2010, "Account has insufficient balance for requested action.")
     }
 
     pub(crate) fn unknown_order() -> Self {
@@ -107,10 +91,7 @@ impl Refusal {
              per 1 MINUTE. Please use WebSocket Streams for live updates to avoid polling the API."
         );
         let status = StatusCode::TOO_MANY_REQUESTS;
-        Self {
-            retry_after: Some(wait_seconds),
-            ..Self::with(status, -1003, text)
-        }
+        Self { retry_after: Some(wait_seconds), ..Self::with(status, -1003, text) }
     }
 
     pub(crate) fn banned(seconds: u64, now: DateTime<Utc>) -> Self {
@@ -121,28 +102,20 @@ impl Refusal {
             until.timestamp_millis()
         );
         let status = StatusCode::IM_A_TEAPOT;
-        Self {
-            retry_after: Some(seconds),
-            ..Self::with(status, -1003, text)
-        }
+        Self { retry_after: Some(seconds), ..Self::with(status, -1003, text) }
     }
 
     pub(crate) fn too_many_orders(limit: u32, per: &str) -> Self {
         let text = format!("Too many new orders; current limit is {limit} orders per {per}.");
         let status = StatusCode::TOO_MANY_REQUESTS;
-        Self {
-            retry_after: Some(10),
-            ..Self::with(status, -1015, text)
-        }
+        Self { retry_after: Some(10), ..Self::with(status, -1015, text) }
     }
 
     pub(crate) fn into_response(self) -> Response {
         let body = json!({"code": self.code, "msg": self.message});
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -166,10 +139,7 @@ pub(crate) fn decimal_param(call: &Call, name: &str) -> Result<Option<Decimal>, 
         .map_err(|_| Refusal::illegal(name, "^([0-9]{1,20})(\\.[0-9]{1,20})?$"))?
         .normalize();
     if value.scale() > PLACES {
-        return Err(Refusal::new(
-            -1111,
-            format!("Parameter '{name}' has too much precision."),
-        ));
+        return Err(Refusal::new(-1111, format!("Parameter '{name}' has too much precision.")));
     }
     if value > Decimal::new(1_000_000_000_000, 0) {
         return Err(Refusal::mandatory(name));
@@ -181,26 +151,20 @@ pub(crate) fn whole_param(call: &Call, name: &str) -> Result<Option<u64>, Refusa
     let Some(text) = call.param(name) else {
         return Ok(None);
     };
-    text.parse()
-        .map(Some)
-        .map_err(|_| Refusal::illegal(name, "^[0-9]{1,20}$"))
+    text.parse().map(Some).map_err(|_| Refusal::illegal(name, "^[0-9]{1,20}$"))
 }
 
 /// `limit`: above the most it is the most, as at the vendor.
 pub(crate) fn limit_param(call: &Call, default: u64, most: u64) -> Result<usize, Refusal> {
-    let limit = whole_param(call, "limit")?
-        .unwrap_or(default)
-        .clamp(1, most);
+    let limit = whole_param(call, "limit")?.unwrap_or(default).clamp(1, most);
     usize::try_from(limit).map_err(|_| Refusal::mandatory("limit"))
 }
 
 pub(crate) fn check_key(call: &Call, api_key: &str) -> Result<(), Refusal> {
     match call.header("x-mbx-apikey") {
-        None | Some("") => Err(Refusal::with(
-            StatusCode::UNAUTHORIZED,
-            -2014,
-            "API-key format invalid.",
-        )),
+        None | Some("") => {
+            Err(Refusal::with(StatusCode::UNAUTHORIZED, -2014, "API-key format invalid."))
+        }
         Some(given) if given == api_key => Ok(()),
         Some(_) => Err(Refusal::with(
             StatusCode::UNAUTHORIZED,
@@ -212,15 +176,9 @@ pub(crate) fn check_key(call: &Call, api_key: &str) -> Result<(), Refusal> {
 
 /// Mandatory parameters, the signature over query and body without separator, then the window.
 pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let sent = call
-        .param("timestamp")
-        .ok_or_else(|| Refusal::mandatory("timestamp"))?;
-    let sent = sent
-        .parse::<i64>()
-        .map_err(|_| Refusal::illegal("timestamp", "^[0-9]{1,20}$"))?;
-    let given = call
-        .param("signature")
-        .ok_or_else(|| Refusal::mandatory("signature"))?;
+    let sent = call.param("timestamp").ok_or_else(|| Refusal::mandatory("timestamp"))?;
+    let sent = sent.parse::<i64>().map_err(|_| Refusal::illegal("timestamp", "^[0-9]{1,20}$"))?;
+    let given = call.param("signature").ok_or_else(|| Refusal::mandatory("signature"))?;
     let window = match call.param("recvWindow") {
         None => Decimal::new(5000, 0),
         Some(text) => Decimal::from_str_exact(text)
@@ -234,10 +192,7 @@ pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Res
     let text = without_signature(&call.query) + &without_signature(&call.body);
     // The text must have been percent-encoded before it was signed.
     if !text.is_ascii() || !is_signed(secret, &text, given) {
-        return Err(Refusal::new(
-            -1022,
-            "Signature for this request is not valid.",
-        ));
+        return Err(Refusal::new(-1022, "Signature for this request is not valid."));
     }
     // Sixteen digits are microseconds.
     let is_micros = sent >= 100_000_000_000_000;
@@ -256,9 +211,8 @@ pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Res
 
 /// Times a thousandfold when the caller asked for microseconds.
 pub(crate) fn in_microseconds(call: &Call, body: Value) -> Value {
-    let asked = call
-        .header("x-mbx-time-unit")
-        .is_some_and(|unit| unit.eq_ignore_ascii_case("microsecond"));
+    let asked =
+        call.header("x-mbx-time-unit").is_some_and(|unit| unit.eq_ignore_ascii_case("microsecond"));
     if asked { stretched(body) } else { body }
 }
 
@@ -311,14 +265,8 @@ fn failure(status: StatusCode) -> Response {
 
 fn rejection(code: &str) -> Response {
     let (number, text) = match code {
-        "-1000" => (
-            -1000,
-            "An unknown error occurred while processing the request.",
-        ),
-        "-1001" => (
-            -1001,
-            "Internal error; unable to process your request. Please try again.",
-        ),
+        "-1000" => (-1000, "An unknown error occurred while processing the request."),
+        "-1001" => (-1001, "Internal error; unable to process your request. Please try again."),
         "-1002" => (-1002, "You are not authorized to execute this request."),
         "-1003" | "429" => return limited(false, 1),
         "-1006" => return failure(StatusCode::INTERNAL_SERVER_ERROR),
@@ -327,17 +275,11 @@ fn rejection(code: &str) -> Response {
         "-1013" => (-1013, "Filter failure: NOTIONAL"),
         "-1015" => return Refusal::too_many_orders(100, "10 SECOND").into_response(),
         "-1016" => (-1016, "This service is no longer available."),
-        "-1021" => (
-            -1021,
-            "Timestamp for this request is outside of the recvWindow.",
-        ),
+        "-1021" => (-1021, "Timestamp for this request is outside of the recvWindow."),
         "-1022" => (-1022, "Signature for this request is not valid."),
         "-1111" => (-1111, "Parameter 'quantity' has too much precision."),
         "-1121" => (-1121, "Invalid symbol."),
-        "-2010" => (
-            -2010,
-            "Account has insufficient balance for requested action.",
-        ),
+        "-2010" => (-2010, "Account has insufficient balance for requested action."),
         "-2010:duplicate" => (-2010, "Duplicate order sent."),
         "-2010:closed" => (-2010, "Market is closed."),
         "-2011" => (-2011, "Unknown order sent."),

@@ -16,38 +16,22 @@ use crate::{
 
 const fn market(base: &'static str, tick: u32, step: u32) -> Market {
     let (tick, step) = (decimal(1, tick), decimal(1, step));
-    Market {
-        base,
-        quote: "USD",
-        tick,
-        step,
-        min_notional: Decimal::ONE,
-    }
+    Market { base, quote: "USD", tick, step, min_notional: Decimal::ONE }
 }
 
-static MARKETS: [Market; 4] = [
-    market("BTC", 2, 8),
-    market("ETH", 2, 8),
-    market("SOL", 2, 8),
-    market("USDT", 5, 2),
-];
+static MARKETS: [Market; 4] =
+    [market("BTC", 2, 8), market("ETH", 2, 8), market("SOL", 2, 8), market("USDT", 5, 2)];
 
 fn id(market: &Market) -> String {
     format!("{}-{}", market.base, market.quote)
 }
 
 fn named(name: &str) -> Result<&'static Market, Absent> {
-    MARKETS
-        .iter()
-        .find(|market| id(market) == name)
-        .ok_or(Absent("NotFound"))
+    MARKETS.iter().find(|market| id(market) == name).ok_or(Absent("NotFound"))
 }
 
 fn quote(world: &World, market: &Market) -> Result<Quote, Absent> {
-    world
-        .prices
-        .shown(NAME, &market.pair(), world.now())
-        .ok_or(Absent("NotFound"))
+    world.prices.shown(NAME, &market.pair(), world.now()).ok_or(Absent("NotFound"))
 }
 
 fn ladder(world: &World, market: &Market) -> Result<(Quote, Ladder), Absent> {
@@ -64,9 +48,7 @@ fn last(market: &Market, quote: Quote) -> String {
 }
 
 fn best(levels: &[Level]) -> String {
-    levels
-        .first()
-        .map_or_else(|| "0".to_owned(), |level| level.price.to_string())
+    levels.first().map_or_else(|| "0".to_owned(), |level| level.price.to_string())
 }
 
 pub(super) fn brokerage_time(world: &World, _: &[&str], _: &Call) -> Answer {
@@ -101,11 +83,7 @@ fn describe_listed(market: &Market, quote: Quote) -> Value {
 pub(super) fn listing(world: &World, _: &[&str], _: &Call) -> Answer {
     let products: Vec<Value> = MARKETS
         .iter()
-        .filter_map(|market| {
-            quote(world, market)
-                .ok()
-                .map(|quote| describe_listed(market, quote))
-        })
+        .filter_map(|market| quote(world, market).ok().map(|quote| describe_listed(market, quote)))
         .collect();
     Ok(json!({"num_products": products.len(), "products": products}))
 }
@@ -135,7 +113,10 @@ pub(super) fn pricebook(world: &World, _: &[&str], call: &Call) -> Answer {
     let market = named(call.param("product_id").unwrap_or_default())?;
     let (quote, ladder) = ladder(world, market)?;
     let side = |levels: &[Level]| -> Vec<Value> {
-        let level = |level: &Level| json!({"price": level.price.to_string(), "size": level.quantity.to_string()});
+        let level = |level: &Level| {
+            let (price, size) = (level.price.to_string(), level.quantity.to_string());
+            json!({"price": price, "size": size})
+        };
         levels.iter().map(level).collect()
     };
     Ok(json!({
@@ -201,11 +182,7 @@ pub(super) fn ticker(world: &World, parts: &[&str], _: &Call) -> Answer {
 pub(super) fn book(world: &World, parts: &[&str], call: &Call) -> Answer {
     let market = named(parts.get(1).copied().unwrap_or_default())?;
     let (quote, ladder) = ladder(world, market)?;
-    let most = if call.param("level") == Some("2") {
-        50
-    } else {
-        1
-    };
+    let most = if call.param("level") == Some("2") { 50 } else { 1 };
     let side = |levels: &[Level]| -> Vec<Value> {
         let level = |level: &Level| json!([level.price.to_string(), level.quantity.to_string(), 1]);
         levels.iter().take(most).map(level).collect()

@@ -24,22 +24,9 @@ use crate::{
 
 /// The simulator's name in faults and prices.
 pub(crate) const NAME: &str = "coinbase";
-const DIALECT: Dialect = Dialect {
-    target: NAME,
-    failure,
-    rejection,
-    limited,
-};
-const OPERATIONS: &[&str] = &[
-    "time",
-    "exchange_rates",
-    "price",
-    "products",
-    "product",
-    "ticker",
-    "book",
-    "stats",
-];
+const DIALECT: Dialect = Dialect { target: NAME, failure, rejection, limited };
+const OPERATIONS: &[&str] =
+    &["time", "exchange_rates", "price", "products", "product", "ticker", "book", "stats"];
 /// Calls at once, and per minute after that.
 const BURST: u32 = 100;
 const PER_MINUTE: u32 = 600;
@@ -62,10 +49,7 @@ struct Source {
 /// The HTTP side; there is nothing to hold on to.
 pub fn router(world: Arc<World>) -> Router {
     world.faults.declare(NAME, OPERATIONS, &[]);
-    let source = Arc::new(Source {
-        world,
-        limiter: Mutex::default(),
-    });
+    let source = Arc::new(Source { world, limiter: Mutex::default() });
     Router::new().fallback(handle).with_state(source)
 }
 
@@ -77,24 +61,14 @@ async fn handle(Shared(source): Shared<Arc<Source>>, request: Request) -> Respon
     let world = Arc::clone(&source.world);
     world.run_due();
     let path = call.path.clone();
-    let parts: Vec<String> = path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let parts: Vec<String> =
+        path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let found = if call.method == Method::GET {
-        find(&names)
-    } else {
-        None
-    };
+    let found = if call.method == Method::GET { find(&names) } else { None };
     let Some((operation, handler)) = found else {
         return refuse(StatusCode::NOT_FOUND, "not_found", "Not found");
     };
-    faults::respond(&world, DIALECT, operation, move || {
-        source.answer(handler, &parts, &call)
-    })
-    .await
+    faults::respond(&world, DIALECT, operation, move || source.answer(handler, &parts, &call)).await
 }
 
 /// The operation's name and handler by the parts of the path.
@@ -149,18 +123,12 @@ fn refuse(status: StatusCode, id: &str, message: &str) -> Response {
 fn limited(_: bool, seconds: u64) -> Response {
     let body = json!({"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]});
     let mut response = (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
 fn failure(status: StatusCode) -> Response {
-    refuse(
-        status,
-        "internal_server_error",
-        status.canonical_reason().unwrap_or("Error"),
-    )
+    refuse(status, "internal_server_error", status.canonical_reason().unwrap_or("Error"))
 }
 
 fn rejection(code: &str) -> Response {

@@ -20,20 +20,12 @@ pub(super) fn time(world: &World, _: &[&str], _: &Call) -> Answer {
 pub(super) fn shown(world: &World, pair: &str, adjust: Decimal) -> Option<Value> {
     let quote = world.prices.shown(NAME, pair, world.now())?;
     let (_, money) = prices::split(pair)?;
-    let places = if money == "INR" || money == "USD" {
-        2
-    } else {
-        10
-    };
+    let places = if money == "INR" || money == "USD" { 2 } else { 10 };
     let rate = quote.mid * adjust;
     // Small rates keep their digits.
     let places = if rate < Decimal::ONE { 18 } else { places };
     let text = rate.round_dp(places).normalize().to_string();
-    if quote.as_number {
-        serde_json::from_str(&text).ok()
-    } else {
-        Some(Value::from(text))
-    }
+    if quote.as_number { serde_json::from_str(&text).ok() } else { Some(Value::from(text)) }
 }
 
 pub(super) fn exchange_rates(world: &World, _: &[&str], call: &Call) -> Answer {
@@ -57,9 +49,7 @@ pub(super) fn exchange_rates(world: &World, _: &[&str], call: &Call) -> Answer {
 
 pub(super) fn price(world: &World, parts: &[&str], _: &Call) -> Answer {
     let pair = parts.get(2).copied().unwrap_or_default();
-    let (base, currency) = pair
-        .split_once('-')
-        .ok_or(Absent("Invalid currency pair"))?;
+    let (base, currency) = pair.split_once('-').ok_or(Absent("Invalid currency pair"))?;
     let adjust = match parts.get(3).copied() {
         Some("buy") => Decimal::ONE + FEE,
         Some("sell") => Decimal::ONE - FEE,

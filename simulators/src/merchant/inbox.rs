@@ -84,20 +84,11 @@ impl State {
     fn next_reply(&self, path: &str) -> Option<usize> {
         let own = |reply: &Reply| reply.path.as_deref() == Some(path);
         let any = |reply: &Reply| reply.path.is_none();
-        self.replies
-            .iter()
-            .position(own)
-            .or_else(|| self.replies.iter().position(any))
+        self.replies.iter().position(own).or_else(|| self.replies.iter().position(any))
     }
 
     fn take_reply(&mut self, path: &str) -> Reply {
-        let usual = Reply {
-            path: None,
-            status: 200,
-            times: 1,
-            delay_ms: 0,
-            location: None,
-        };
+        let usual = Reply { path: None, status: 200, times: 1, delay_ms: 0, location: None };
         let Some(place) = self.next_reply(path) else {
             return usual;
         };
@@ -115,10 +106,7 @@ impl State {
 
 impl Inbox {
     pub(super) fn new(world: Arc<World>) -> Self {
-        Self {
-            world,
-            state: Mutex::default(),
-        }
+        Self { world, state: Mutex::default() }
     }
 
     pub(super) const fn world(&self) -> &Arc<World> {
@@ -131,28 +119,18 @@ impl Inbox {
 
     pub(super) fn delay_of_next(&self, path: &str) -> Duration {
         let state = self.state();
-        let reply = state
-            .next_reply(path)
-            .and_then(|place| state.replies.get(place));
-        reply.map_or(Duration::ZERO, |reply| {
-            Duration::from_millis(reply.delay_ms).min(DELAY_MAX)
-        })
+        let reply = state.next_reply(path).and_then(|place| state.replies.get(place));
+        reply.map_or(Duration::ZERO, |reply| Duration::from_millis(reply.delay_ms).min(DELAY_MAX))
     }
 
     pub(super) fn keep(&self, path: &str, headers: BTreeMap<String, String>, body: &[u8]) -> Reply {
         let now = self.world.now();
         let mut state = self.state();
         let none = Vec::new();
-        let verdict = verify(
-            state.secrets.get(path).unwrap_or(&none),
-            &headers,
-            body,
-            now,
-        );
+        let verdict = verify(state.secrets.get(path).unwrap_or(&none), &headers, body, now);
         let message = headers.get("webhook-id").cloned();
-        let repeated = message
-            .clone()
-            .is_some_and(|message| !state.seen.insert((path.to_owned(), message)));
+        let repeated =
+            message.clone().is_some_and(|message| !state.seen.insert((path.to_owned(), message)));
         let reply = state.take_reply(path);
         let entry = NewEntry {
             at: now,
@@ -192,9 +170,7 @@ impl Inbox {
         if clear {
             state.replies.clear();
         }
-        state
-            .replies
-            .extend(replies.into_iter().filter(|reply| reply.times > 0));
+        state.replies.extend(replies.into_iter().filter(|reply| reply.times > 0));
     }
 
     pub(super) fn planned(&self) -> Vec<Reply> {

@@ -35,10 +35,7 @@ const DIALECT: Dialect = Dialect {
     target: NAME,
     failure: |status| (status, "out of order").into_response(),
     rejection: |code| {
-        let status = code
-            .parse()
-            .ok()
-            .and_then(|code| StatusCode::from_u16(code).ok());
+        let status = code.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
         status.unwrap_or(StatusCode::BAD_REQUEST).into_response()
     },
     limited: |_, seconds| {
@@ -86,19 +83,13 @@ fn answer(inbox: &Inbox, path: &str, headers: &HeaderMap, body: &Bytes) -> Respo
     let headers: BTreeMap<String, String> = headers
         .iter()
         .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
     let reply = inbox.keep(path, headers, body);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     let mut response = (status, Json(json!({"received": true}))).into_response();
-    if let Some(location) = reply
-        .location
-        .and_then(|text| HeaderValue::from_str(&text).ok())
-    {
+    if let Some(location) = reply.location.and_then(|text| HeaderValue::from_str(&text).ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

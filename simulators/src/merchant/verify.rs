@@ -28,19 +28,13 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn no(problem: &'static str) -> Self {
-        Self {
-            verified: Some(false),
-            secret: None,
-            problem: Some(problem),
-        }
+        Self { verified: Some(false), secret: None, problem: Some(problem) }
     }
 }
 
 /// The bytes behind `whsec_…`, or nothing when they are not base64.
 pub(super) fn key_of(secret: &str) -> Option<Vec<u8>> {
-    STANDARD
-        .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
-        .ok()
+    STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()
 }
 
 /// The `v1,…` signature of a message, `None` when the secret is not base64.
@@ -49,10 +43,7 @@ pub fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Option<Stri
     let mut mac = Hmac::<Sha256>::new_from_slice(&key_of(secret)?).ok()?;
     mac.update(format!("{id}.{timestamp}.").as_bytes());
     mac.update(body);
-    Some(format!(
-        "v1,{}",
-        STANDARD.encode(mac.finalize().into_bytes())
-    ))
+    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
 pub(super) fn verify(
@@ -62,18 +53,12 @@ pub(super) fn verify(
     now: DateTime<Utc>,
 ) -> Verdict {
     if secrets.is_empty() {
-        return Verdict {
-            verified: None,
-            secret: None,
-            problem: None,
-        };
+        return Verdict { verified: None, secret: None, problem: None };
     }
     let header = |name: &str| headers.get(name).map(String::as_str);
-    let (Some(id), Some(timestamp), Some(signatures)) = (
-        header("webhook-id"),
-        header("webhook-timestamp"),
-        header("webhook-signature"),
-    ) else {
+    let (Some(id), Some(timestamp), Some(signatures)) =
+        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+    else {
         return Verdict::no("a webhook header is missing");
     };
     let Ok(sent_at) = timestamp.parse::<i64>() else {
@@ -87,15 +72,8 @@ pub(super) fn verify(
         let matches = |given: &str| bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
         signatures.split(' ').any(matches).then_some(())
     };
-    match secrets
-        .iter()
-        .position(|secret| made_with(secret).is_some())
-    {
-        Some(place) => Verdict {
-            verified: Some(true),
-            secret: Some(place),
-            problem: None,
-        },
+    match secrets.iter().position(|secret| made_with(secret).is_some()) {
+        Some(place) => Verdict { verified: Some(true), secret: Some(place), problem: None },
         None => Verdict::no("no signature matches"),
     }
 }
@@ -113,9 +91,6 @@ mod tests {
             "1614265330",
             br#"{"test": 2432232314}"#,
         );
-        assert_eq!(
-            signature.unwrap(),
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
+        assert_eq!(signature.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

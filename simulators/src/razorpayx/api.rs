@@ -52,9 +52,7 @@ const DIALECT: Dialect = Dialect {
     rejection: |code| Refusal::by_code(code).into_response(),
     limited: |_, seconds| {
         let mut response = Refusal::too_many_requests().into_response();
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         response
     },
 };
@@ -65,29 +63,14 @@ pub(super) fn router(bank: Arc<Bank>) -> Router {
     let verify = middleware::from_fn_with_state(Arc::clone(&bank), verify);
     Router::new()
         .route("/v1/contacts", post(create_contact).get(list_contacts))
-        .route(
-            "/v1/contacts/{id}",
-            get(fetch_contact).patch(update_contact),
-        )
-        .route(
-            "/v1/fund_accounts",
-            post(create_fund_account).get(list_fund_accounts),
-        )
-        .route(
-            "/v1/fund_accounts/{id}",
-            get(fetch_fund_account).patch(update_fund_account),
-        )
-        .route(
-            "/v1/fund_accounts/validations",
-            post(create_validation).get(list_validations),
-        )
+        .route("/v1/contacts/{id}", get(fetch_contact).patch(update_contact))
+        .route("/v1/fund_accounts", post(create_fund_account).get(list_fund_accounts))
+        .route("/v1/fund_accounts/{id}", get(fetch_fund_account).patch(update_fund_account))
+        .route("/v1/fund_accounts/validations", post(create_validation).get(list_validations))
         .route("/v1/fund_accounts/validations/{id}", get(fetch_validation))
         .route("/v1/payouts", post(create_payout).get(list_payouts))
         .route("/v1/payouts/{id}", get(fetch_payout))
-        .route(
-            "/v1/payouts/{id}/cancel",
-            post(cancel_payout).patch(cancel_payout),
-        )
+        .route("/v1/payouts/{id}/cancel", post(cancel_payout).patch(cancel_payout))
         .route("/v1/banking_balances", get(balances))
         .route("/v1/transactions", get(list_transactions))
         .route("/v1/transactions/{id}", get(fetch_transaction))
@@ -137,11 +120,7 @@ impl Incoming {
         // A header that is not text is a malformed key, not a missing one.
         let key = key.map(|value| value.to_str().unwrap_or("\u{7f}").to_owned());
         if parts.method == Method::GET {
-            return Ok(Self {
-                query,
-                key,
-                body: json!({}),
-            });
+            return Ok(Self { query, key, body: json!({}) });
         }
         let bytes = tokio::time::timeout(READ_LIMIT, to_bytes(body, BODY_LIMIT))
             .await
@@ -174,10 +153,7 @@ async fn answer(
 }
 
 async fn create_contact(State(bank): Bench, request: Request) -> Response {
-    answer(bank, "create_contact", request, |desk, call| {
-        desk.create_contact(&call.body)
-    })
-    .await
+    answer(bank, "create_contact", request, |desk, call| desk.create_contact(&call.body)).await
 }
 
 async fn update_contact(State(bank): Bench, Path(id): Path<String>, request: Request) -> Response {
@@ -186,10 +162,7 @@ async fn update_contact(State(bank): Bench, Path(id): Path<String>, request: Req
 }
 
 async fn fetch_contact(State(bank): Bench, Path(id): Path<String>, request: Request) -> Response {
-    answer(bank, "fetch_contact", request, move |desk, _| {
-        desk.fetch_contact(&id)
-    })
-    .await
+    answer(bank, "fetch_contact", request, move |desk, _| desk.fetch_contact(&id)).await
 }
 
 async fn list_contacts(State(bank): Bench, request: Request) -> Response {
@@ -219,10 +192,7 @@ async fn fetch_fund_account(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    answer(bank, "fetch_fund_account", request, move |desk, _| {
-        desk.fetch_fund_account(&id)
-    })
-    .await
+    answer(bank, "fetch_fund_account", request, move |desk, _| desk.fetch_fund_account(&id)).await
 }
 
 async fn list_fund_accounts(State(bank): Bench, request: Request) -> Response {
@@ -243,31 +213,19 @@ async fn create_payout(State(bank): Bench, request: Request) -> Response {
 }
 
 async fn fetch_payout(State(bank): Bench, Path(id): Path<String>, request: Request) -> Response {
-    answer(bank, "fetch_payout", request, move |desk, _| {
-        desk.fetch_payout(&id)
-    })
-    .await
+    answer(bank, "fetch_payout", request, move |desk, _| desk.fetch_payout(&id)).await
 }
 
 async fn list_payouts(State(bank): Bench, request: Request) -> Response {
-    answer(bank, "list_payouts", request, |desk, call| {
-        desk.list_payouts(&call.query)
-    })
-    .await
+    answer(bank, "list_payouts", request, |desk, call| desk.list_payouts(&call.query)).await
 }
 
 async fn cancel_payout(State(bank): Bench, Path(id): Path<String>, request: Request) -> Response {
-    answer(bank, "cancel_payout", request, move |desk, _| {
-        desk.cancel_payout(&id)
-    })
-    .await
+    answer(bank, "cancel_payout", request, move |desk, _| desk.cancel_payout(&id)).await
 }
 
 async fn balances(State(bank): Bench, request: Request) -> Response {
-    answer(bank, "balance", request, |desk, call| {
-        desk.balances(&call.query)
-    })
-    .await
+    answer(bank, "balance", request, |desk, call| desk.balances(&call.query)).await
 }
 
 async fn list_transactions(State(bank): Bench, request: Request) -> Response {
@@ -280,10 +238,7 @@ async fn fetch_transaction(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    answer(bank, "fetch_transaction", request, move |desk, _| {
-        desk.fetch_transaction(&id)
-    })
-    .await
+    answer(bank, "fetch_transaction", request, move |desk, _| desk.fetch_transaction(&id)).await
 }
 
 async fn create_validation(State(bank): Bench, request: Request) -> Response {
@@ -296,10 +251,7 @@ async fn fetch_validation(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    answer(bank, "fetch_validation", request, move |desk, _| {
-        desk.fetch_validation(&id)
-    })
-    .await
+    answer(bank, "fetch_validation", request, move |desk, _| desk.fetch_validation(&id)).await
 }
 
 async fn list_validations(State(bank): Bench, request: Request) -> Response {

@@ -103,12 +103,7 @@ impl Bank {
         };
         let account_id = format!("acc_{}", world.token("razorpayx/account_id", 14));
         let courier = Courier::new(account_id, Secret::new(credentials.webhook_secret.clone()));
-        Self {
-            world,
-            credentials,
-            courier,
-            state: Mutex::new(state),
-        }
+        Self { world, credentials, courier, state: Mutex::new(state) }
     }
 
     /// What a client needs to talk to this bank.
@@ -143,12 +138,7 @@ impl Bank {
     pub(super) fn visit<T>(&self, work: impl FnOnce(&mut Desk<'_>) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.world.now();
-        let mut desk = Desk {
-            state: &mut state,
-            world: &self.world,
-            now,
-            events: Vec::new(),
-        };
+        let mut desk = Desk { state: &mut state, world: &self.world, now, events: Vec::new() };
         desk.settle();
         let answer = work(&mut desk);
         let events = std::mem::take(&mut desk.events);
@@ -174,10 +164,7 @@ impl Desk<'_> {
 
     /// The payout as the API shows it: expanded only when it was created composite.
     pub(super) fn payout_json(&self, payout: &Payout) -> Value {
-        let expanded = payout
-            .composite
-            .then(|| self.expanded(&payout.fund_account_id))
-            .flatten();
+        let expanded = payout.composite.then(|| self.expanded(&payout.fund_account_id)).flatten();
         payout.to_json(expanded)
     }
 }

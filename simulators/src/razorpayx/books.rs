@@ -151,11 +151,7 @@ impl Books {
         let at = world.now();
         let entry = NewEntry {
             at,
-            kind: if replay {
-                "payout_replayed"
-            } else {
-                "payout_accepted"
-            },
+            kind: if replay { "payout_replayed" } else { "payout_accepted" },
             reference: payout.id.clone(),
             movements: Vec::new(),
             detail: json!({
@@ -167,12 +163,7 @@ impl Books {
         };
         world.journal.append(NAME, entry);
         let (key, payout_id) = (payout.key.clone(), payout.id.clone());
-        self.accepted.push(Accepted {
-            at,
-            key,
-            payout_id,
-            replay,
-        });
+        self.accepted.push(Accepted { at, key, payout_id, replay });
     }
 
     /// The beneficiary has the money.
@@ -188,20 +179,12 @@ impl Books {
             }),
         };
         world.journal.append(NAME, entry);
-        self.paid.push(Paid {
-            payout_id: payout.id.clone(),
-            at: world.now(),
-        });
+        self.paid.push(Paid { payout_id: payout.id.clone(), at: world.now() });
     }
 
     /// The beneficiary no longer has the money.
     pub(super) fn take_back(&mut self, world: &World, payout: &Payout) {
-        if !self
-            .paid
-            .iter()
-            .rev()
-            .any(|paid| paid.payout_id == payout.id)
-        {
+        if !self.paid.iter().rev().any(|paid| paid.payout_id == payout.id) {
             return;
         }
         let entry = NewEntry {
@@ -271,11 +254,7 @@ impl Books {
 fn beneficiary(destination: &Destination) -> Value {
     match destination {
         Destination::Vpa { .. } => json!({"vpa": destination.vpa()}),
-        Destination::Bank {
-            name,
-            ifsc,
-            account_number,
-        } => {
+        Destination::Bank { name, ifsc, account_number } => {
             json!({"name": name, "ifsc": ifsc, "account_number": account_number})
         }
     }

@@ -50,9 +50,7 @@ impl<'a> Fields<'a> {
         field: &str,
         prefix: &'static str,
     ) -> Result<Option<Fields<'a>>, Refusal> {
-        self.value(field)
-            .map(|value| Fields::prefixed(value, prefix))
-            .transpose()
+        self.value(field).map(|value| Fields::prefixed(value, prefix)).transpose()
     }
 
     pub(super) fn has(&self, field: &str) -> bool {
@@ -68,10 +66,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn refuse(&self, field: &str, what: &str) -> Refusal {
-        Refusal::input(
-            &self.name(field),
-            format!("The {} {what}", field.replace('_', " ")),
-        )
+        Refusal::input(&self.name(field), format!("The {} {what}", field.replace('_', " ")))
     }
 
     pub(super) fn missing(&self, field: &str) -> Refusal {
@@ -112,8 +107,7 @@ impl<'a> Fields<'a> {
         least: usize,
         most: usize,
     ) -> Result<String, Refusal> {
-        self.text(field, least, most)?
-            .ok_or_else(|| self.missing(field))
+        self.text(field, least, most)?.ok_or_else(|| self.missing(field))
     }
 
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, Refusal> {
@@ -131,9 +125,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
-        let amount = value
-            .as_i64()
-            .ok_or_else(|| self.refuse(field, "must be an integer."))?;
+        let amount = value.as_i64().ok_or_else(|| self.refuse(field, "must be an integer."))?;
         if amount < least {
             return Err(self.refuse(field, &format!("must be at least {least}.")));
         }
@@ -170,9 +162,7 @@ impl<'a> Fields<'a> {
     pub(super) fn destination(&self) -> Result<Destination, Refusal> {
         match self.required_text("account_type", 1, 40)?.as_str() {
             "vpa" => {
-                let vpa = self
-                    .inner("vpa", "vpa.")?
-                    .ok_or_else(|| self.missing("vpa"))?;
+                let vpa = self.inner("vpa", "vpa.")?.ok_or_else(|| self.missing("vpa"))?;
                 let address = vpa.required_text("address", 1, 256)?;
                 split_vpa(&address).ok_or_else(|| {
                     Refusal::input(
@@ -202,17 +192,10 @@ impl<'a> Fields<'a> {
             return Err(self.refuse("ifsc", "is invalid."));
         }
         let account_number = self.required_text("account_number", 5, 35)?;
-        if !account_number
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric())
-        {
+        if !account_number.chars().all(|letter| letter.is_ascii_alphanumeric()) {
             return Err(self.refuse("account_number", "is invalid."));
         }
-        Ok(Destination::Bank {
-            name,
-            ifsc: ifsc.to_ascii_uppercase(),
-            account_number,
-        })
+        Ok(Destination::Bank { name, ifsc: ifsc.to_ascii_uppercase(), account_number })
     }
 }
 
@@ -221,15 +204,10 @@ fn split_vpa(address: &str) -> Option<Destination> {
     let (username, handle) = address.split_once('@')?;
     let allowed = |part: &str| {
         !part.is_empty()
-            && part
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || ".-".contains(letter))
+            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-".contains(letter))
     };
     let fits = (3..=100).contains(&address.len()) && allowed(username) && allowed(handle);
-    fits.then(|| Destination::Vpa {
-        username: username.to_owned(),
-        handle: handle.to_owned(),
-    })
+    fits.then(|| Destination::Vpa { username: username.to_owned(), handle: handle.to_owned() })
 }
 
 /// Query parameters, decoded; the last of a name wins.
@@ -242,10 +220,7 @@ impl Query {
             let spaced = text.replace('+', " ");
             percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
         };
-        let pairs = raw
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty());
+        let pairs = raw.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         Self(
             pairs
                 .map(|pair| {
@@ -257,10 +232,7 @@ impl Query {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether a field passes the filter of that name, if there is one.
@@ -281,11 +253,8 @@ impl Query {
     pub(super) fn page(&self) -> Result<Page, Refusal> {
         let count = self.number("count")?.unwrap_or(10);
         if !(1..=100).contains(&count) {
-            let what = if count > 100 {
-                "may not be greater than 100"
-            } else {
-                "must be at least 1"
-            };
+            let what =
+                if count > 100 { "may not be greater than 100" } else { "must be at least 1" };
             return Err(Refusal::input("count", format!("The count {what}.")));
         }
         let skip = usize::try_from(self.number("skip")?.unwrap_or(0))
@@ -300,9 +269,8 @@ impl Query {
 
     /// The account a list is about: required, and it must be ours.
     pub(super) fn own_account(&self) -> Result<(), Refusal> {
-        let number = self
-            .get("account_number")
-            .ok_or_else(|| Refusal::required("account_number"))?;
+        let number =
+            self.get("account_number").ok_or_else(|| Refusal::required("account_number"))?;
         check_own_account("account_number", number)
     }
 }
@@ -311,10 +279,7 @@ pub(super) fn check_own_account(field: &str, number: &str) -> Result<(), Refusal
     if number == super::ACCOUNT_NUMBER {
         Ok(())
     } else {
-        Err(Refusal::input(
-            field,
-            "The RazorpayX Account number is invalid.",
-        ))
+        Err(Refusal::input(field, "The RazorpayX Account number is invalid."))
     }
 }
 
@@ -339,16 +304,8 @@ impl Page {
         admits: impl Fn(&T) -> bool,
         render: impl Fn(&T) -> Value,
     ) -> Value {
-        let chosen = rows
-            .rev()
-            .filter(|row| self.spans(row.created_at()) && admits(row));
-        collection(
-            chosen
-                .skip(self.skip)
-                .take(self.count)
-                .map(render)
-                .collect(),
-        )
+        let chosen = rows.rev().filter(|row| self.spans(row.created_at()) && admits(row));
+        collection(chosen.skip(self.skip).take(self.count).map(render).collect())
     }
 
     pub(super) fn cut(&self, rows: impl Iterator<Item = Value>) -> Value {

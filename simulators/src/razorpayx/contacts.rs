@@ -27,11 +27,7 @@ fn email(fields: &Fields<'_>) -> Result<Option<String>, Refusal> {
             user.is_empty() || host.is_empty() || email.contains(char::is_whitespace)
         })
     });
-    if wrong {
-        Err(fields.refuse("email", "must be a valid email address."))
-    } else {
-        Ok(email)
-    }
+    if wrong { Err(fields.refuse("email", "must be a valid email address.")) } else { Ok(email) }
 }
 
 fn read(fields: &Fields<'_>) -> Result<ContactDetails, Refusal> {
@@ -60,41 +56,22 @@ impl Desk<'_> {
         let id = self.id("cont_");
         self.state.contact_ids.insert(details.clone(), id.clone());
         let created_at = self.epoch();
-        let contact = Contact {
-            id: id.clone(),
-            details,
-            notes,
-            active: true,
-            created_at,
-        };
+        let contact = Contact { id: id.clone(), details, notes, active: true, created_at };
         self.state.contacts.add(contact);
         Ok(id)
     }
 
     pub(super) fn fetch_contact(&self, id: &str) -> Result<Value, Refusal> {
-        self.state
-            .contacts
-            .get(id)
-            .map(Contact::to_json)
-            .ok_or_else(Refusal::unknown_id)
+        self.state.contacts.get(id).map(Contact::to_json).ok_or_else(Refusal::unknown_id)
     }
 
     pub(super) fn update_contact(&mut self, id: &str, body: &Value) -> Result<Value, Refusal> {
         let fields = Fields::of(body)?;
-        let old = self
-            .state
-            .contacts
-            .get(id)
-            .ok_or_else(Refusal::unknown_id)?
-            .clone();
+        let old = self.state.contacts.get(id).ok_or_else(Refusal::unknown_id)?.clone();
         let details = ContactDetails {
-            name: fields
-                .text("name", 3, 50)?
-                .unwrap_or_else(|| old.details.name.clone()),
+            name: fields.text("name", 3, 50)?.unwrap_or_else(|| old.details.name.clone()),
             email: email(&fields)?.or_else(|| old.details.email.clone()),
-            contact: fields
-                .text("contact", 1, 20)?
-                .or_else(|| old.details.contact.clone()),
+            contact: fields.text("contact", 1, 20)?.or_else(|| old.details.contact.clone()),
             kind: kind(&fields)?.or_else(|| old.details.kind.clone()),
             reference_id: fields
                 .text("reference_id", 1, 40)?
@@ -102,25 +79,12 @@ impl Desk<'_> {
         };
         let notes = fields.notes()?.unwrap_or_else(|| old.notes.clone());
         let active = fields.flag("active")?.unwrap_or(old.active);
-        if self
-            .state
-            .contact_ids
-            .get(&old.details)
-            .is_some_and(|known| known == id)
-        {
+        if self.state.contact_ids.get(&old.details).is_some_and(|known| known == id) {
             self.state.contact_ids.remove(&old.details);
         }
-        self.state
-            .contact_ids
-            .entry(details.clone())
-            .or_insert_with(|| id.to_owned());
+        self.state.contact_ids.entry(details.clone()).or_insert_with(|| id.to_owned());
         if let Some(contact) = self.state.contacts.get_mut(id) {
-            *contact = Contact {
-                details,
-                notes,
-                active,
-                ..old
-            };
+            *contact = Contact { details, notes, active, ..old };
         }
         self.fetch_contact(id)
     }
@@ -128,19 +92,13 @@ impl Desk<'_> {
     pub(super) fn list_contacts(&self, query: &Query, page: Page) -> Value {
         let admits = |contact: &Contact| {
             let details = &contact.details;
-            let active = if contact.active {
-                ["true", "1"]
-            } else {
-                ["false", "0"]
-            };
+            let active = if contact.active { ["true", "1"] } else { ["false", "0"] };
             query.admits("name", Some(&details.name))
                 && query.admits("email", details.email.as_deref())
                 && query.admits("contact", details.contact.as_deref())
                 && query.admits("type", details.kind.as_deref())
                 && query.admits("reference_id", details.reference_id.as_deref())
-                && query
-                    .get("active")
-                    .is_none_or(|wanted| active.contains(&wanted))
+                && query.get("active").is_none_or(|wanted| active.contains(&wanted))
         };
         page.of(self.state.contacts.iter(), admits, Contact::to_json)
     }

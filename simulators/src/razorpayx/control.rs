@@ -109,11 +109,7 @@ async fn advance(
         if desk.state.payouts.get(&id).is_none() {
             return refuse(StatusCode::NOT_FOUND, "no such payout");
         }
-        let arrival = Arrival {
-            to,
-            reason,
-            hold_credit: wish.hold_credit,
-        };
+        let arrival = Arrival { to, reason, hold_credit: wish.hold_credit };
         match desk.advance(&id, arrival) {
             Ok(()) => Json(desk.fetch_payout(&id).unwrap_or_default()).into_response(),
             Err(sentence) => refuse(StatusCode::CONFLICT, &sentence),
@@ -173,10 +169,7 @@ async fn beneficiary(State(bank): Bench, Json(wish): Json<BeneficiaryWish>) -> R
         (None, Some(number)) => number,
         _ => return bad("give vpa or account_number"),
     };
-    let known = Beneficiary {
-        active: wish.active,
-        registered_name: wish.registered_name,
-    };
+    let known = Beneficiary { active: wish.active, registered_name: wish.registered_name };
     bank.visit(|desk| desk.state.beneficiaries.insert(number, known));
     Json(json!({})).into_response()
 }
@@ -197,10 +190,7 @@ async fn webhooks(State(bank): Bench, Json(wish): Json<Webhooks>) -> Response {
     {
         return bad(&sentence);
     }
-    if let Some(Err(sentence)) = wish
-        .secrets
-        .map(|secrets| bank.courier.set_secrets(secrets))
-    {
+    if let Some(Err(sentence)) = wish.secrets.map(|secrets| bank.courier.set_secrets(secrets)) {
         return bad(&sentence);
     }
     if let Some(url) = wish.url {
@@ -217,10 +207,7 @@ async fn webhooks(State(bank): Bench, Json(wish): Json<Webhooks>) -> Response {
 async fn deliveries(State(bank): Bench, RawQuery(query): RawQuery) -> Json<Value> {
     bank.tick();
     let query = Query::parse(query.as_deref());
-    let after = query
-        .get("after")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let after = query.get("after").and_then(|text| text.parse().ok()).unwrap_or(0);
     Json(bank.courier.to_json(bank.world.webhook_url(), after))
 }
 
@@ -231,9 +218,7 @@ struct Replay {
 }
 
 async fn replay(State(bank): Bench, Json(wish): Json<Replay>) -> Json<Value> {
-    let sent = bank
-        .courier
-        .replay(bank.world.now(), wish.event_id.as_deref());
+    let sent = bank.courier.replay(bank.world.now(), wish.event_id.as_deref());
     Json(json!({"events": sent}))
 }
 
@@ -269,18 +254,10 @@ impl Desk<'_> {
             "source": "beneficiary",
             "instrument": {"bank": wish.bank},
         });
-        let name = if wish.resolved {
-            "payout.downtime.resolved"
-        } else {
-            "payout.downtime.started"
-        };
+        let name =
+            if wish.resolved { "payout.downtime.resolved" } else { "payout.downtime.started" };
         let contains = "payout.downtime";
-        self.events.push(Event {
-            name,
-            contains,
-            about: None,
-            payload,
-        });
+        self.events.push(Event { name, contains, about: None, payload });
     }
 }
 

@@ -56,10 +56,7 @@ impl Courier {
             waiting: BTreeSet::new(),
             in_flight: BTreeSet::new(),
         };
-        Self {
-            account_id,
-            bag: Mutex::new(bag),
-        }
+        Self { account_id, bag: Mutex::new(bag) }
     }
 
     fn bag(&self) -> MutexGuard<'_, Bag> {
@@ -158,11 +155,7 @@ impl Courier {
             None => Err("no target".to_owned()),
             Some(url) => {
                 let mut headers = vec![("x-razorpay-event-id", delivery.event_id.clone())];
-                headers.extend(
-                    delivery
-                        .signature()
-                        .map(|hex| ("X-Razorpay-Signature", hex)),
-                );
+                headers.extend(delivery.signature().map(|hex| ("X-Razorpay-Signature", hex)));
                 let attempt = post::post(&url, &headers, &delivery.body);
                 tokio::time::timeout(limit, attempt)
                     .await
@@ -188,11 +181,8 @@ impl Courier {
             .cloned()
             .collect();
         for delivery in &chosen {
-            let again = Delivery {
-                state: State::Waiting,
-                attempts: Vec::new(),
-                ..delivery.clone()
-            };
+            let again =
+                Delivery { state: State::Waiting, attempts: Vec::new(), ..delivery.clone() };
             bag.add(again, now);
         }
         chosen.len()
@@ -202,9 +192,8 @@ impl Courier {
     pub(super) fn to_json(&self, url: Option<String>, after: usize) -> Value {
         let bag = self.bag();
         let rows = bag.deliveries.iter().enumerate().skip(after);
-        let deliveries: Vec<Value> = rows
-            .map(|(place, row)| row.to_json(place.saturating_add(1)))
-            .collect();
+        let deliveries: Vec<Value> =
+            rows.map(|(place, row)| row.to_json(place.saturating_add(1))).collect();
         let secrets: Vec<&str> = bag.secrets.iter().map(Secret::expose).collect();
         json!({"url": url, "secrets": secrets, "mode": bag.mode, "deliveries": deliveries})
     }
@@ -228,11 +217,7 @@ impl Bag {
             Ok(status) => (Some(status), None),
             Err(error) => (None, Some(error)),
         };
-        delivery.attempts.push(Attempt {
-            at: now,
-            status,
-            error,
-        });
+        delivery.attempts.push(Attempt { at: now, status, error });
         let made = u32::try_from(delivery.attempts.len()).unwrap_or(u32::MAX);
         if status.is_some_and(|status| (200..300).contains(&status)) {
             delivery.state = State::Delivered;
@@ -240,12 +225,9 @@ impl Bag {
             delivery.state = State::GaveUp;
         } else {
             let doubled = 1_i64 << made.saturating_sub(1).min(16);
-            let pause = i64::from(retry_ms)
-                .saturating_mul(doubled)
-                .min(PAUSE_MS_MAX);
+            let pause = i64::from(retry_ms).saturating_mul(doubled).min(PAUSE_MS_MAX);
             delivery.state = State::Waiting;
-            self.waiting
-                .insert((now + TimeDelta::milliseconds(pause), place));
+            self.waiting.insert((now + TimeDelta::milliseconds(pause), place));
         }
     }
 }
@@ -270,12 +252,7 @@ impl Bank {
         self.tick();
         let mut groups: Vec<(Option<String>, Vec<usize>)> = Vec::new();
         for place in self.courier.take(self.world.now()) {
-            let about = self
-                .courier
-                .bag()
-                .deliveries
-                .get(place)
-                .and_then(|row| row.about.clone());
+            let about = self.courier.bag().deliveries.get(place).and_then(|row| row.about.clone());
             match groups.iter_mut().find(|(known, _)| *known == about) {
                 Some((_, places)) => places.push(place),
                 None => groups.push((about, vec![place])),

@@ -54,15 +54,8 @@ impl Contact {
 /// Where money can go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Destination {
-    Vpa {
-        username: String,
-        handle: String,
-    },
-    Bank {
-        name: String,
-        ifsc: String,
-        account_number: String,
-    },
+    Vpa { username: String, handle: String },
+    Bank { name: String, ifsc: String, account_number: String },
 }
 
 impl Destination {
@@ -98,11 +91,7 @@ impl Destination {
                 "handle": handle,
                 "address": format!("{username}@{handle}"),
             }),
-            Self::Bank {
-                name,
-                ifsc,
-                account_number,
-            } => json!({
+            Self::Bank { name, ifsc, account_number } => json!({
                 "ifsc": ifsc,
                 "bank_name": ifsc.get(..4).unwrap_or_default(),
                 "name": name,
@@ -133,22 +122,14 @@ impl FundAccount {
             "active": self.active,
             "created_at": self.created_at,
         });
-        put(
-            &mut out,
-            self.destination.account_type(),
-            self.destination.to_json(),
-        );
+        put(&mut out, self.destination.account_type(), self.destination.to_json());
         out
     }
 
     /// With the contact inside, as composite replies and webhooks show it.
     pub(super) fn expanded(&self, contact: Option<&Contact>) -> Value {
         let mut out = self.to_json();
-        put(
-            &mut out,
-            "contact",
-            contact.map_or(Value::Null, Contact::to_json),
-        );
+        put(&mut out, "contact", contact.map_or(Value::Null, Contact::to_json));
         out
     }
 }
@@ -274,11 +255,7 @@ pub(super) struct Finding {
 
 impl Validation {
     pub(super) fn to_json(&self, fund_account: Value) -> Value {
-        let status = if self.result.is_some() {
-            "completed"
-        } else {
-            "created"
-        };
+        let status = if self.result.is_some() { "completed" } else { "created" };
         let found = self.result.as_ref();
         let account_status = found.map(|finding| if finding.active { "active" } else { "invalid" });
         let registered_name = found.and_then(|finding| finding.registered_name.clone());
@@ -330,11 +307,7 @@ impl Validation {
 
 /// The vendor's server is written in a language that cannot tell an empty map from a list.
 pub(super) fn notes(notes: &Map<String, Value>) -> Value {
-    if notes.is_empty() {
-        json!([])
-    } else {
-        Value::Object(notes.clone())
-    }
+    if notes.is_empty() { json!([]) } else { Value::Object(notes.clone()) }
 }
 
 pub(super) fn put(object: &mut Value, key: &str, value: Value) {

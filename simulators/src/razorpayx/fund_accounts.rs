@@ -47,23 +47,13 @@ impl Desk<'_> {
     }
 
     pub(super) fn fetch_fund_account(&self, id: &str) -> Result<Value, Refusal> {
-        self.state
-            .fund_accounts
-            .get(id)
-            .map(FundAccount::to_json)
-            .ok_or_else(Refusal::unknown_id)
+        self.state.fund_accounts.get(id).map(FundAccount::to_json).ok_or_else(Refusal::unknown_id)
     }
 
     pub(super) fn update_fund_account(&mut self, id: &str, body: &Value) -> Result<Value, Refusal> {
         let fields = Fields::of(body)?;
-        let active = fields
-            .flag("active")?
-            .ok_or_else(|| Refusal::required("active"))?;
-        self.state
-            .fund_accounts
-            .get_mut(id)
-            .ok_or_else(Refusal::unknown_id)?
-            .active = active;
+        let active = fields.flag("active")?.ok_or_else(|| Refusal::required("active"))?;
+        self.state.fund_accounts.get_mut(id).ok_or_else(Refusal::unknown_id)?.active = active;
         self.fetch_fund_account(id)
     }
 
@@ -72,10 +62,6 @@ impl Desk<'_> {
             query.admits("contact_id", Some(&row.contact_id))
                 && query.admits("account_type", Some(row.destination.account_type()))
         };
-        page.of(
-            self.state.fund_accounts.iter(),
-            admits,
-            FundAccount::to_json,
-        )
+        page.of(self.state.fund_accounts.iter(), admits, FundAccount::to_json)
     }
 }

@@ -29,11 +29,7 @@ pub(super) struct Arrival {
 
 impl Arrival {
     pub(super) fn plain(to: Status, reason: &str) -> Self {
-        Self {
-            to,
-            reason: reasons::find(reason),
-            hold_credit: false,
-        }
+        Self { to, reason: reasons::find(reason), hold_credit: false }
     }
 }
 
@@ -64,26 +60,12 @@ impl Desk<'_> {
                 payout.utr = Some(ids::utr(&self.world.entropy, payout.mode));
                 self.announce(id, "payout.updated");
             }
-            Act::Become {
-                to: Status::Processing,
-                ..
-            } if !self.affordable(id) => {
+            Act::Become { to: Status::Processing, .. } if !self.affordable(id) => {
                 self.wait_for_funds(id);
                 return;
             }
-            Act::Become {
-                to,
-                reason,
-                hold_credit,
-            } => {
-                self.arrive(
-                    id,
-                    Arrival {
-                        to,
-                        reason,
-                        hold_credit,
-                    },
-                );
+            Act::Become { to, reason, hold_credit } => {
+                self.arrive(id, Arrival { to, reason, hold_credit });
             }
         }
         self.schedule(id, at);
@@ -103,20 +85,13 @@ impl Desk<'_> {
 
     fn affordable(&self, id: &str) -> bool {
         let balance = self.state.books.balance();
-        self.state
-            .payouts
-            .get(id)
-            .is_some_and(|payout| payout.cost(FEES_PAISE) <= balance)
+        self.state.payouts.get(id).is_some_and(|payout| payout.cost(FEES_PAISE) <= balance)
     }
 
     /// The first state of a new payout, which is already on the shelf.
     pub(super) fn begin(&mut self, id: &str, arrival: Arrival) {
         if arrival.to == Status::Processing && !self.affordable(id) {
-            let queue = self
-                .state
-                .payouts
-                .get(id)
-                .is_some_and(|p| p.queue_if_low_balance);
+            let queue = self.state.payouts.get(id).is_some_and(|p| p.queue_if_low_balance);
             if queue {
                 self.arrive(id, Arrival::plain(Status::Queued, "low_balance"));
                 self.state.short_of_funds.push_back(id.to_owned());
@@ -157,10 +132,7 @@ impl Desk<'_> {
         let waiting = std::mem::take(&mut self.state.short_of_funds);
         for id in waiting {
             if self.affordable(&id) {
-                self.arrive(
-                    &id,
-                    Arrival::plain(Status::Processing, "payout_bank_processing"),
-                );
+                self.arrive(&id, Arrival::plain(Status::Processing, "payout_bank_processing"));
                 self.schedule(&id, self.now);
             } else {
                 self.state.short_of_funds.push_back(id);
@@ -244,21 +216,14 @@ impl Desk<'_> {
         let cause = if amount < 0 {
             Cause::Payout { payout_id }
         } else {
-            Cause::Reversal {
-                id: self.id("rvrsl_"),
-                payout_id,
-            }
+            Cause::Reversal { id: self.id("rvrsl_"), payout_id }
         };
         self.enter(amount, cause);
     }
 
     /// Moves `amount` paise on the account and announces the transaction.
     pub(super) fn enter(&mut self, amount: i64, cause: Cause) {
-        let entering = Entering {
-            world: self.world,
-            now: self.now,
-            id: self.id("txn_"),
-        };
+        let entering = Entering { world: self.world, now: self.now, id: self.id("txn_") };
         let line = self.state.books.enter(entering, amount, cause).clone();
         let payload = self.transaction_json(&line);
         self.events.push(Event {
@@ -271,10 +236,7 @@ impl Desk<'_> {
 
     /// A movement as the API and its webhook show it.
     pub(super) fn transaction_json(&self, line: &Line) -> Value {
-        let payout = line
-            .cause
-            .payout_id()
-            .and_then(|id| self.state.payouts.get(id));
+        let payout = line.cause.payout_id().and_then(|id| self.state.payouts.get(id));
         let source = match &line.cause {
             Cause::Payout { .. } => payout.map_or(Value::Null, |payout| payout.to_source()),
             Cause::Reversal { id, payout_id } => json!({
@@ -321,11 +283,6 @@ impl Desk<'_> {
         };
         let payload = payout.to_json(self.expanded(&payout.fund_account_id));
         let about = Some(id.to_owned());
-        self.events.push(Event {
-            name,
-            contains: "payout",
-            about,
-            payload,
-        });
+        self.events.push(Event { name, contains: "payout", about, payload });
     }
 }

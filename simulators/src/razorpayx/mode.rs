@@ -39,9 +39,7 @@ impl Mode {
         };
         let name = self.as_str();
         if let Some(most) = most.filter(|most| amount > *most) {
-            return Some(format!(
-                "The amount may not be greater than {most} for {name} payouts."
-            ));
+            return Some(format!("The amount may not be greater than {most} for {name} payouts."));
         }
         (amount <= above)
             .then(|| format!("The amount must be greater than {above} for {name} payouts."))

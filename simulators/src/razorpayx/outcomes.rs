@@ -92,46 +92,19 @@ const fn kind(
     explains: Status,
     usual: &'static str,
 ) -> Kind {
-    Kind {
-        name,
-        path,
-        explains,
-        usual,
-        late_utr: false,
-        hold_credit: false,
-    }
+    Kind { name, path, explains, usual, late_utr: false, hold_credit: false }
 }
 
 use Status::{Failed, Pending, Processed, Processing, Queued, Rejected, Reversed, Scheduled};
 
 static KINDS: &[Kind] = &[
-    kind(
-        "processed",
-        &[Processing, Processed],
-        Processed,
-        "payout_processed",
-    ),
+    kind("processed", &[Processing, Processed], Processed, "payout_processed"),
     Kind {
         late_utr: true,
-        ..kind(
-            "processed_late_utr",
-            &[Processing, Processed],
-            Processed,
-            "payout_processed",
-        )
+        ..kind("processed_late_utr", &[Processing, Processed], Processed, "payout_processed")
     },
-    kind(
-        "failed",
-        &[Processing, Failed],
-        Failed,
-        "beneficiary_bank_failure",
-    ),
-    kind(
-        "reversed",
-        &[Processing, Reversed],
-        Reversed,
-        "beneficiary_bank_rejected",
-    ),
+    kind("failed", &[Processing, Failed], Failed, "beneficiary_bank_failure"),
+    kind("reversed", &[Processing, Reversed], Reversed, "beneficiary_bank_rejected"),
     kind(
         "reversed_after_processed",
         &[Processing, Processed, Reversed],
@@ -140,12 +113,7 @@ static KINDS: &[Kind] = &[
     ),
     Kind {
         hold_credit: true,
-        ..kind(
-            "failed_then_reversed",
-            &[Processing, Failed, Reversed],
-            Failed,
-            "gateway_timeout",
-        )
+        ..kind("failed_then_reversed", &[Processing, Failed, Reversed], Failed, "gateway_timeout")
     },
     kind(
         "reversed_then_failed",
@@ -153,12 +121,7 @@ static KINDS: &[Kind] = &[
         Reversed,
         "beneficiary_bank_rejected",
     ),
-    kind(
-        "stuck_processing",
-        &[Processing],
-        Processing,
-        "beneficiary_bank_confirmation_pending",
-    ),
+    kind("stuck_processing", &[Processing], Processing, "beneficiary_bank_confirmation_pending"),
     kind("queued", &[Queued], Queued, "beneficiary_bank_down"),
     kind(
         "queued_then_processed",
@@ -166,25 +129,10 @@ static KINDS: &[Kind] = &[
         Queued,
         "beneficiary_bank_down",
     ),
-    kind(
-        "queued_then_failed",
-        &[Queued, Failed],
-        Failed,
-        "beneficiary_bank_offline",
-    ),
+    kind("queued_then_failed", &[Queued, Failed], Failed, "beneficiary_bank_offline"),
     kind("pending", &[Pending], Pending, "pending_approval"),
-    kind(
-        "pending_then_processed",
-        &[Pending, Processing, Processed],
-        Pending,
-        "pending_approval",
-    ),
-    kind(
-        "pending_then_rejected",
-        &[Pending, Rejected],
-        Pending,
-        "pending_approval",
-    ),
+    kind("pending_then_processed", &[Pending, Processing, Processed], Pending, "pending_approval"),
+    kind("pending_then_rejected", &[Pending, Rejected], Pending, "pending_approval"),
     kind(
         "scheduled_then_processed",
         &[Scheduled, Processing, Processed],
@@ -194,11 +142,7 @@ static KINDS: &[Kind] = &[
 ];
 
 fn known() -> String {
-    KINDS
-        .iter()
-        .map(|kind| kind.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
 }
 
 impl Outcome {
@@ -225,16 +169,9 @@ impl Outcome {
 
     pub(super) fn usual() -> Self {
         // The first row is the ordinary life of a payout.
-        const ORDINARY: &Kind = &kind(
-            "processed",
-            &[Processing, Processed],
-            Processed,
-            "payout_processed",
-        );
-        Self {
-            kind: ORDINARY,
-            reason: None,
-        }
+        const ORDINARY: &Kind =
+            &kind("processed", &[Processing, Processed], Processed, "payout_processed");
+        Self { kind: ORDINARY, reason: None }
     }
 
     fn text(&self) -> String {
@@ -265,17 +202,9 @@ impl Outcome {
             })
             .collect();
         if self.kind.late_utr {
-            steps.push_back(Step {
-                after: millis(delays.utr_ms),
-                act: Act::Utr,
-            });
+            steps.push_back(Step { after: millis(delays.utr_ms), act: Act::Utr });
         }
-        Script {
-            begin,
-            reason: explain(begin),
-            steps,
-            late_utr: self.kind.late_utr,
-        }
+        Script { begin, reason: explain(begin), steps, late_utr: self.kind.late_utr }
     }
 }
 
@@ -343,35 +272,23 @@ impl Default for Plan {
 impl Plan {
     /// All or nothing: a wrong word changes nothing.
     pub(super) fn change(&mut self, change: PlanChange) -> Result<(), String> {
-        let outcomes: Vec<Outcome> = change
-            .outcomes
-            .iter()
-            .map(|text| Outcome::parse(text))
-            .collect::<Result<_, _>>()?;
+        let outcomes: Vec<Outcome> =
+            change.outcomes.iter().map(|text| Outcome::parse(text)).collect::<Result<_, _>>()?;
         let otherwise = change.default.as_deref().map(Outcome::parse).transpose()?;
         if change.vpa.is_some() && change.reference_id.is_some() {
             return Err("give vpa or reference_id, not both".to_owned());
         }
         if change.clear {
-            *self = Self {
-                delays: self.delays,
-                ..Self::default()
-            };
+            *self = Self { delays: self.delays, ..Self::default() };
         }
         self.otherwise = otherwise.unwrap_or_else(|| self.otherwise.clone());
         self.delays = change.delays.unwrap_or(self.delays);
         match (change.vpa, change.reference_id) {
             (Some(vpa), _) => {
-                self.by_vpa
-                    .entry(vpa.to_ascii_lowercase())
-                    .or_default()
-                    .extend(outcomes);
+                self.by_vpa.entry(vpa.to_ascii_lowercase()).or_default().extend(outcomes);
             }
             (None, Some(reference)) => {
-                self.by_reference
-                    .entry(reference)
-                    .or_default()
-                    .extend(outcomes);
+                self.by_reference.entry(reference).or_default().extend(outcomes);
             }
             (None, None) => self.next.extend(outcomes),
         }
@@ -389,17 +306,13 @@ impl Plan {
         if let Some(outcome) = by_vpa.and_then(VecDeque::pop_front) {
             return outcome;
         }
-        self.next
-            .pop_front()
-            .unwrap_or_else(|| self.otherwise.clone())
+        self.next.pop_front().unwrap_or_else(|| self.otherwise.clone())
     }
 
     pub(super) fn view(&self) -> PlanView {
         let texts = |queue: &VecDeque<Outcome>| queue.iter().map(Outcome::text).collect();
         let keyed = |map: &HashMap<String, VecDeque<Outcome>>| {
-            map.iter()
-                .map(|(key, queue)| (key.clone(), texts(queue)))
-                .collect()
+            map.iter().map(|(key, queue)| (key.clone(), texts(queue))).collect()
         };
         PlanView {
             default: self.otherwise.text(),

@@ -15,15 +15,8 @@ use super::mode::Mode;
 use super::refusal::Refusal;
 use super::state::Status;
 
-const PURPOSES: [&str; 7] = [
-    "refund",
-    "cashback",
-    "payout",
-    "salary",
-    "utility bill",
-    "vendor bill",
-    "custom",
-];
+const PURPOSES: [&str; 7] =
+    ["refund", "cashback", "payout", "salary", "utility bill", "vendor bill", "custom"];
 
 /// How long a key is remembered.
 const KEY_LIFE: TimeDelta = TimeDelta::days(7);
@@ -33,12 +26,9 @@ const DEFAULT_NARRATION: &str = "Sandbox Fund Transfer";
 
 /// 4 to 36 letters, digits, hyphens, underscores and spaces.
 pub(super) fn check_key(key: Option<&str>) -> Result<String, Refusal> {
-    let key = key
-        .filter(|key| !key.is_empty())
-        .ok_or_else(Refusal::key_missing)?;
-    let allowed = key
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || "-_ ".contains(letter));
+    let key = key.filter(|key| !key.is_empty()).ok_or_else(Refusal::key_missing)?;
+    let allowed =
+        key.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_ ".contains(letter));
     if allowed && (4..=36).contains(&key.len()) {
         Ok(key.to_owned())
     } else {
@@ -58,13 +48,8 @@ struct Order {
 }
 
 fn read(fields: &Fields<'_>) -> Result<Order, Refusal> {
-    check_own_account(
-        "account_number",
-        &fields.required_text("account_number", 1, 40)?,
-    )?;
-    let amount = fields
-        .amount("amount", 100)?
-        .ok_or_else(|| fields.missing("amount"))?;
+    check_own_account("account_number", &fields.required_text("account_number", 1, 40)?)?;
+    let amount = fields.amount("amount", 100)?.ok_or_else(|| fields.missing("amount"))?;
     if fields.required_text("currency", 1, 10)? != "INR" {
         return Err(fields.refuse("currency", "is invalid. Only INR is supported."));
     }
@@ -76,10 +61,7 @@ fn read(fields: &Fields<'_>) -> Result<Order, Refusal> {
     }
     let purpose = fields.required_text("purpose", 1, 30)?;
     if !PURPOSES.contains(&purpose.as_str()) {
-        return Err(Refusal::input(
-            "purpose",
-            format!("Invalid purpose: {purpose}"),
-        ));
+        return Err(Refusal::input("purpose", format!("Invalid purpose: {purpose}")));
     }
     let narration = fields.text("narration", 1, 30)?;
     let plain = |text: &String| text.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ');
@@ -104,20 +86,13 @@ impl Desk<'_> {
         body: &Value,
     ) -> Result<Value, Refusal> {
         let key = check_key(key)?;
-        if let Some(used) = self
-            .state
-            .keys
-            .get(&key)
-            .filter(|used| used.since + KEY_LIFE > self.now)
+        if let Some(used) =
+            self.state.keys.get(&key).filter(|used| used.since + KEY_LIFE > self.now)
         {
             if used.body != *body {
                 return Err(Refusal::key_reused());
             }
-            let payout = self
-                .state
-                .payouts
-                .get(&used.payout_id)
-                .ok_or_else(Refusal::unknown_id)?;
+            let payout = self.state.payouts.get(&used.payout_id).ok_or_else(Refusal::unknown_id)?;
             self.state.books.accept(self.world, payout, true);
             return Ok(self.payout_json(payout));
         }
@@ -127,11 +102,7 @@ impl Desk<'_> {
         let fund_account = self.payee(&fields, order.mode)?;
         let id = self.id("pout_");
         let since = self.now;
-        let known = KeyUse {
-            body: body.clone(),
-            payout_id: id.clone(),
-            since,
-        };
+        let known = KeyUse { body: body.clone(), payout_id: id.clone(), since };
         self.state.keys.insert(key.clone(), known);
         self.start(id, key, order, fund_account, composite)
     }
@@ -144,10 +115,8 @@ impl Desk<'_> {
             if pays_vpa == mode.pays_vpa() {
                 Ok(())
             } else {
-                let sentence = format!(
-                    "{} is not a valid mode for this fund account.",
-                    mode.as_str()
-                );
+                let sentence =
+                    format!("{} is not a valid mode for this fund account.", mode.as_str());
                 Err(Refusal::input("mode", sentence))
             }
         };
@@ -168,20 +137,11 @@ impl Desk<'_> {
                 self.fund_account_of(contact_id, destination)
             }
         };
-        let found = self
-            .state
-            .fund_accounts
-            .get(&id)
-            .ok_or_else(Refusal::unknown_id)?
-            .clone();
+        let found = self.state.fund_accounts.get(&id).ok_or_else(Refusal::unknown_id)?.clone();
         suits(found.destination.vpa().is_some())?;
         let contact = self.state.contacts.get(&found.contact_id);
         if !found.active || contact.is_none_or(|contact| !contact.active) {
-            let what = if found.active {
-                "contact"
-            } else {
-                "fund account"
-            };
+            let what = if found.active { "contact" } else { "fund account" };
             let sentence = format!("Payouts cannot be created on an inactive {what}");
             return Err(Refusal::input("fund_account_id", sentence));
         }
@@ -197,10 +157,7 @@ impl Desk<'_> {
         composite: bool,
     ) -> Result<Value, Refusal> {
         let vpa = fund_account.destination.vpa();
-        let outcome = self
-            .state
-            .plan
-            .take(vpa.as_deref(), order.reference_id.as_deref());
+        let outcome = self.state.plan.take(vpa.as_deref(), order.reference_id.as_deref());
         let script = outcome.script(&self.state.plan.delays);
         let payout = Payout {
             id: id.clone(),
@@ -230,11 +187,7 @@ impl Desk<'_> {
         };
         self.state.books.accept(self.world, &payout, false);
         self.state.payouts.add(payout);
-        let arrival = Arrival {
-            to: script.begin,
-            reason: script.reason,
-            hold_credit: false,
-        };
+        let arrival = Arrival { to: script.begin, reason: script.reason, hold_credit: false };
         self.begin(&id, arrival);
         self.fetch_payout(&id)
     }
@@ -246,16 +199,10 @@ impl Desk<'_> {
 
     pub(super) fn list_payouts(&self, query: &Query) -> Result<Value, Refusal> {
         query.own_account()?;
-        if query
-            .get("status")
-            .is_some_and(|word| Status::parse(word).is_none())
-        {
+        if query.get("status").is_some_and(|word| Status::parse(word).is_none()) {
             return Err(Refusal::input("status", "The status is invalid."));
         }
-        if query
-            .get("mode")
-            .is_some_and(|word| Mode::parse(word).is_none())
-        {
+        if query.get("mode").is_some_and(|word| Mode::parse(word).is_none()) {
             return Err(Refusal::input("mode", "Payout mode is invalid"));
         }
         let admits = |payout: &Payout| {
@@ -266,30 +213,19 @@ impl Desk<'_> {
                 && query.admits("status", Some(payout.status.as_str()))
         };
         let page: Page = query.page()?;
-        Ok(page.of(self.state.payouts.iter(), admits, |payout| {
-            self.payout_json(payout)
-        }))
+        Ok(page.of(self.state.payouts.iter(), admits, |payout| self.payout_json(payout)))
     }
 
     /// Only a queued payout can be cancelled.
     pub(super) fn cancel_payout(&mut self, id: &str) -> Result<Value, Refusal> {
-        let status = self
-            .state
-            .payouts
-            .get(id)
-            .ok_or_else(Refusal::unknown_id)?
-            .status;
+        let status = self.state.payouts.get(id).ok_or_else(Refusal::unknown_id)?.status;
         if status != Status::Queued {
             return Err(Refusal::business(format!(
                 "Payout cannot be cancelled in {} state. Only queued payouts can be cancelled.",
                 status.as_str(),
             )));
         }
-        let arrival = Arrival {
-            to: Status::Cancelled,
-            reason: None,
-            hold_credit: false,
-        };
+        let arrival = Arrival { to: Status::Cancelled, reason: None, hold_credit: false };
         self.advance(id, arrival).map_err(Refusal::business)?;
         self.fetch_payout(id)
     }

@@ -37,27 +37,17 @@ pub(super) async fn post(url: &str, headers: &[(&str, String)], body: &str) -> R
     request.push_str("\r\n");
     request.push_str(body);
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    let mut stream = TcpStream::connect((address, port))
-        .await
-        .map_err(|error| error.to_string())?;
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut stream =
+        TcpStream::connect((address, port)).await.map_err(|error| error.to_string())?;
+    stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut answer = Vec::with_capacity(512);
     while !answer.contains(&b'\n') && answer.len() < READ_MAX {
-        let read = stream
-            .read_buf(&mut answer)
-            .await
-            .map_err(|error| error.to_string())?;
+        let read = stream.read_buf(&mut answer).await.map_err(|error| error.to_string())?;
         if read == 0 {
             break;
         }
     }
-    let line = answer
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
     String::from_utf8_lossy(line)
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok())

@@ -42,12 +42,7 @@ const fn row(
     description: &'static str,
     states: &'static [Status],
 ) -> Reason {
-    Reason {
-        name,
-        source,
-        description,
-        states,
-    }
+    Reason { name, source, description, states }
 }
 
 static REASONS: &[Reason] = &[
@@ -111,12 +106,7 @@ static REASONS: &[Reason] = &[
         "IMPS is not enabled on the beneficiary account. Use another mode.",
         ENDED,
     ),
-    row(
-        "invalid_ifsc_code",
-        "beneficiary_bank",
-        "The IFSC code is invalid.",
-        ENDED,
-    ),
+    row("invalid_ifsc_code", "beneficiary_bank", "The IFSC code is invalid.", ENDED),
     row(
         "npci_beneficiary_timeout",
         "beneficiary_bank",
@@ -135,36 +125,16 @@ static REASONS: &[Reason] = &[
         "The NEFT limit of your account is exhausted. Retry later.",
         ENDED,
     ),
-    row(
-        "beneficiary_account_invalid",
-        "business",
-        "The beneficiary account is invalid.",
-        ENDED,
-    ),
-    row(
-        "beneficiary_vpa_invalid",
-        "business",
-        "The beneficiary VPA is invalid.",
-        ENDED,
-    ),
+    row("beneficiary_account_invalid", "business", "The beneficiary account is invalid.", ENDED),
+    row("beneficiary_vpa_invalid", "business", "The beneficiary VPA is invalid.", ENDED),
     row(
         "insufficient_funds",
         "business",
         "Your account does not have enough balance for the payout.",
         ENDED,
     ),
-    row(
-        "invalid_beneficiary",
-        "business",
-        "The beneficiary details are invalid.",
-        ENDED,
-    ),
-    row(
-        "gateway_down",
-        "gateway",
-        "The partner bank is down. Retry later.",
-        ENDED,
-    ),
+    row("invalid_beneficiary", "business", "The beneficiary details are invalid.", ENDED),
+    row("gateway_down", "gateway", "The partner bank is down. Retry later.", ENDED),
     row(
         "gateway_technical_error",
         "gateway",
@@ -177,12 +147,7 @@ static REASONS: &[Reason] = &[
         "The partner bank did not answer in time. Retry later.",
         ENDED,
     ),
-    row(
-        "server_error",
-        "internal",
-        "Payout failed. Contact support.",
-        ENDED,
-    ),
+    row("server_error", "internal", "Payout failed. Contact support.", ENDED),
     row(
         "server_error_temporary",
         "internal",
@@ -226,18 +191,8 @@ static REASONS: &[Reason] = &[
         "Payout is processed and the money has been credited to the beneficiary's account.",
         &[Status::Processed],
     ),
-    row(
-        "pending_approval",
-        "business",
-        "Payout is pending approval.",
-        &[Status::Pending],
-    ),
-    row(
-        "gateway_degraded",
-        "gateway",
-        "Payout is queued as our partner bank is degraded.",
-        QUEUED,
-    ),
+    row("pending_approval", "business", "Payout is pending approval.", &[Status::Pending]),
+    row("gateway_degraded", "gateway", "Payout is queued as our partner bank is degraded.", QUEUED),
     row(
         "beneficiary_bank_down",
         "beneficiary_bank",

@@ -44,10 +44,7 @@ impl Refusal {
     }
 
     pub(super) fn required(field: &str) -> Self {
-        Self::input(
-            field,
-            format!("The {} field is required.", field.replace('_', " ")),
-        )
+        Self::input(field, format!("The {} field is required.", field.replace('_', " ")))
     }
 
     pub(super) fn unknown_id() -> Self {
@@ -107,10 +104,7 @@ impl Refusal {
 
     /// The request did not arrive whole, within its bounds.
     pub(super) fn unread(status: StatusCode) -> Self {
-        Self {
-            status,
-            ..Self::business("The request is too large or took too long.")
-        }
+        Self { status, ..Self::business("The request is too large or took too long.") }
     }
 
     /// A refusal injected by its code.
@@ -127,17 +121,10 @@ impl Refusal {
 
     /// The vendor's own trouble: what happened to the request is unknown to the caller.
     pub(super) fn server(status: StatusCode) -> Self {
-        let gateway = matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
-        );
+        let gateway = matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
         Self {
             status,
-            code: if gateway {
-                "GATEWAY_ERROR"
-            } else {
-                "SERVER_ERROR"
-            },
+            code: if gateway { "GATEWAY_ERROR" } else { "SERVER_ERROR" },
             source: Some("internal"),
             reason: "server_error",
             ..Self::business(
@@ -167,9 +154,7 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(self.body())).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = header::HeaderValue::from_static("Basic realm=\"RazorpayX\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

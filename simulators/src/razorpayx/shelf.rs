@@ -18,10 +18,7 @@ pub(super) struct Shelf<T> {
 
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            by_id: HashMap::new(),
-        }
+        Self { rows: Vec::new(), by_id: HashMap::new() }
     }
 }
 

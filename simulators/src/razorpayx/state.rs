@@ -56,10 +56,7 @@ impl Status {
     pub const fn may_become(self, to: Self) -> bool {
         match self {
             Self::Pending => {
-                matches!(
-                    to,
-                    Self::Rejected | Self::Queued | Self::Scheduled | Self::Processing
-                )
+                matches!(to, Self::Rejected | Self::Queued | Self::Scheduled | Self::Processing)
             }
             Self::Queued | Self::Scheduled => {
                 matches!(to, Self::Processing | Self::Cancelled | Self::Failed)

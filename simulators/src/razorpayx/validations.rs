@@ -21,11 +21,7 @@ impl Desk<'_> {
     pub(super) fn create_validation(&mut self, body: &Value) -> Result<Value, Refusal> {
         let fields = Fields::of(body)?;
         let newer = fields.has("source_account_number");
-        let account = if newer {
-            "source_account_number"
-        } else {
-            "account_number"
-        };
+        let account = if newer { "source_account_number" } else { "account_number" };
         check_own_account(account, &fields.required_text(account, 1, 40)?)?;
         let kind = fields.text("validation_type", 1, 40)?;
         if kind.is_some_and(|kind| kind != "pennydrop") {
@@ -39,10 +35,7 @@ impl Desk<'_> {
         let amount = fields.amount("amount", 100)?.unwrap_or(100);
         let fund_account_id = match nested.text("id", 1, 40)? {
             Some(id) => {
-                self.state
-                    .fund_accounts
-                    .get(&id)
-                    .ok_or_else(Refusal::unknown_id)?;
+                self.state.fund_accounts.get(&id).ok_or_else(Refusal::unknown_id)?;
                 id
             }
             None => {
@@ -71,11 +64,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn fetch_validation(&self, id: &str) -> Result<Value, Refusal> {
-        let row = self
-            .state
-            .validations
-            .get(id)
-            .ok_or_else(Refusal::unknown_id)?;
+        let row = self.state.validations.get(id).ok_or_else(Refusal::unknown_id)?;
         Ok(self.validation_json(row))
     }
 
@@ -121,11 +110,9 @@ impl Desk<'_> {
         let contact = self.state.contacts.get(&fund_account.contact_id)?;
         let given = contact.details.name.as_str();
         let number = match &fund_account.destination {
-            Destination::Vpa { .. } => fund_account
-                .destination
-                .vpa()
-                .unwrap_or_default()
-                .to_ascii_lowercase(),
+            Destination::Vpa { .. } => {
+                fund_account.destination.vpa().unwrap_or_default().to_ascii_lowercase()
+            }
             Destination::Bank { account_number, .. } => account_number.clone(),
         };
         let (active, registered_name) = match self.state.beneficiaries.get(&number) {
@@ -133,9 +120,7 @@ impl Desk<'_> {
             None => (true, Some(given.to_owned())),
         };
         let registered_name = registered_name.filter(|_| active);
-        let same = registered_name
-            .as_deref()
-            .is_some_and(|name| name.eq_ignore_ascii_case(given));
+        let same = registered_name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(given));
         Some(Finding {
             active,
             name_match_score: if same { 100 } else { 0 },

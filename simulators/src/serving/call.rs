@@ -40,14 +40,7 @@ impl Call {
             Some(params)
         });
         let params = params.ok_or(StatusCode::BAD_REQUEST)?;
-        Ok(Self {
-            method: parts.method,
-            path,
-            query,
-            headers: parts.headers,
-            body,
-            params,
-        })
+        Ok(Self { method: parts.method, path, query, headers: parts.headers, body, params })
     }
 
     /// The parameter's value, percent-decoded; `None` when absent or empty.

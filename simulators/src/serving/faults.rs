@@ -66,22 +66,13 @@ pub(crate) async fn respond(
 }
 
 fn is_applied(name: &str) -> bool {
-    let spoils_the_answer_only = [
-        "malformed",
-        "truncated",
-        "wrong_type",
-        "huge_body",
-        "slow_drip",
-    ]
-    .contains(&name);
+    let spoils_the_answer_only =
+        ["malformed", "truncated", "wrong_type", "huge_body", "slow_drip"].contains(&name);
     spoils_the_answer_only || (name.ends_with("_applied") && !name.ends_with("_not_applied"))
 }
 
 async fn spoil(dialect: Dialect, fault: &Fault, answer: Response) -> Response {
-    let name = fault
-        .name
-        .trim_end_matches("_not_applied")
-        .trim_end_matches("_applied");
+    let name = fault.name.trim_end_matches("_not_applied").trim_end_matches("_applied");
     match name {
         "timeout" => {
             tokio::time::sleep(fault.delay(HANG_MS)).await;
@@ -101,9 +92,7 @@ async fn spoil(dialect: Dialect, fault: &Fault, answer: Response) -> Response {
         "truncated" => json_body(broken(Bytes::from(halved(answer).await.0))),
         "huge_body" => {
             let chunk = || Ok::<_, Infallible>(Bytes::from_static(&HUGE_CHUNK));
-            json_body(Body::from_stream(
-                stream::repeat_with(chunk).take(HUGE_CHUNKS),
-            ))
+            json_body(Body::from_stream(stream::repeat_with(chunk).take(HUGE_CHUNKS)))
         }
         "slow_drip" => {
             let (first, rest) = halved(answer).await;
@@ -122,14 +111,9 @@ fn json_body(body: Body) -> Response {
 
 /// The answer's body in two halves.
 async fn halved(answer: Response) -> (String, String) {
-    let bytes = to_bytes(answer.into_body(), 4 * 1024 * 1024)
-        .await
-        .unwrap_or_default();
+    let bytes = to_bytes(answer.into_body(), 4 * 1024 * 1024).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let middle = text
-        .char_indices()
-        .nth(text.chars().count() / 2)
-        .map_or(0, |(at, _)| at);
+    let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
     let (first, rest) = text.split_at_checked(middle).unwrap_or((&text, ""));
     (first.to_owned(), rest.to_owned())
 }
@@ -147,11 +131,7 @@ fn broken(first: Bytes) -> Body {
 
 /// The text in small pieces, spread over `total`.
 fn drip(text: String, total: Duration) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let pieces: Vec<Bytes> = text
-        .as_bytes()
-        .chunks(16)
-        .map(Bytes::copy_from_slice)
-        .collect();
+    let pieces: Vec<Bytes> = text.as_bytes().chunks(16).map(Bytes::copy_from_slice).collect();
     let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX).max(1);
     let pause = total.checked_div(count).unwrap_or(total);
     stream::iter(pieces).then(move |piece| async move {

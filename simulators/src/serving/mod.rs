@@ -33,9 +33,7 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
-        let address = listener
-            .local_addr()
-            .context("a bound socket has an address")?;
+        let address = listener.local_addr().context("a bound socket has an address")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = axum::serve(listener, router).with_graceful_shutdown(async {
             // An error means the sender is gone, which asks for the same.
@@ -46,11 +44,7 @@ impl Server {
                 tracing::error!(%error, "simulator stopped");
             }
         });
-        Ok(Self {
-            address,
-            stop: Some(stop),
-            task,
-        })
+        Ok(Self { address, stop: Some(stop), task })
     }
 
     /// Lets requests under way finish for a moment, then cuts them.

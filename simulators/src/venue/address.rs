@@ -41,23 +41,12 @@ fn segwit(program: &[u8]) -> String {
     checked.extend_from_slice(&[0; 6]);
     let sum = polymod(&checked) ^ 1;
     data.extend((0..6_u32).map(|i| u8::try_from((sum >> (5 * (5 - i))) & 31).unwrap_or(0)));
-    let letter = |five: u8| {
-        BECH32
-            .get(usize::from(five))
-            .copied()
-            .map_or('q', char::from)
-    };
+    let letter = |five: u8| BECH32.get(usize::from(five)).copied().map_or('q', char::from);
     format!("bc1{}", data.into_iter().map(letter).collect::<String>())
 }
 
 fn polymod(values: &[u8]) -> u32 {
-    const GENERATORS: [u32; 5] = [
-        0x3b6a_57b2,
-        0x2650_8e6d,
-        0x1ea1_19fa,
-        0x3d42_33dd,
-        0x2a14_62b3,
-    ];
+    const GENERATORS: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
     values.iter().fold(1, |sum: u32, value| {
         let top = sum >> 25;
         let shifted = ((sum & 0x01ff_ffff) << 5) ^ u32::from(*value);
@@ -99,10 +88,7 @@ mod tests {
     #[test]
     fn encodes_as_the_standards_say() {
         let program = hex::decode("751e76e8199196d454941c45d1b3a323f1433bd6").unwrap();
-        assert_eq!(
-            segwit(&program),
-            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
-        );
+        assert_eq!(segwit(&program), "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4");
         assert_eq!(base58(b"Hello World!"), "2NEpo7TZRRrLZSi2U");
         assert_eq!(base58(&[0, 0, 1]), "112");
     }

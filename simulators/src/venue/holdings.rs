@@ -48,23 +48,13 @@ impl Holdings {
         opening: &[(&str, Decimal)],
     ) -> Self {
         let world = Arc::clone(world);
-        let mut holdings = Self {
-            venue,
-            world,
-            balances: BTreeMap::new(),
-        };
+        let mut holdings = Self { venue, world, balances: BTreeMap::new() };
         let at = holdings.world.now();
         for (asset, amount) in opening {
             let movements = vec![Movement::new(asset, "free", *amount, "opening")];
             let reference = format!("opening-{asset}");
             let detail = Value::Null;
-            holdings.apply(Change {
-                at,
-                kind: "opening",
-                reference,
-                movements,
-                detail,
-            });
+            holdings.apply(Change { at, kind: "opening", reference, movements, detail });
         }
         holdings
     }
@@ -86,20 +76,8 @@ impl Holdings {
         if after.values().any(below) {
             return false;
         }
-        let Change {
-            at,
-            kind,
-            reference,
-            movements,
-            detail,
-        } = change;
-        let entry = NewEntry {
-            at,
-            kind,
-            reference,
-            movements,
-            detail,
-        };
+        let Change { at, kind, reference, movements, detail } = change;
+        let entry = NewEntry { at, kind, reference, movements, detail };
         self.world.journal.append(self.venue, entry);
         self.balances = after;
         true

@@ -54,8 +54,7 @@ impl Ladder {
         now: DateTime<Utc>,
     ) -> Self {
         let mid = world.prices.mid(venue, &market.pair(), now);
-        mid.map(|mid| Self::around(world, venue, market, mid))
-            .unwrap_or_default()
+        mid.map(|mid| Self::around(world, venue, market, mid)).unwrap_or_default()
     }
 
     /// The book the public endpoints show.
@@ -70,9 +69,7 @@ impl Ladder {
     fn around(world: &World, venue: &str, market: &Market, mid: Decimal) -> Self {
         let pair = market.pair();
         let scale = world.prices.liquidity(venue, &pair);
-        let rupees = world
-            .prices
-            .mid(venue, &format!("{}INR", market.base), world.now());
+        let rupees = world.prices.mid(venue, &format!("{}INR", market.base), world.now());
         let rupees = rupees.unwrap_or(Decimal::ONE);
         let mut ladder = Self::default();
         let (mut lowest, mut highest) = (None, None);
@@ -87,23 +84,14 @@ impl Ladder {
             let size = |side: &str| {
                 let thousands = 500 + draw(world.seed, &["size", venue, &pair, side, &name]) % 1000;
                 let notional = Decimal::from(thousands) * Decimal::ONE_THOUSAND;
-                floor_to(
-                    notional.checked_div(rupees).unwrap_or_default() * scale,
-                    market.step,
-                )
+                floor_to(notional.checked_div(rupees).unwrap_or_default() * scale, market.step)
             };
             let (bid_size, ask_size) = (size("bid"), size("ask"));
             if bid > Decimal::ZERO && bid_size > Decimal::ZERO {
-                ladder.bids.push(Level {
-                    price: bid,
-                    quantity: bid_size,
-                });
+                ladder.bids.push(Level { price: bid, quantity: bid_size });
             }
             if ask_size > Decimal::ZERO {
-                ladder.asks.push(Level {
-                    price: ask,
-                    quantity: ask_size,
-                });
+                ladder.asks.push(Level { price: ask, quantity: ask_size });
             }
         }
         ladder
@@ -151,10 +139,7 @@ pub(crate) fn walk(
         if quantity <= Decimal::ZERO {
             break;
         }
-        fills.push(Fill {
-            price: level.price,
-            quantity,
-        });
+        fills.push(Fill { price: level.price, quantity });
         left = match left {
             Size::Base(rest) => Size::Base(rest - quantity),
             Size::Quote(rest) => Size::Quote(rest - quantity * level.price),

@@ -47,10 +47,8 @@ impl Limiter {
             return banned;
         }
         let full = i64::from(burst) * 1000;
-        let bucket = self.buckets.entry(name.to_owned()).or_insert(Bucket {
-            tokens: full,
-            filled: now,
-        });
+        let bucket =
+            self.buckets.entry(name.to_owned()).or_insert(Bucket { tokens: full, filled: now });
         let elapsed = (now - bucket.filled).num_milliseconds().clamp(0, 3_600_000);
         // Calls per minute times milliseconds, over 60: thousandths of a call.
         let gained = elapsed.saturating_mul(i64::from(per_minute)) / 60;
@@ -61,10 +59,7 @@ impl Limiter {
             return Verdict::Pass;
         }
         let missing = 1000 - bucket.tokens;
-        let wait = missing
-            .saturating_mul(60)
-            .checked_div(i64::from(per_minute))
-            .unwrap_or(60_000);
+        let wait = missing.saturating_mul(60).checked_div(i64::from(per_minute)).unwrap_or(60_000);
         let wait = u64::try_from(wait / 1000).unwrap_or(0).saturating_add(1);
         self.refuse(wait, now)
     }
@@ -72,9 +67,7 @@ impl Limiter {
     /// The ban under way, if any.
     pub(crate) fn ban(&self, now: DateTime<Utc>) -> Option<Verdict> {
         let until = self.banned_until.filter(|until| *until > now)?;
-        Some(Verdict::Banned(
-            u64::try_from((until - now).num_seconds()).unwrap_or(0) + 1,
-        ))
+        Some(Verdict::Banned(u64::try_from((until - now).num_seconds()).unwrap_or(0) + 1))
     }
 
     /// Counts a refusal and bans who collects too many.

@@ -61,8 +61,5 @@ pub(crate) fn is_multiple(value: Decimal, step: Decimal) -> bool {
 
 /// The largest multiple of `step` that is not above `value`.
 pub(crate) fn floor_to(value: Decimal, step: Decimal) -> Decimal {
-    value
-        .checked_rem(step)
-        .map_or(value, |rest| value - rest)
-        .normalize()
+    value.checked_rem(step).map_or(value, |rest| value - rest).normalize()
 }

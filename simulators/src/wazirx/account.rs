@@ -44,9 +44,7 @@ pub(crate) fn funds(_: &Exchange, state: &mut State, _: &Call) -> Answer {
             "reservedFee": "0.0",
         })
     };
-    ok(Value::Array(
-        state.holdings.all().iter().map(fund).collect(),
-    ))
+    ok(Value::Array(state.holdings.all().iter().map(fund).collect()))
 }
 
 pub(crate) fn coins(_: &Exchange, _: &mut State, _: &Call) -> Answer {
@@ -81,9 +79,7 @@ pub(crate) fn coins(_: &Exchange, _: &mut State, _: &Call) -> Answer {
 
 pub(crate) fn deposit_address(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
     let coin = call.param("coin").ok_or_else(|| Refusal::missing("coin"))?;
-    let network = call
-        .param("network")
-        .ok_or_else(|| Refusal::missing("network"))?;
+    let network = call.param("network").ok_or_else(|| Refusal::missing("network"))?;
     let known = COINS
         .iter()
         .any(|(name, _, networks)| *name == coin && networks.iter().any(|n| n.0 == network));

@@ -63,26 +63,19 @@ impl State {
             orders: BTreeMap::new(),
             trades: Vec::new(),
             limiter: Limiter::default(),
-            settings: Settings {
-                limits: world.limits(),
-                ..Settings::default()
-            },
+            settings: Settings { limits: world.limits(), ..Settings::default() },
             open: BTreeSet::new(),
             by_client_id: BTreeMap::new(),
         }
     }
 
     pub(crate) fn next_order_id(&self) -> u64 {
-        self.orders
-            .last_key_value()
-            .map_or(FIRST_ORDER, |(id, _)| id.saturating_add(1))
+        self.orders.last_key_value().map_or(FIRST_ORDER, |(id, _)| id.saturating_add(1))
     }
 
     /// The latest order with this client id.
     pub(crate) fn find_by_client_id(&self, client_id: &str) -> Option<&Order> {
-        self.by_client_id
-            .get(client_id)
-            .and_then(|id| self.orders.get(id))
+        self.by_client_id.get(client_id).and_then(|id| self.orders.get(id))
     }
 
     pub(crate) fn open_orders(&self) -> impl Iterator<Item = &Order> {
@@ -118,13 +111,7 @@ impl State {
         let allowed = share(order.quantity, appetite.0, order.market.step);
         let ladder = Ladder::true_one(&self.world, NAME, order.market, now);
         let limit = Some(order.price);
-        let fills = walk(
-            &ladder,
-            order.side,
-            limit,
-            Size::Base(allowed),
-            order.market.step,
-        );
+        let fills = walk(&ladder, order.side, limit, Size::Base(allowed), order.market.step);
         for fill in fills {
             self.execute(&mut order, fill, false, now);
         }
@@ -134,10 +121,7 @@ impl State {
 
     /// What a buyer must have: the gross at the limit price, charges, and room for roundings.
     fn reserve(&self, order: &Order) -> Decimal {
-        let fill = Fill {
-            price: order.price,
-            quantity: order.quantity,
-        };
+        let fill = Fill { price: order.price, quantity: order.quantity };
         let charges = self.charges(order.market, order.side, fill);
         let room = Decimal::new(1, places(order.market)) * Decimal::ONE_HUNDRED;
         charges.gross + charges.withheld() + room
@@ -154,17 +138,8 @@ impl State {
         let gst = part(fee, self.settings.gst_bps);
         // The buyer in a rupee market gives rupees, which is no transfer of a virtual asset.
         let is_transfer = side == Side::Sell || market.quote != "INR";
-        let tds = if is_transfer {
-            part(gross, self.settings.tds_bps)
-        } else {
-            Decimal::ZERO
-        };
-        Charges {
-            gross,
-            fee,
-            gst,
-            tds,
-        }
+        let tds = if is_transfer { part(gross, self.settings.tds_bps) } else { Decimal::ZERO };
+        Charges { gross, fee, gst, tds }
     }
 
     fn execute(&mut self, order: &mut Order, fill: Fill, is_maker: bool, now: DateTime<Utc>) {
@@ -193,10 +168,7 @@ impl State {
                 charges.gross + charges.withheld(),
             ),
         };
-        let id = self
-            .trades
-            .last()
-            .map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
+        let id = self.trades.last().map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
         let trade = Trade {
             id,
             order_id: order.id,
@@ -209,13 +181,7 @@ impl State {
             at: now,
         };
         let (kind, reference, detail) = ("execution", id.to_string(), trade.to_book());
-        if !self.holdings.apply(Change {
-            at: now,
-            kind,
-            reference,
-            movements,
-            detail,
-        }) {
+        if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
             return;
         }
         self.trades.push(trade);
@@ -267,15 +233,10 @@ impl State {
 
     /// The end of a cancellation: late fill, then close what is left.
     pub(crate) fn finish_cancel(&mut self, order: &mut Order, now: DateTime<Utc>) {
-        let late = order
-            .cancelling
-            .map_or(0, |cancelling| cancelling.late_fill_bps);
+        let late = order.cancelling.map_or(0, |cancelling| cancelling.late_fill_bps);
         let quantity = share(order.rest(), late, order.market.step);
         if quantity > Decimal::ZERO && order.status == Status::Wait {
-            let fill = Fill {
-                price: order.price,
-                quantity,
-            };
+            let fill = Fill { price: order.price, quantity };
             self.execute(order, fill, true, now);
         }
         if order.status.is_open() {
@@ -286,11 +247,8 @@ impl State {
     /// Executes, as makers at their own price, the resting orders the market now reaches; stop
     /// orders it reaches become open first.
     pub(crate) fn match_resting(&mut self, now: DateTime<Utc>) {
-        let resting: Vec<Order> = self
-            .open_orders()
-            .filter(|order| order.cancelling.is_none())
-            .cloned()
-            .collect();
+        let resting: Vec<Order> =
+            self.open_orders().filter(|order| order.cancelling.is_none()).cloned().collect();
         for mut order in resting {
             if order.status == Status::Idle {
                 if !self.is_triggered(&order, now) {
@@ -300,19 +258,10 @@ impl State {
             }
             let ladder = Ladder::true_one(&self.world, NAME, order.market, now);
             let size = Size::Base(order.rest());
-            let fills = walk(
-                &ladder,
-                order.side,
-                Some(order.price),
-                size,
-                order.market.step,
-            );
+            let fills = walk(&ladder, order.side, Some(order.price), size, order.market.step);
             let quantity: Decimal = fills.iter().map(|fill| fill.quantity).sum();
             if quantity > Decimal::ZERO {
-                let fill = Fill {
-                    price: order.price,
-                    quantity,
-                };
+                let fill = Fill { price: order.price, quantity };
                 self.execute(&mut order, fill, true, now);
             }
             self.store(order);
@@ -322,11 +271,7 @@ impl State {
     /// Executes part of a resting order at its own price, whatever the market says.
     pub(crate) fn force_fill(&mut self, id: u64, quantity: Option<Decimal>) -> bool {
         let now = self.world.now();
-        let Some(mut order) = self
-            .orders
-            .get(&id)
-            .filter(|o| o.status == Status::Wait)
-            .cloned()
+        let Some(mut order) = self.orders.get(&id).filter(|o| o.status == Status::Wait).cloned()
         else {
             return false;
         };
@@ -335,10 +280,7 @@ impl State {
         if quantity <= Decimal::ZERO {
             return false;
         }
-        let fill = Fill {
-            price: order.price,
-            quantity,
-        };
+        let fill = Fill { price: order.price, quantity };
         self.execute(&mut order, fill, true, now);
         self.store(order);
         true

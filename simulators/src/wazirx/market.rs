@@ -29,13 +29,7 @@ const fn market(
     min_notional: u32,
 ) -> Market {
     let (tick, step) = (decimal(1, tick), decimal(1, step));
-    Market {
-        base,
-        quote,
-        tick,
-        step,
-        min_notional: decimal(min_notional, 0),
-    }
+    Market { base, quote, tick, step, min_notional: decimal(min_notional, 0) }
 }
 
 /// Pairs with the decimal places of price and quantity. The rupee minimum is not published.
@@ -51,9 +45,7 @@ pub(crate) static MARKETS: [Market; 7] = [
 
 /// The market of a lower-case symbol such as `btcinr`.
 pub(crate) fn market_of(symbol: &str) -> Option<&'static Market> {
-    MARKETS
-        .iter()
-        .find(|market| market.pair().to_ascii_lowercase() == symbol)
+    MARKETS.iter().find(|market| market.pair().to_ascii_lowercase() == symbol)
 }
 
 pub(crate) fn ping(_: &Exchange, _: &mut State, _: &Call) -> Answer {
@@ -99,12 +91,7 @@ pub(crate) fn exchange_info(ex: &Exchange, _: &mut State, _: &Call) -> Answer {
 }
 
 pub(crate) fn tickers(ex: &Exchange, _: &mut State, _: &Call) -> Answer {
-    ok(Value::Array(
-        MARKETS
-            .iter()
-            .filter_map(|market| ticker_of(ex, market))
-            .collect(),
-    ))
+    ok(Value::Array(MARKETS.iter().filter_map(|market| ticker_of(ex, market)).collect()))
 }
 
 pub(crate) fn ticker(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
@@ -120,10 +107,7 @@ fn ticker_of(ex: &Exchange, market: &Market) -> Option<Value> {
     let ladder = Ladder::shown(&ex.world, NAME, market, quote);
     let best = |levels: &[Level]| amount(levels.first().map_or(Decimal::ZERO, |l| l.price));
     let at_tick = |price| amount(floor_to(price, market.tick));
-    let yesterday = ex
-        .world
-        .prices
-        .mid(NAME, &market.pair(), quote.at - TimeDelta::days(1));
+    let yesterday = ex.world.prices.mid(NAME, &market.pair(), quote.at - TimeDelta::days(1));
     let volume = draw(ex.world.seed, &["volume", NAME, &market.pair()]) % 100_000;
     Some(json!({
         "symbol": market.pair().to_ascii_lowercase(),
@@ -167,10 +151,7 @@ pub(crate) fn trades(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
     let newest = quote.at.timestamp();
     let trade = |back: usize| {
         let second = newest.saturating_sub(i64::try_from(back).unwrap_or(0));
-        let drawn = draw(
-            ex.world.seed,
-            &["trade", NAME, &market.pair(), &second.to_string()],
-        );
+        let drawn = draw(ex.world.seed, &["trade", NAME, &market.pair(), &second.to_string()]);
         let price = floor_to(quote.mid, market.tick);
         let quantity = market.step * Decimal::from(drawn % 1000 + 1);
         json!({
@@ -215,9 +196,7 @@ pub(crate) fn klines(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
         let price = number(floor_to(mid, market.tick));
         Some(json!([at, price, price, price, price, 0]))
     };
-    let times = (0..count)
-        .map(|n| first + n * seconds)
-        .take_while(|at| *at <= end);
+    let times = (0..count).map(|n| first + n * seconds).take_while(|at| *at <= end);
     ok(Value::Array(times.filter_map(candle).collect()))
 }
 

@@ -51,148 +51,29 @@ enum Access {
 type Handler = fn(&Exchange, &mut State, &Call) -> Result<Response, Refusal>;
 
 /// One endpoint: method, path, name in faults, calls per minute, access, what it does.
-struct Endpoint(
-    &'static str,
-    &'static str,
-    &'static str,
-    u32,
-    Access,
-    Handler,
-);
+struct Endpoint(&'static str, &'static str, &'static str, u32, Access, Handler);
 
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint("GET", "ping", "ping", 60, Access::Public, market::ping),
     Endpoint("GET", "time", "time", 60, Access::Public, market::time),
-    Endpoint(
-        "GET",
-        "systemStatus",
-        "system_status",
-        60,
-        Access::Public,
-        market::system_status,
-    ),
-    Endpoint(
-        "GET",
-        "exchangeInfo",
-        "exchange_info",
-        60,
-        Access::Public,
-        market::exchange_info,
-    ),
-    Endpoint(
-        "GET",
-        "tickers/24hr",
-        "tickers",
-        60,
-        Access::Public,
-        market::tickers,
-    ),
-    Endpoint(
-        "GET",
-        "ticker/24hr",
-        "ticker",
-        60,
-        Access::Public,
-        market::ticker,
-    ),
+    Endpoint("GET", "systemStatus", "system_status", 60, Access::Public, market::system_status),
+    Endpoint("GET", "exchangeInfo", "exchange_info", 60, Access::Public, market::exchange_info),
+    Endpoint("GET", "tickers/24hr", "tickers", 60, Access::Public, market::tickers),
+    Endpoint("GET", "ticker/24hr", "ticker", 60, Access::Public, market::ticker),
     Endpoint("GET", "depth", "depth", 120, Access::Public, market::depth),
-    Endpoint(
-        "GET",
-        "trades",
-        "trades",
-        60,
-        Access::Public,
-        market::trades,
-    ),
-    Endpoint(
-        "GET",
-        "historicalTrades",
-        "historical_trades",
-        60,
-        Access::Key,
-        market::trades,
-    ),
-    Endpoint(
-        "GET",
-        "klines",
-        "klines",
-        60,
-        Access::Public,
-        market::klines,
-    ),
-    Endpoint(
-        "GET",
-        "account",
-        "account",
-        60,
-        Access::Signed,
-        account::account,
-    ),
+    Endpoint("GET", "trades", "trades", 60, Access::Public, market::trades),
+    Endpoint("GET", "historicalTrades", "historical_trades", 60, Access::Key, market::trades),
+    Endpoint("GET", "klines", "klines", 60, Access::Public, market::klines),
+    Endpoint("GET", "account", "account", 60, Access::Signed, account::account),
     Endpoint("GET", "funds", "funds", 60, Access::Signed, account::funds),
-    Endpoint(
-        "POST",
-        "order",
-        "place_order",
-        600,
-        Access::Signed,
-        trading::place,
-    ),
-    Endpoint(
-        "POST",
-        "order/test",
-        "test_order",
-        120,
-        Access::Signed,
-        trading::test,
-    ),
-    Endpoint(
-        "GET",
-        "order",
-        "get_order",
-        120,
-        Access::Signed,
-        trading::get,
-    ),
-    Endpoint(
-        "DELETE",
-        "order",
-        "cancel_order",
-        600,
-        Access::Signed,
-        trading::cancel,
-    ),
-    Endpoint(
-        "DELETE",
-        "openOrders",
-        "cancel_all",
-        60,
-        Access::Signed,
-        trading::cancel_all,
-    ),
-    Endpoint(
-        "GET",
-        "openOrders",
-        "open_orders",
-        60,
-        Access::Signed,
-        trading::open_orders,
-    ),
-    Endpoint(
-        "GET",
-        "allOrders",
-        "all_orders",
-        60,
-        Access::Signed,
-        trading::all_orders,
-    ),
-    Endpoint(
-        "GET",
-        "myTrades",
-        "my_trades",
-        120,
-        Access::Signed,
-        trading::my_trades,
-    ),
+    Endpoint("POST", "order", "place_order", 600, Access::Signed, trading::place),
+    Endpoint("POST", "order/test", "test_order", 120, Access::Signed, trading::test),
+    Endpoint("GET", "order", "get_order", 120, Access::Signed, trading::get),
+    Endpoint("DELETE", "order", "cancel_order", 600, Access::Signed, trading::cancel),
+    Endpoint("DELETE", "openOrders", "cancel_all", 60, Access::Signed, trading::cancel_all),
+    Endpoint("GET", "openOrders", "open_orders", 60, Access::Signed, trading::open_orders),
+    Endpoint("GET", "allOrders", "all_orders", 60, Access::Signed, trading::all_orders),
+    Endpoint("GET", "myTrades", "my_trades", 120, Access::Signed, trading::my_trades),
     Endpoint("GET", "coins", "coins", 5, Access::Signed, account::coins),
     Endpoint(
         "GET",
@@ -202,22 +83,8 @@ const ENDPOINTS: &[Endpoint] = &[
         Access::Signed,
         account::deposit_address,
     ),
-    Endpoint(
-        "GET",
-        "crypto/withdraws",
-        "withdraws",
-        5,
-        Access::Signed,
-        account::withdraws,
-    ),
-    Endpoint(
-        "POST",
-        "create_auth_token",
-        "auth_token",
-        60,
-        Access::Signed,
-        account::auth_token,
-    ),
+    Endpoint("GET", "crypto/withdraws", "withdraws", 5, Access::Signed, account::withdraws),
+    Endpoint("POST", "create_auth_token", "auth_token", 60, Access::Signed, account::auth_token),
 ];
 
 /// The simulated exchange and the one account on it.
@@ -237,14 +104,8 @@ pub fn router(world: Arc<World>) -> (Router, Arc<Exchange>) {
         secret: Secret::new(world.token("wazirx/secret", 40)),
     };
     let state = Mutex::new(State::open(&world));
-    let exchange = Arc::new(Exchange {
-        world,
-        credentials,
-        state,
-    });
-    let router = Router::new()
-        .fallback(handle)
-        .with_state(Arc::clone(&exchange));
+    let exchange = Arc::new(Exchange { world, credentials, state });
+    let router = Router::new().fallback(handle).with_state(Arc::clone(&exchange));
     (router, exchange)
 }
 
@@ -258,17 +119,13 @@ async fn handle(Shared(exchange): Shared<Arc<Exchange>>, request: Request) -> Re
     let Some(endpoint) = find(&call.method, &call.path) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    faults::respond(&world, wire::DIALECT, endpoint.2, move || {
-        exchange.answer(endpoint, &call)
-    })
-    .await
+    faults::respond(&world, wire::DIALECT, endpoint.2, move || exchange.answer(endpoint, &call))
+        .await
 }
 
 fn find(method: &Method, path: &str) -> Option<&'static Endpoint> {
     let path = path.strip_prefix(PREFIX)?;
-    ENDPOINTS
-        .iter()
-        .find(|endpoint| method.as_str() == endpoint.0 && path == endpoint.1)
+    ENDPOINTS.iter().find(|endpoint| method.as_str() == endpoint.0 && path == endpoint.1)
 }
 
 impl Exchange {

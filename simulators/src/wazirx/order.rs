@@ -79,16 +79,8 @@ impl Order {
     }
 
     pub(crate) fn to_json(&self) -> Value {
-        let average = self
-            .gross
-            .checked_div(self.executed)
-            .unwrap_or_default()
-            .round_dp(8);
-        let kind = if self.stop_price.is_some() {
-            "stop_limit"
-        } else {
-            "limit"
-        };
+        let average = self.gross.checked_div(self.executed).unwrap_or_default().round_dp(8);
+        let kind = if self.stop_price.is_some() { "stop_limit" } else { "limit" };
         let mut body = json!({
             "id": self.id,
             "clientOrderId": self.client_id,
@@ -148,10 +140,7 @@ impl Trade {
         if let Some(fields) = body.as_object_mut() {
             fields.insert("gst".to_owned(), Value::from(amount(self.charges.gst)));
             fields.insert("tds".to_owned(), Value::from(amount(self.charges.tds)));
-            fields.insert(
-                "credit".to_owned(),
-                Value::from(amount(self.charges.credit())),
-            );
+            fields.insert("credit".to_owned(), Value::from(amount(self.charges.credit())));
         }
         body
     }

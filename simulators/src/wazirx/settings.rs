@@ -52,8 +52,6 @@ impl Settings {
     /// Rates are shares: none above 100 %.
     #[must_use]
     pub(crate) fn is_sane(&self) -> bool {
-        [self.fee_bps, self.gst_bps, self.tds_bps]
-            .iter()
-            .all(|bps| *bps <= 10_000)
+        [self.fee_bps, self.gst_bps, self.tds_bps].iter().all(|bps| *bps <= 10_000)
     }
 }

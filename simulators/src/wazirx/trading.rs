@@ -104,9 +104,7 @@ fn client_id(ex: &Exchange, state: &State, call: &Call) -> Result<String, Refusa
     };
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     if given.len() > 36 || !given.bytes().all(plain) {
-        return Err(Refusal::invalid(
-            "clientOrderId does not have a valid value",
-        ));
+        return Err(Refusal::invalid("clientOrderId does not have a valid value"));
     }
     let known = state.find_by_client_id(given).is_some();
     if known && state.settings.duplicates == Duplicates::Reject {
@@ -125,18 +123,11 @@ fn appetite(ex: &Exchange) -> Appetite {
 }
 
 fn value_bps(fault: &Fault, default: u32) -> u32 {
-    fault
-        .value
-        .as_ref()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-        .min(WHOLE)
+    fault.value.as_ref().and_then(|text| text.parse().ok()).unwrap_or(default).min(WHOLE)
 }
 
 pub(crate) fn symbol(call: &Call) -> Result<&'static Market, Refusal> {
-    let name = call
-        .param("symbol")
-        .ok_or_else(|| Refusal::missing("symbol"))?;
+    let name = call.param("symbol").ok_or_else(|| Refusal::missing("symbol"))?;
     market_of(name).ok_or_else(Refusal::invalid_symbol)
 }
 
@@ -144,12 +135,8 @@ fn selected<'s>(state: &'s State, call: &Call) -> Result<&'s Order, Refusal> {
     if let Some(id) = whole_param(call, "orderId")? {
         return state.orders.get(&id).ok_or_else(Refusal::order_not_found);
     }
-    let client_id = call
-        .param("clientOrderId")
-        .ok_or_else(|| Refusal::missing("orderId"))?;
-    state
-        .find_by_client_id(client_id)
-        .ok_or_else(Refusal::order_not_found)
+    let client_id = call.param("clientOrderId").ok_or_else(|| Refusal::missing("orderId"))?;
+    state.find_by_client_id(client_id).ok_or_else(Refusal::order_not_found)
 }
 
 pub(crate) fn get(_: &Exchange, state: &mut State, call: &Call) -> Result<Response, Refusal> {
@@ -176,9 +163,7 @@ fn start_cancel(ex: &Exchange, state: &mut State, mut order: Order) -> Order {
     let named = |name| ex.world.faults.take_named(NAME, "cancel_order", name);
     let (late, slow) = (named("late_fill"), named("slow_cancel"));
     let delay = late.as_ref().map(|fault| fault.delay(0)).into_iter();
-    let delay = delay
-        .chain(slow.as_ref().map(|fault| fault.delay(5_000)))
-        .max();
+    let delay = delay.chain(slow.as_ref().map(|fault| fault.delay(5_000))).max();
     let answers_wait = match state.settings.cancel_reply {
         CancelReply::Wait => true,
         CancelReply::Cancel => false,
@@ -211,14 +196,9 @@ pub(crate) fn cancel_all(
     call: &Call,
 ) -> Result<Response, Refusal> {
     let market = symbol(call)?.pair();
-    let open: Vec<Order> = state
-        .open_orders()
-        .filter(|order| order.market.pair() == market)
-        .cloned()
-        .collect();
-    let answers = open
-        .into_iter()
-        .map(|order| start_cancel(ex, state, order).to_json());
+    let open: Vec<Order> =
+        state.open_orders().filter(|order| order.market.pair() == market).cloned().collect();
+    let answers = open.into_iter().map(|order| start_cancel(ex, state, order).to_json());
     ok(Value::Array(answers.collect()))
 }
 
@@ -229,12 +209,8 @@ pub(crate) fn open_orders(
 ) -> Result<Response, Refusal> {
     let wanted = optional_symbol(call)?;
     let limit = limit_param(call, 500, 1000)?;
-    let orders = state
-        .open_orders()
-        .filter(|order| matches_market(wanted, order.market));
-    ok(Value::Array(
-        orders.take(limit).map(Order::to_json).collect(),
-    ))
+    let orders = state.open_orders().filter(|order| matches_market(wanted, order.market));
+    ok(Value::Array(orders.take(limit).map(Order::to_json).collect()))
 }
 
 pub(crate) fn all_orders(

@@ -17,12 +17,7 @@ use crate::{
     signature::{is_signed, without_signature},
 };
 
-pub(crate) const DIALECT: Dialect = Dialect {
-    target: super::NAME,
-    failure,
-    rejection,
-    limited,
-};
+pub(crate) const DIALECT: Dialect = Dialect { target: super::NAME, failure, rejection, limited };
 
 /// A refusal `{"code","message"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +29,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: i64, message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            message: message.into(),
-        }
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
     }
 
     /// The vendor's "validation" class; the text says what was wrong.
@@ -47,9 +38,7 @@ impl Refusal {
     }
 
     pub(crate) fn missing(name: &str) -> Self {
-        Self::invalid(format!(
-            "{name} is missing, {name} does not have a valid value"
-        ))
+        Self::invalid(format!("{name} is missing, {name} does not have a valid value"))
     }
 
     pub(crate) fn invalid_symbol() -> Self {
@@ -59,11 +48,7 @@ impl Refusal {
     /// No code is published for an unknown key; the status follows the vendor's users.
     pub(crate) fn unknown_key() -> Self {
         let message = "Permission denied.".to_owned();
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            code: 2078,
-            message,
-        }
+        Self { status: StatusCode::UNAUTHORIZED, code: 2078, message }
     }
 
     /// Only the text is known; the validation code carries it.
@@ -84,11 +69,7 @@ pub(crate) fn ok(body: Value) -> Result<Response, Refusal> {
 /// `"210.0"`: at least one place, no more than needed.
 pub(crate) fn amount(value: Decimal) -> String {
     let text = value.normalize().to_string();
-    if text.contains('.') {
-        text
-    } else {
-        format!("{text}.0")
-    }
+    if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 /// A positive decimal parameter, in any notation a client's language prints.
@@ -130,9 +111,8 @@ pub(crate) fn limit_param(call: &Call, default: u64, most: u64) -> Result<usize,
 
 /// The signature over the raw query or form body, then the receiving window.
 pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let given = call
-        .param("signature")
-        .ok_or_else(|| Refusal::new(2115, "Signature not found."))?;
+    let given =
+        call.param("signature").ok_or_else(|| Refusal::new(2115, "Signature not found."))?;
     // Connectors put everything into the query or everything into the form body.
     let text = without_signature(&call.query) + &without_signature(&call.body);
     if !is_signed(secret, &text, given) {
@@ -146,43 +126,26 @@ pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Res
             .filter(|window| (1..=60_000).contains(window))
             .ok_or_else(|| Refusal::new(2113, "RecvWindow must be in range 1..60000"))?,
     };
-    let sent = call
-        .param("timestamp")
-        .ok_or_else(|| Refusal::missing("timestamp"))?;
-    let sent = sent
-        .parse::<i64>()
-        .map_err(|_| Refusal::missing("timestamp"))?;
+    let sent = call.param("timestamp").ok_or_else(|| Refusal::missing("timestamp"))?;
+    let sent = sent.parse::<i64>().map_err(|_| Refusal::missing("timestamp"))?;
     let server = now.timestamp_millis();
     let fresh = sent < server.saturating_add(1000) && server.saturating_sub(sent) <= window;
-    if fresh {
-        Ok(())
-    } else {
-        Err(Refusal::new(2098, "Request out of receiving window."))
-    }
+    if fresh { Ok(()) } else { Err(Refusal::new(2098, "Request out of receiving window.")) }
 }
 
 /// 429, or 418 for who went on calling.
 pub(crate) fn limited(banned: bool, seconds: u64) -> Response {
-    let status = if banned {
-        StatusCode::IM_A_TEAPOT
-    } else {
-        StatusCode::TOO_MANY_REQUESTS
-    };
+    let status = if banned { StatusCode::IM_A_TEAPOT } else { StatusCode::TOO_MANY_REQUESTS };
     let body = json!({"code": 2136, "message": "Too many api request"});
     let mut response = (status, Json(body)).into_response();
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
 /// The vendor documents no body for 5xx; what users see is the proxy's page.
 fn failure(status: StatusCode) -> Response {
     let reason = status.canonical_reason().unwrap_or("Error");
-    let page = format!(
-        "<html><head><title>{} {reason}</title></head></html>",
-        status.as_u16()
-    );
+    let page = format!("<html><head><title>{} {reason}</title></head></html>", status.as_u16());
     (status, [(header::CONTENT_TYPE, "text/html")], page).into_response()
 }
 

@@ -4,7 +4,7 @@ use chains::{ReadError, TxPlace};
 use chrono::TimeDelta;
 use queue::{Lease, Outcome};
 use settlement::{
-    deposit::{self, Depth, DepositState},
+    deposit::{self, DepositState, Depth},
     jobs::ConfirmDeposit,
 };
 

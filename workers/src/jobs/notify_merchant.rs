@@ -44,11 +44,9 @@ pub(crate) async fn run(ctx: Ctx, job: NotifyMerchant, lease: Lease) -> Result<O
 fn in_our_words(outcome: webhook::Outcome) -> Try {
     match outcome {
         webhook::Outcome::Delivered(status) => Try::Delivered { status: i32::from(status) },
-        webhook::Outcome::Refused { status, permanent } => Try::Failed {
-            status: Some(i32::from(status)),
-            error: "refused".to_owned(),
-            permanent,
-        },
+        webhook::Outcome::Refused { status, permanent } => {
+            Try::Failed { status: Some(i32::from(status)), error: "refused".to_owned(), permanent }
+        }
         webhook::Outcome::Failed(error) => Try::Failed { status: None, error, permanent: false },
     }
 }

@@ -151,6 +151,19 @@ pub(crate) async fn record_answer(
             queue::enqueue(conn, &follow, soon).await?;
             Ok(Outcome::Done)
         }
+        // Another body under this key: whatever was sent first may have paid. Never a new attempt.
+        Err(CallError::Rejected { code, .. }) if code == payouts::BODY_MISMATCH => {
+            payout::unknown_in(conn, base, id, n, &code).await?;
+            let new = case::NewCase {
+                kind: "payout_body_mismatch",
+                subject: &attempt.reference,
+                payment: None,
+                amount: None,
+                detail: json!({ "payout": id, "attempt": n }),
+            };
+            case::open_in(conn, base, new).await?;
+            Ok(Outcome::Stop("the rail knows another body under this key".to_owned()))
+        }
         Err(CallError::Rejected { code, reason }) => {
             let why = format!("{code}: {reason}");
             payout::refused_in(conn, base, id, n, &why).await?;

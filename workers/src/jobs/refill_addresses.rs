@@ -12,7 +12,11 @@ use crate::{Ctx, WorkError};
 /// Addresses derived in one run at most.
 const BATCH: i64 = 1_000;
 
-pub(crate) async fn run(ctx: Ctx, job: RefillAddresses, lease: Lease) -> Result<Outcome, WorkError> {
+pub(crate) async fn run(
+    ctx: Ctx,
+    job: RefillAddresses,
+    lease: Lease,
+) -> Result<Outcome, WorkError> {
     let chain = ctx.connectors.chain(&job.network)?;
     let mut tx = ctx.begin(&lease).await?;
     for asset in chain.assets() {

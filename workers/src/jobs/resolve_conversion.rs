@@ -7,7 +7,9 @@ use queue::{Lease, Outcome};
 use serde_json::{Value, json};
 use settlement::{
     case,
-    conversion::{self, AttemptState, Conversion, ConversionState, OrderAttempt, OrderOutcome, Planned},
+    conversion::{
+        self, AttemptState, Conversion, ConversionState, OrderAttempt, OrderOutcome, Planned,
+    },
     jobs::ResolveConversion,
     reconcile::{Scope, books_in},
 };
@@ -84,9 +86,9 @@ async fn follow(
         }
         OrderOutcome::Open => {}
     }
-    let waited = order.sent_at.is_some_and(|at| {
-        ctx.now() >= at + TimeDelta::seconds(ctx.base.settings.order_wait_s)
-    });
+    let waited = order
+        .sent_at
+        .is_some_and(|at| ctx.now() >= at + TimeDelta::seconds(ctx.base.settings.order_wait_s));
     if waited && !facts.closed {
         conversion::cancel_asked_in(&mut tx, base, order).await?;
         tx.commit().await?;

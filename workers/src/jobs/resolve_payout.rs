@@ -84,16 +84,12 @@ async fn settle_unknown(
         }
     };
     match answer {
-        Ok(told) => {
-            let mut tx = ctx.begin(lease).await?;
-            let (id, n) = (attempt.payout, attempt.attempt);
-            payout::unknown_in(&mut tx, &ctx.base, id, n, "no answer was recorded").await?;
-            let facts = in_our_words::rail_payout(&told);
-            payout::record_in(&mut tx, &ctx.base, id, n, &facts).await?;
-            let soon = ctx.again_in(1);
-            ctx.finish(tx, lease, soon).await
-        }
+        Ok(told) => record(ctx, attempt, lease, &told).await,
         rejected @ Err(primitives::CallError::Rejected { .. }) => {
+            // The first send may have been taken before the rail began to refuse: look once more.
+            if let Some(found) = rail.find(&attempt.reference).await? {
+                return record(ctx, attempt, lease, &found).await;
+            }
             let mut tx = ctx.begin(lease).await?;
             let outcome = record_answer(ctx, &mut tx, attempt, rejected).await?;
             ctx.finish(tx, lease, outcome).await
@@ -103,6 +99,20 @@ async fn settle_unknown(
             still_unknown(ctx, payout, attempt, lease, sent_at).await
         }
     }
+}
+
+async fn record(
+    ctx: &Ctx,
+    attempt: &PayoutAttempt,
+    lease: &Lease,
+    told: &payouts::RailPayout,
+) -> Result<Outcome, WorkError> {
+    let mut tx = ctx.begin(lease).await?;
+    let (id, n) = (attempt.payout, attempt.attempt);
+    payout::unknown_in(&mut tx, &ctx.base, id, n, "no answer was recorded").await?;
+    payout::record_in(&mut tx, &ctx.base, id, n, &in_our_words::rail_payout(told)).await?;
+    let soon = ctx.again_in(1);
+    ctx.finish(tx, lease, soon).await
 }
 
 async fn still_unknown(

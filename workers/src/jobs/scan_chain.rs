@@ -142,7 +142,9 @@ impl Scan<'_> {
         let facts = chain.read_block(&next.hash, &watch).await?;
         let to = followed(&facts.block)?;
         if facts.block.hash != next.hash || facts.block.parent_hash != at.hash {
-            return Err(Trouble::Node(ReadError::Untrusted("the block read is another one".into())));
+            return Err(Trouble::Node(ReadError::Untrusted(
+                "the block read is another one".into(),
+            )));
         }
         let mut tx = self.ctx.begin(self.lease).await?;
         if !cursor::advance_in(&mut tx, &self.ctx.base, self.network, at, &to).await? {

@@ -23,19 +23,16 @@ pub(crate) async fn handler(State(api): State<Api>) -> Result<Json<Health>, Prob
     let asker = api.clone();
     let asking = tokio::spawn(async move {
         let mut conn = asker.connection().await?;
-        are_applied(&mut conn, &asker.given.migrations)
-            .await
-            .map_err(Problem::from)
+        are_applied(&mut conn, &asker.given.migrations).await.map_err(Problem::from)
     });
     // Only the wait is cut short; the question itself runs on.
     let wait = Duration::from_millis(api.given.settings.database_wait_ms);
     match tokio::time::timeout(wait, asking).await {
         Ok(Ok(Ok(true))) => Ok(Json(Health { status: "ready" })),
         Ok(Ok(Ok(false))) => Err(Problem::new(Code::NotReady, "Migrations are missing.")),
-        Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(Problem::new(
-            Code::NotReady,
-            "The database does not answer.",
-        )),
+        Ok(Ok(Err(_)) | Err(_)) | Err(_) => {
+            Err(Problem::new(Code::NotReady, "The database does not answer."))
+        }
     }
 }
 

@@ -54,11 +54,7 @@ pub(crate) async fn handler(
         .find(|door| door.rail == rail)
         .ok_or(Problem::new(Code::RailUnknown, "No provider posts here."))?;
     api.webhook_limit.take(rail, Instant::now()).map_err(|_| {
-        Problem::new(
-            Code::RateLimited,
-            "Too many webhooks at once. Send it again.",
-        )
-        .retry_after(1)
+        Problem::new(Code::RateLimited, "Too many webhooks at once. Send it again.").retry_after(1)
     })?;
     let signatures: Vec<String> = headers
         .get_all(&door.signature_header)

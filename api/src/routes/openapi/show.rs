@@ -15,9 +15,5 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(crate::openapi::openapi);
     responses((status = 200, description = "An OpenAPI 3.1 document", body = serde_json::Value))
 )]
 pub(crate) async fn handler() -> Response {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        DOCUMENT.as_str(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }

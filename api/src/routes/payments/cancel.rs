@@ -24,10 +24,8 @@ impl From<CancelError> for Problem {
         match error {
             CancelError::NotFound => not_found(),
             CancelError::TooLate(state) => {
-                let detail = format!(
-                    "It is {}. Only an unpaid one can be cancelled.",
-                    state.name()
-                );
+                let detail =
+                    format!("It is {}. Only an unpaid one can be cancelled.", state.name());
                 Self::telling(Code::PaymentNotCancellable, &detail)
             }
             CancelError::Internal(error) => error.into(),

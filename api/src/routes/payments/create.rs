@@ -1,14 +1,11 @@
 //! `POST /v1/payments`: the merchant asks for rupees.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use futures::FutureExt;
 use primitives::{Amount, AmountError, Asset, MerchantId};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, MapAccess, Visitor},
-};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use settlement::{
     payment::{self, CreateError, NewPayment},
@@ -55,38 +52,7 @@ pub(crate) struct Request {
     expires_in_s: Option<i64>,
     /// Up to 20 members; keys up to 40 characters, values texts up to 256.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, String>)]
-    metadata: Metadata,
-}
-
-/// Members in order, each once: JSON allows a key twice and readers disagree about which counts.
-#[derive(Debug, Default, Serialize)]
-struct Metadata(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Metadata;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object whose members are texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                let mut members = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    if members.insert(key, value).is_some() {
-                        return Err(A::Error::custom("a member of metadata stands twice"));
-                    }
-                }
-                Ok(Metadata(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
+    metadata: BTreeMap<String, String>,
 }
 
 impl From<CreateError> for Problem {
@@ -192,16 +158,13 @@ fn read_amount(requested: &RequestedAmount, max_paise: i128) -> Result<Amount, P
             Problem::new(Code::AmountNotPositive, "Ask for at least one paisa.").field(FIELD)
         }
         AmountError::AssetMismatch | AmountError::NotANumber | AmountError::TooPrecise => {
-            Problem::new(
-                Code::AmountInvalid,
-                "Send digits only, as a text: \"149900\".",
-            )
-            .field(FIELD)
+            Problem::new(Code::AmountInvalid, "Send digits only, as a text: \"149900\".")
+                .field(FIELD)
         }
     })?;
     if !amount.is_positive() {
         return Err(
-            Problem::new(Code::AmountNotPositive, "Ask for at least one paisa.").field(FIELD),
+            Problem::new(Code::AmountNotPositive, "Ask for at least one paisa.").field(FIELD)
         );
     }
     if asset == Asset::Inr && amount.minor() > max_paise {
@@ -210,7 +173,7 @@ fn read_amount(requested: &RequestedAmount, max_paise: i128) -> Result<Amount, P
     Ok(amount)
 }
 
-fn check_metadata(metadata: Metadata) -> Result<Map<String, Value>, Problem> {
+fn check_metadata(metadata: BTreeMap<String, String>) -> Result<Map<String, Value>, Problem> {
     const REFUSED: Problem = Problem::new(
         Code::MetadataInvalid,
         "At most 20 members, keys of 1 to 40 and values of at most 256 characters.",
@@ -219,12 +182,8 @@ fn check_metadata(metadata: Metadata) -> Result<Map<String, Value>, Problem> {
     let fits = |(key, value): (&String, &String)| {
         text::is_label(key, 1, METADATA_KEY_MAX) && text::is_note(value, METADATA_VALUE_MAX)
     };
-    if metadata.0.len() > METADATA_MEMBERS_MAX || !metadata.0.iter().all(fits) {
+    if metadata.len() > METADATA_MEMBERS_MAX || !metadata.iter().all(fits) {
         return Err(REFUSED);
     }
-    Ok(metadata
-        .0
-        .into_iter()
-        .map(|(key, value)| (key, Value::String(value)))
-        .collect())
+    Ok(metadata.into_iter().map(|(key, value)| (key, Value::String(value))).collect())
 }

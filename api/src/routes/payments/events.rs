@@ -72,42 +72,26 @@ pub(crate) async fn handler(
 ) -> Result<Response, Problem> {
     let after = last_event_id(&headers)?;
     let mut conn = api.connection().await?;
-    payment::find(&mut conn, caller.merchant, id)
-        .await?
-        .ok_or(not_found())?;
+    payment::find(&mut conn, caller.merchant, id).await?.ok_or(not_found())?;
     drop(conn);
     let place = api.streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::new(
-            Code::TooManyStreams,
-            "Read the payment itself, or try again.",
-        )
-        .retry_after(5)
+        Problem::new(Code::TooManyStreams, "Read the payment itself, or try again.").retry_after(5)
     })?;
     let (news, stream) = mpsc::channel(WAITING_MAX);
-    let follower = Follower {
-        api,
-        merchant: caller.merchant,
-        payment: id,
-        after,
-        news,
-    };
+    let follower = Follower { api, merchant: caller.merchant, payment: id, after, news };
     tokio::spawn(follower.run(place));
     let mut response = Sse::new(ReceiverStream::new(stream))
         .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here"))
         .into_response();
     // Proxies that collect an answer before passing it on would hold events back.
     let name = HeaderName::from_static("x-accel-buffering");
-    response
-        .headers_mut()
-        .insert(name, HeaderValue::from_static("no"));
+    response.headers_mut().insert(name, HeaderValue::from_static("no"));
     Ok(response)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<i64, Problem> {
-    const REFUSED: Problem = Problem::new(
-        Code::LastEventIdInvalid,
-        "Send the id of an event of this stream.",
-    );
+    const REFUSED: Problem =
+        Problem::new(Code::LastEventIdInvalid, "Send the id of an event of this stream.");
     let mut values = headers.get_all("last-event-id").iter();
     let (value, more) = (values.next(), values.next());
     let Some(value) = value else {
@@ -168,10 +152,7 @@ impl Follower {
             data: event.data,
         };
         let line = serde_json::to_string(&view).map_err(|_| ())?;
-        let message = Event::default()
-            .id(event.seq.to_string())
-            .event(event.kind)
-            .data(line);
+        let message = Event::default().id(event.seq.to_string()).event(event.kind).data(line);
         let mut stopping = self.api.stopping.clone();
         tokio::select! {
             sent = self.news.send(Ok(message)) => sent.map_err(|_| ()),

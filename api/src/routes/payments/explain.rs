@@ -26,9 +26,7 @@ pub(crate) async fn handler(
     PaymentIdPath(id): PaymentIdPath,
 ) -> Result<Json<Value>, Problem> {
     let mut conn = api.connection().await?;
-    let found = views::explain(&mut conn, caller.merchant, id)
-        .await?
-        .ok_or(not_found())?;
+    let found = views::explain(&mut conn, caller.merchant, id).await?.ok_or(not_found())?;
     serde_json::to_value(found).map(Json).map_err(|error| {
         tracing::error!(%error, "an explanation could not be written");
         Problem::internal()

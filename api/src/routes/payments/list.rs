@@ -59,23 +59,17 @@ pub(crate) async fn handler(
     let limit = page.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(
-            Problem::new(Code::InvalidQuery, "A page has 1 to 100 payments.").field("limit"),
+            Problem::new(Code::InvalidQuery, "A page has 1 to 100 payments.").field("limit")
         );
     }
     let after: Option<PaymentId> =
-        page.after
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|_| {
-                Problem::new(Code::InvalidQuery, "The cursor is a payment's id.").field("after")
-            })?;
-    let state = page
-        .state
-        .as_deref()
-        .map(PaymentState::parse)
-        .transpose()
-        .map_err(|_| Problem::new(Code::InvalidQuery, "There is no such state.").field("state"))?;
+        page.after.as_deref().map(str::parse).transpose().map_err(|_| {
+            Problem::new(Code::InvalidQuery, "The cursor is a payment's id.").field("after")
+        })?;
+    let state =
+        page.state.as_deref().map(PaymentState::parse).transpose().map_err(|_| {
+            Problem::new(Code::InvalidQuery, "There is no such state.").field("state")
+        })?;
     let mut conn = api.connection().await?;
     // One more than asked for tells whether there is a next page.
     let wanted = limit.saturating_add(1);
@@ -84,13 +78,7 @@ pub(crate) async fn handler(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > limit;
     found.truncate(limit);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|last| last.id.to_string());
-    let data = found
-        .into_iter()
-        .map(|payment| PaymentView::new(payment, &methods))
-        .collect();
+    let next = found.last().filter(|_| more).map(|last| last.id.to_string());
+    let data = found.into_iter().map(|payment| PaymentView::new(payment, &methods)).collect();
     Ok(Json(PaymentPage { data, next }))
 }

@@ -25,9 +25,7 @@ pub(crate) async fn handler(
     PaymentIdPath(id): PaymentIdPath,
 ) -> Result<Json<PaymentView>, Problem> {
     let mut conn = api.connection().await?;
-    let found = payment::find(&mut conn, caller.merchant, id)
-        .await?
-        .ok_or(not_found())?;
+    let found = payment::find(&mut conn, caller.merchant, id).await?.ok_or(not_found())?;
     let methods = quote::options(&mut conn, &api.given.base).await?;
     Ok(Json(PaymentView::new(found, &methods)))
 }

@@ -83,7 +83,7 @@ pub(crate) async fn handler(
     })?;
     if !text::is_name(&request.name, 3, 50) {
         return Err(
-            Problem::new(Code::NameInvalid, "A name has 3 to 50 visible characters.").field("name"),
+            Problem::new(Code::NameInvalid, "A name has 3 to 50 visible characters.").field("name")
         );
     }
     let base = api.given.base.clone();

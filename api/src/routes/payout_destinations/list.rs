@@ -31,7 +31,5 @@ pub(crate) async fn handler(
     let mut conn = api.connection().await?;
     let versions = destination::list(&mut conn, caller.merchant).await?;
     let newest = |(place, version)| DestinationView::new(version, place == 0);
-    Ok(Json(PayoutDestinationList {
-        data: versions.into_iter().enumerate().map(newest).collect(),
-    }))
+    Ok(Json(PayoutDestinationList { data: versions.into_iter().enumerate().map(newest).collect() }))
 }

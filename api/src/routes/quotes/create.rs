@@ -37,18 +37,16 @@ impl From<QuoteError> for Problem {
     fn from(error: QuoteError) -> Self {
         match error {
             QuoteError::NotFound => not_found(),
-            QuoteError::UnknownMethod => Self::new(
-                Code::MethodNotAccepted,
-                "The payment's methods list what is accepted.",
-            ),
+            QuoteError::UnknownMethod => {
+                Self::new(Code::MethodNotAccepted, "The payment's methods list what is accepted.")
+            }
             QuoteError::NotPayable(state) => {
                 Self::telling(Code::PaymentNotPayable, &format!("It is {}.", state.name()))
             }
             QuoteError::Expired => Self::new(Code::PaymentExpired, "Make a new payment."),
-            QuoteError::TooThin => Self::new(
-                Code::MarketTooThin,
-                "Try later, a smaller amount or another asset.",
-            ),
+            QuoteError::TooThin => {
+                Self::new(Code::MarketTooThin, "Try later, a smaller amount or another asset.")
+            }
             QuoteError::Stopped => Self::new(Code::QuotesPaused, "Try again later."),
             QuoteError::NoAddress => Self::new(Code::AddressUnavailable, "Try again in a moment."),
             QuoteError::Internal(error) => error.into(),
@@ -96,11 +94,7 @@ pub(crate) async fn handler(
     let route = "POST /v1/payments/{id}/quotes";
     let command = Command::new(merchant, route, key, &id.to_string(), &request)?;
     let base = api.given.base.clone();
-    let wanted = Wanted {
-        merchant,
-        payment: id,
-        method: understand(&base, &request)?,
-    };
+    let wanted = Wanted { merchant, payment: id, method: understand(&base, &request)? };
     // The board may need a connection of its own, so it is asked before one is held.
     let rate = api.given.board.latest(wanted.method.1).await;
     command
@@ -138,9 +132,7 @@ async fn quote_in(
         Err(refusal) => refusal,
     };
     // Without a price nothing new is promised; what was promised still holds.
-    let found = payment::find(conn, wanted.merchant, wanted.payment)
-        .await?
-        .ok_or(not_found())?;
+    let found = payment::find(conn, wanted.merchant, wanted.payment).await?.ok_or(not_found())?;
     if !found.state.is_payable() {
         return Err(QuoteError::NotPayable(found.state).into());
     }
@@ -152,18 +144,15 @@ fn understand(base: &Base, request: &Request) -> Result<(NetworkId, Asset), Prob
     let network = NetworkId::new(&request.network)
         .filter(|network| base.settings.networks.contains_key(network))
         .ok_or(
-            Problem::new(
-                Code::NetworkUnknown,
-                "The payment's methods list what is accepted.",
-            )
-            .field("network"),
+            Problem::new(Code::NetworkUnknown, "The payment's methods list what is accepted.")
+                .field("network"),
         )?;
     let asset: Asset = request.asset.parse().map_err(|_| {
         Problem::new(Code::AssetUnknown, "Assets are named like ETH.").field("asset")
     })?;
     if !asset.is_crypto() {
         return Err(
-            Problem::new(Code::AssetNotAccepted, "The payer pays in crypto.").field("asset"),
+            Problem::new(Code::AssetNotAccepted, "The payer pays in crypto.").field("asset")
         );
     }
     if !base.settings.carries(&network, asset) {

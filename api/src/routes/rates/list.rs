@@ -70,10 +70,7 @@ pub(crate) async fn handler(
     _: Guarded<RatesRead>,
 ) -> Result<Json<RateList>, Problem> {
     let lines = api.given.board.all().await?;
-    let data = lines
-        .into_iter()
-        .map(|line| view(&api.given.base, line))
-        .collect();
+    let data = lines.into_iter().map(|line| view(&api.given.base, line)).collect();
     Ok(Json(RateList { data }))
 }
 

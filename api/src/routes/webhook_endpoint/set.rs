@@ -19,21 +19,13 @@ use crate::{
     auth::{Guarded, WebhooksWrite},
     extract::JsonBody,
     problem::{Code, Problem},
-    settings::ApiSettings,
     state::Api,
 };
 
 const URL_MAX: usize = 2048;
 const PORTS: [u16; 2] = [443, 8443];
 /// Names that never leave the machine or the house.
-const INNER_NAMES: [&str; 6] = [
-    ".localhost",
-    ".local",
-    ".internal",
-    ".lan",
-    ".home.arpa",
-    ".test",
-];
+const INNER_NAMES: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
 /// Where to send events; `null` stops them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -41,11 +33,7 @@ const INNER_NAMES: [&str; 6] = [
 #[schema(as = NewWebhookEndpoint)]
 pub(crate) struct Request {
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schema(
-        required = true,
-        example = "https://shop.example/chukta",
-        max_length = 2048
-    )]
+    #[schema(required = true, example = "https://shop.example/chukta", max_length = 2048)]
     url: Option<String>,
 }
 
@@ -71,12 +59,9 @@ pub(crate) async fn handler(
     JsonBody(request): JsonBody<Request>,
 ) -> Result<Json<WebhookEndpoint>, Problem> {
     let base = &api.given.base;
-    let policy = &api.given.settings;
-    let url = request
-        .url
-        .as_deref()
-        .map(|url| checked(url, policy))
-        .transpose()?;
+    let opened =
+        Opened { loopback: base.settings.webhook_loopback, hosts: &base.settings.webhook_hosts };
+    let url = request.url.as_deref().map(|url| checked(url, opened)).transpose()?;
     let secret = url.is_some().then(|| {
         let bytes: [u8; 32] = base.entropy.bytes();
         Secret::new(format!("whsec_{}", BASE64_STANDARD.encode(bytes)))
@@ -92,7 +77,14 @@ pub(crate) async fn handler(
     }))
 }
 
-fn checked(text: &str, policy: &ApiSettings) -> Result<Url, Problem> {
+/// What the operator of a sandbox has opened: this machine, or hosts named one by one.
+#[derive(Debug, Clone, Copy)]
+struct Opened<'a> {
+    loopback: bool,
+    hosts: &'a [String],
+}
+
+fn checked(text: &str, opened: Opened<'_>) -> Result<Url, Problem> {
     const REFUSED: Problem = Problem::new(
         Code::UrlInvalid,
         "Send a public https address with a host name, on port 443 or 8443.",
@@ -100,15 +92,12 @@ fn checked(text: &str, policy: &ApiSettings) -> Result<Url, Problem> {
     .field("url");
     // The parser forgives spaces and control characters by dropping them; we do not.
     let plain = text.len() <= URL_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let url = plain
-        .then(|| Url::parse(text).ok())
-        .flatten()
-        .ok_or(REFUSED)?;
+    let url = plain.then(|| Url::parse(text).ok()).flatten().ok_or(REFUSED)?;
     let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     let host = url.host().ok_or(REFUSED)?;
     let fits = url.as_str().len() <= URL_MAX
         && bare
-        && (is_public(&url, &host) || is_of_the_house(&url, &host, policy));
+        && (is_public(&url, &host) || is_of_the_house(&url, &host, opened));
     if fits { Ok(url) } else { Err(REFUSED) }
 }
 
@@ -118,27 +107,21 @@ fn is_public(url: &Url, host: &Host<&str>) -> bool {
     };
     let name = name.trim_end_matches('.');
     url.scheme() == "https"
-        && url
-            .port_or_known_default()
-            .is_some_and(|port| PORTS.contains(&port))
+        && url.port_or_known_default().is_some_and(|port| PORTS.contains(&port))
         && name.contains('.')
         && !INNER_NAMES.iter().any(|inner| name.ends_with(inner))
 }
 
-/// What the operator of a sandbox has opened: this machine, or hosts named one by one.
-fn is_of_the_house(url: &Url, host: &Host<&str>, policy: &ApiSettings) -> bool {
+fn is_of_the_house(url: &Url, host: &Host<&str>, opened: Opened<'_>) -> bool {
     let loopback = match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => IpAddr::V4(*address).is_loopback(),
         Host::Ipv6(address) => IpAddr::V6(*address).is_loopback(),
     };
-    let trusted = url.host_str().is_some_and(|name| {
-        policy
-            .endpoint_trusted_hosts
-            .iter()
-            .any(|host| host.eq_ignore_ascii_case(name))
-    });
-    (trusted || (loopback && policy.endpoint_loopback)) && matches!(url.scheme(), "http" | "https")
+    let trusted = url
+        .host_str()
+        .is_some_and(|name| opened.hosts.iter().any(|host| host.eq_ignore_ascii_case(name)));
+    (trusted || (loopback && opened.loopback)) && matches!(url.scheme(), "http" | "https")
 }
 
 #[cfg(test)]
@@ -147,9 +130,9 @@ mod tests {
 
     #[test]
     fn only_public_addresses_pass() {
-        let strict = ApiSettings::default();
+        let strict = Opened { loopback: false, hosts: &[] };
         for good in ["https://shop.example/chukta", "https://a.b.co:8443/x?y=z"] {
-            assert!(checked(good, &strict).is_ok(), "{good}");
+            assert!(checked(good, strict).is_ok(), "{good}");
         }
         let bad = [
             "",
@@ -178,33 +161,26 @@ mod tests {
             "file:///etc/passwd",
         ];
         for bad in bad {
-            assert!(checked(bad, &strict).is_err(), "{bad}");
+            assert!(checked(bad, strict).is_err(), "{bad}");
         }
         let long = format!("https://shop.example/{}", "a".repeat(URL_MAX));
-        assert!(checked(&long, &strict).is_err());
+        assert!(checked(&long, strict).is_err());
     }
 
     #[test]
     fn the_sandbox_may_name_this_machine_and_no_other() {
-        let sandbox = ApiSettings {
-            endpoint_loopback: true,
-            endpoint_trusted_hosts: vec!["simulators".to_owned()],
-            ..ApiSettings::default()
-        };
+        let hosts = ["simulators".to_owned()];
+        let sandbox = Opened { loopback: true, hosts: &hosts };
         for good in [
             "http://127.0.0.1:4000/hook",
             "http://localhost:4000/",
             "http://[::1]:80/",
             "http://simulators:9000/x",
         ] {
-            assert!(checked(good, &sandbox).is_ok(), "{good}");
+            assert!(checked(good, sandbox).is_ok(), "{good}");
         }
-        for bad in [
-            "http://10.0.0.1/",
-            "http://169.254.169.254/",
-            "http://shop.example/",
-        ] {
-            assert!(checked(bad, &sandbox).is_err(), "{bad}");
+        for bad in ["http://10.0.0.1/", "http://169.254.169.254/", "http://shop.example/"] {
+            assert!(checked(bad, sandbox).is_err(), "{bad}");
         }
     }
 }

@@ -74,10 +74,7 @@ impl Anvil {
             .args(["--host", "127.0.0.1"])
             .args(["--port", &options.port.to_string()])
             .args(["--chain-id", &options.chain_id.to_string()])
-            .args([
-                "--slots-in-an-epoch",
-                &options.slots_in_an_epoch.to_string(),
-            ])
+            .args(["--slots-in-an-epoch", &options.slots_in_an_epoch.to_string()])
             .args(["--order", "fifo"])
             // It keeps old states under its home, and a killed one leaves them there.
             .env("HOME", &home)
@@ -94,11 +91,7 @@ impl Anvil {
         })?;
         let listening = child.stdout.take().map(listen);
         // From here on dropping cleans up, also on the way out with an error.
-        let mut anvil = Self {
-            rpc_url: String::new(),
-            child,
-            home,
-        };
+        let mut anvil = Self { rpc_url: String::new(), child, home };
         let address = listening.and_then(|address| address.recv_timeout(START).ok());
         let address = address.ok_or_else(|| SandboxError("anvil did not start".to_owned()))?;
         anvil.rpc_url = format!("http://{address}");

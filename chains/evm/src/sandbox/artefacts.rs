@@ -40,9 +40,7 @@ pub(super) fn creation(contract: &str, arguments: &[u8]) -> Result<Bytes, Sandbo
     let artefacts: Artefacts = serde_json::from_str(ARTEFACTS)
         .map_err(|error| SandboxError(format!("contracts/artefacts.json: {error}")))?;
     let artefact = artefacts.contracts.get(contract).ok_or_else(|| {
-        SandboxError(format!(
-            "no contract {contract} in contracts/artefacts.json"
-        ))
+        SandboxError(format!("no contract {contract} in contracts/artefacts.json"))
     })?;
     let mut code = hex::decode(&artefact.bytecode)
         .map_err(|error| SandboxError(format!("bytecode of {contract}: {error}")))?;

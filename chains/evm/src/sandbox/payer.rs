@@ -28,10 +28,7 @@ use crate::{
     wire::{Receipt, address_of, hash_of, text_of_address, text_of_hash},
 };
 
-const LIMITS: Limits = Limits {
-    timeout: Duration::from_secs(30),
-    max_bytes: 64 * 1024 * 1024,
-};
+const LIMITS: Limits = Limits { timeout: Duration::from_secs(30), max_bytes: 64 * 1024 * 1024 };
 /// Enough for every call of the sandbox's contracts. Estimating would refuse what must fail.
 const CALL_GAS: u64 = 400_000;
 const CREATION_GAS: u64 = 3_000_000;
@@ -51,9 +48,7 @@ impl Payer {
     /// # Errors
     /// When the node does not answer or is not an anvil, or the key is none.
     pub async fn connect(rpc_url: &str, private_key: Secret) -> Result<Self, SandboxError> {
-        let url = rpc_url
-            .parse()
-            .map_err(|_| SandboxError("not a URL".to_owned()))?;
+        let url = rpc_url.parse().map_err(|_| SandboxError("not a URL".to_owned()))?;
         let signer: PrivateKeySigner = private_key
             .expose()
             .parse()
@@ -65,12 +60,7 @@ impl Payer {
             return Err(SandboxError(sentence.to_owned()));
         }
         let chain_id: U64 = ask(&node, "eth_chainId", ()).await?;
-        Ok(Self {
-            node,
-            signer,
-            chain_id: chain_id.to::<u64>(),
-            turn: Mutex::new(()),
-        })
+        Ok(Self { node, signer, chain_id: chain_id.to::<u64>(), turn: Mutex::new(()) })
     }
 
     #[must_use]
@@ -93,11 +83,7 @@ impl Payer {
         symbol: &str,
         decimals: u8,
     ) -> Result<String, SandboxError> {
-        self.deploy(
-            "SandboxToken",
-            &artefacts::token_arguments(name, symbol, decimals),
-        )
-        .await
+        self.deploy("SandboxToken", &artefacts::token_arguments(name, symbol, decimals)).await
     }
 
     /// Makes tokens out of nothing. Like all sends below it answers the transaction's id: once it
@@ -111,12 +97,8 @@ impl Payer {
         to: &str,
         amount: Amount,
     ) -> Result<String, SandboxError> {
-        let call = mintCall {
-            to: address(to)?,
-            value: value(amount)?,
-        };
-        self.send(address(token)?, U256::ZERO, call.abi_encode())
-            .await
+        let call = mintCall { to: address(to)?, value: value(amount)? };
+        self.send(address(token)?, U256::ZERO, call.abi_encode()).await
     }
 
     /// # Errors
@@ -133,12 +115,8 @@ impl Payer {
         to: &str,
         amount: Amount,
     ) -> Result<String, SandboxError> {
-        let call = transferCall {
-            to: address(to)?,
-            value: value(amount)?,
-        };
-        self.send(address(token)?, U256::ZERO, call.abi_encode())
-            .await
+        let call = transferCall { to: address(to)?, value: value(amount)? };
+        self.send(address(token)?, U256::ZERO, call.abi_encode()).await
     }
 
     /// A token transfer that reverts: it takes from somebody who allowed nothing.
@@ -152,13 +130,8 @@ impl Payer {
         amount: Amount,
     ) -> Result<String, SandboxError> {
         let from = Address::repeat_byte(0xee);
-        let call = transferFromCall {
-            from,
-            to: address(to)?,
-            value: value(amount)?,
-        };
-        self.send(address(token)?, U256::ZERO, call.abi_encode())
-            .await
+        let call = transferFromCall { from, to: address(to)?, value: value(amount)? };
+        self.send(address(token)?, U256::ZERO, call.abi_encode()).await
     }
 
     /// Waits until the transaction is in a block; true when it succeeded.
@@ -170,9 +143,7 @@ impl Payer {
         for _ in 0..PATIENCE {
             let receipt: Option<Receipt> = self.ask("eth_getTransactionReceipt", (tx,)).await?;
             if let Some(receipt) = receipt {
-                return receipt
-                    .succeeded()
-                    .map_err(|error| SandboxError(error.to_string()));
+                return receipt.succeeded().map_err(|error| SandboxError(error.to_string()));
             }
             tokio::time::sleep(BREATH).await;
         }
@@ -198,9 +169,7 @@ impl Payer {
         coins: U256,
         input: Vec<u8>,
     ) -> Result<String, SandboxError> {
-        let (tx, _) = self
-            .sign_and_send(TxKind::Call(to), coins, input.into())
-            .await?;
+        let (tx, _) = self.sign_and_send(TxKind::Call(to), coins, input.into()).await?;
         let tx_id = text_of_hash(tx);
         // Anvil mines a moment after it accepted; whoever asked for a block per transaction expects
         // the block to be there.
@@ -217,21 +186,13 @@ impl Payer {
         input: Bytes,
     ) -> Result<(B256, u64), SandboxError> {
         let _turn = self.turn.lock().await;
-        let nonce: U64 = self
-            .ask(
-                "eth_getTransactionCount",
-                (self.signer.address(), "pending"),
-            )
-            .await?;
+        let nonce: U64 =
+            self.ask("eth_getTransactionCount", (self.signer.address(), "pending")).await?;
         let nonce = nonce.to::<u64>();
         let mut unsigned = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
-            gas_limit: if to.is_create() {
-                CREATION_GAS
-            } else {
-                CALL_GAS
-            },
+            gas_limit: if to.is_create() { CREATION_GAS } else { CALL_GAS },
             max_fee_per_gas: 100_000_000_000,
             max_priority_fee_per_gas: 1_000_000_000,
             to,
@@ -274,9 +235,7 @@ pub(super) fn address(text: &str) -> Result<Address, SandboxError> {
 /// The minor units of a token's amount.
 pub(super) fn value(amount: Amount) -> Result<U256, SandboxError> {
     let minor = u128::try_from(amount.minor());
-    minor
-        .map(U256::from)
-        .map_err(|_| SandboxError("an amount below zero".to_owned()))
+    minor.map(U256::from).map_err(|_| SandboxError("an amount below zero".to_owned()))
 }
 
 /// The minor units of an amount of the native coin.

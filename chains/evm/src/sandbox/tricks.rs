@@ -34,8 +34,7 @@ impl Payer {
     /// # Errors
     /// As [`Payer::deploy_token`].
     pub async fn deploy_fee_token(&self, announces_gross: bool) -> Result<String, SandboxError> {
-        self.deploy("FeeToken", &artefacts::flag_argument(announces_gross))
-            .await
+        self.deploy("FeeToken", &artefacts::flag_argument(announces_gross)).await
     }
 
     /// A wallet that is a contract. Anybody may command it; it pays what it holds.
@@ -88,8 +87,7 @@ impl Payer {
         amount: Amount,
     ) -> Result<String, SandboxError> {
         let (to, coins) = (address(to)?, coins(amount)?);
-        self.command(wallet, coins, &payCall { to, value: coins })
-            .await
+        self.command(wallet, coins, &payCall { to, value: coins }).await
     }
 
     /// Two internal payments to `to` in one transaction.
@@ -103,13 +101,8 @@ impl Payer {
         (first, second): (Amount, Amount),
     ) -> Result<String, SandboxError> {
         let (first, second) = (coins(first)?, coins(second)?);
-        let call = payTwiceCall {
-            to: address(to)?,
-            first,
-            second,
-        };
-        self.command(wallet, first.saturating_add(second), &call)
-            .await
+        let call = payTwiceCall { to: address(to)?, first, second };
+        self.command(wallet, first.saturating_add(second), &call).await
     }
 
     /// An internal payment that is undone one frame up, in a transaction that succeeds.
@@ -123,8 +116,7 @@ impl Payer {
         amount: Amount,
     ) -> Result<String, SandboxError> {
         let (to, coins) = (address(to)?, coins(amount)?);
-        self.command(wallet, coins, &payAndUndoCall { to, value: coins })
-            .await
+        self.command(wallet, coins, &payAndUndoCall { to, value: coins }).await
     }
 
     /// Two token transfers to `to` in one transaction, from what the wallet holds.
@@ -139,12 +131,7 @@ impl Payer {
         (first, second): (Amount, Amount),
     ) -> Result<String, SandboxError> {
         let (first, second) = (value(first)?, value(second)?);
-        let call = payTokenTwiceCall {
-            token: address(token)?,
-            to: address(to)?,
-            first,
-            second,
-        };
+        let call = payTokenTwiceCall { token: address(token)?, to: address(to)?, first, second };
         self.command(wallet, U256::ZERO, &call).await
     }
 
@@ -153,8 +140,7 @@ impl Payer {
     /// # Errors
     /// When the node refuses.
     pub async fn wallet_destroy(&self, wallet: &str, to: &str) -> Result<String, SandboxError> {
-        self.command(wallet, U256::ZERO, &destroyCall { to: address(to)? })
-            .await
+        self.command(wallet, U256::ZERO, &destroyCall { to: address(to)? }).await
     }
 
     /// Runs the code of `to` with value in scope: a trace shows the value, nothing moves.
@@ -176,11 +162,7 @@ impl Payer {
     /// # Errors
     /// When the node refuses.
     pub async fn poison(&self, token: &str, from: &str, to: &str) -> Result<String, SandboxError> {
-        let call = transferFromCall {
-            from: address(from)?,
-            to: address(to)?,
-            value: U256::ZERO,
-        };
+        let call = transferFromCall { from: address(from)?, to: address(to)?, value: U256::ZERO };
         self.command(token, U256::ZERO, &call).await
     }
 
@@ -190,8 +172,7 @@ impl Payer {
         coins: U256,
         call: &C,
     ) -> Result<String, SandboxError> {
-        self.send(address(contract)?, coins, call.abi_encode())
-            .await
+        self.send(address(contract)?, coins, call.abi_encode()).await
     }
 
     /// Without automatic mining nobody else will make the block.

@@ -42,9 +42,8 @@ struct Frame<'a> {
 
 pub(super) async fn of_block(node: &Node, block: &Block) -> Result<Vec<Inner>, Fault> {
     let tracer = json!({"tracer": "callTracer"});
-    let answer: Box<RawValue> = node
-        .call("debug_traceBlockByHash", (block.header.hash, tracer))
-        .await?;
+    let answer: Box<RawValue> =
+        node.call("debug_traceBlockByHash", (block.header.hash, tracer)).await?;
     read(answer.get(), block)
         .map_err(|what| Fault::Failed(format!("debug_traceBlockByHash: {what}")))
 }
@@ -59,11 +58,7 @@ fn read(answer: &str, block: &Block) -> Result<Vec<Inner>, &'static str> {
         if trace.tx_hash.is_some_and(|hash| hash != tx.hash) {
             return Err("traces of another block");
         }
-        of_tx(
-            tx.hash,
-            trace.result.ok_or("a tx without a trace")?,
-            &mut inner,
-        )?;
+        of_tx(tx.hash, trace.result.ok_or("a tx without a trace")?, &mut inner)?;
     }
     Ok(inner)
 }
@@ -75,10 +70,7 @@ fn of_tx(tx: B256, root: &RawValue, inner: &mut Vec<Inner>) -> Result<(), &'stat
         let frame: Frame<'_> = serde_json::from_str(raw.get()).map_err(|_| "a broken frame")?;
         let void = below || frame.error.is_some();
         open.extend(frame.calls.iter().rev().map(|call| (*call, false, void)));
-        let moves = matches!(
-            frame.kind.as_str(),
-            "CALL" | "CREATE" | "CREATE2" | "SELFDESTRUCT"
-        );
+        let moves = matches!(frame.kind.as_str(), "CALL" | "CREATE" | "CREATE2" | "SELFDESTRUCT");
         // The root is the transaction itself: its value is read there.
         if is_root || !moves {
             continue;
@@ -88,14 +80,7 @@ fn of_tx(tx: B256, root: &RawValue, inner: &mut Vec<Inner>) -> Result<(), &'stat
         if frame.to.is_none() && !void && !value.is_zero() {
             return Err("coins that went nowhere");
         }
-        inner.extend(counter.count(
-            Movement {
-                from,
-                to: frame.to,
-                value,
-            },
-            void,
-        ));
+        inner.extend(counter.count(Movement { from, to: frame.to, value }, void));
     }
     Ok(())
 }

@@ -45,9 +45,7 @@ pub(crate) async fn of_block(
         return Ok(Vec::new());
     }
     match tracer(node, mode) {
-        Some(Tracer::Parity) => Ok(parity::of_block(node, block)
-            .await
-            .map_err(ReadError::from)?),
+        Some(Tracer::Parity) => Ok(parity::of_block(node, block).await.map_err(ReadError::from)?),
         Some(Tracer::Geth) => Ok(geth::of_block(node, block).await.map_err(ReadError::from)?),
         None => by_trying(node, block).await,
     }
@@ -99,13 +97,7 @@ impl Counter {
         self.next = self.next.saturating_add(1);
         let (from, to) = (frame.from, frame.to?);
         let moved = !void && from != to;
-        moved.then_some(Inner {
-            tx: self.tx,
-            nth,
-            from,
-            to,
-            value: frame.value,
-        })
+        moved.then_some(Inner { tx: self.tx, nth, from, to, value: frame.value })
     }
 }
 

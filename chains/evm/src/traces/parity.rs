@@ -78,9 +78,7 @@ pub(super) fn read(frames: Vec<Frame>, block: &Block) -> Result<Vec<Inner>, Faul
     }
     let mut inner = Vec::new();
     for tx in &block.transactions {
-        let frames = by_tx
-            .remove(&tx.hash)
-            .ok_or_else(|| refuse("a tx without a trace"))?;
+        let frames = by_tx.remove(&tx.hash).ok_or_else(|| refuse("a tx without a trace"))?;
         if !frames.iter().any(|frame| frame.trace_address.is_empty()) {
             return Err(refuse("a trace without its root"));
         }
@@ -95,9 +93,7 @@ fn of_tx(tx: B256, mut frames: Vec<Frame>, inner: &mut Vec<Inner>) -> Result<(),
     // Frames below the last failed one follow it directly.
     let mut failed: Option<Vec<u32>> = None;
     for frame in frames {
-        let below = failed
-            .as_ref()
-            .is_some_and(|path| frame.trace_address.starts_with(path));
+        let below = failed.as_ref().is_some_and(|path| frame.trace_address.starts_with(path));
         let void = below || frame.error.is_some();
         if void && !below {
             failed = Some(frame.trace_address.clone());
@@ -120,11 +116,7 @@ impl Frame {
             "call" if action.call_type.as_deref() == Some("call") => {
                 (action.from, action.to, action.value)
             }
-            "create" => (
-                action.from,
-                self.result.and_then(|made| made.address),
-                action.value,
-            ),
+            "create" => (action.from, self.result.and_then(|made| made.address), action.value),
             "suicide" | "selfdestruct" => (action.address, action.refund_address, action.balance),
             _ => return Ok(None),
         };
@@ -165,10 +157,8 @@ mod tests {
     }
 
     fn values(frames: &[Value]) -> Vec<(u32, u64)> {
-        let frames: Vec<Frame> = frames
-            .iter()
-            .map(|f| serde_json::from_value(f.clone()).unwrap())
-            .collect();
+        let frames: Vec<Frame> =
+            frames.iter().map(|f| serde_json::from_value(f.clone()).unwrap()).collect();
         let mut inner = Vec::new();
         of_tx(TX, frames, &mut inner).unwrap();
         inner.iter().map(|i| (i.nth, i.value.to::<u64>())).collect()
@@ -214,9 +204,6 @@ mod tests {
         let mut unmade = failed(made.clone());
         unmade["result"] = Value::Null;
         unmade["traceAddress"] = json!([2]);
-        assert_eq!(
-            values(&[call(&[], "call", 0), made, left, unmade]),
-            [(0, 5), (1, 6)]
-        );
+        assert_eq!(values(&[call(&[], "call", 0), made, left, unmade]), [(0, 5), (1, 6)]);
     }
 }

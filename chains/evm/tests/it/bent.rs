@@ -23,14 +23,8 @@ impl Bent {
         let wallet = payer.deploy_wallet().await.unwrap();
         payer.set_automine(false).await.unwrap();
         let tx = payer.send_native(&world.address(0), wei(5)).await.unwrap();
-        payer
-            .send_token(&world.usdc, &world.address(1), usdc_minor(7))
-            .await
-            .unwrap();
-        payer
-            .wallet_pay(&wallet, &world.address(2), wei(9))
-            .await
-            .unwrap();
+        payer.send_token(&world.usdc, &world.address(1), usdc_minor(7)).await.unwrap();
+        payer.wallet_pay(&wallet, &world.address(2), wei(9)).await.unwrap();
         payer.mine(1).await.unwrap();
         let (_, hash) = place(&world.chain, &tx).await;
         Self { world, hash }
@@ -42,10 +36,7 @@ impl Bent {
         bend: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
     ) -> Result<BlockFacts, ReadError> {
         let proxy = Proxy::start(self.world.anvil.rpc_url(), bend).await;
-        let config = EvmConfig {
-            trace,
-            ..config(&[&proxy.url], &self.world.usdc)
-        };
+        let config = EvmConfig { trace, ..config(&[&proxy.url], &self.world.usdc) };
         let chain = EvmChain::connect(&config).unwrap();
         chain.read_block(&self.hash, &watched(&chain)).await
     }
@@ -67,82 +58,46 @@ impl Bent {
                 Some(answer)
             })
             .await;
-        assert!(
-            matches!(facts, Err(ReadError::Unavailable(_))),
-            "{method}: {facts:?}"
-        );
+        assert!(matches!(facts, Err(ReadError::Unavailable(_))), "{method}: {facts:?}");
     }
 }
 
 #[tokio::test]
 async fn answers_that_contradict_each_other_are_refused() {
     let bent = Bent::start().await;
-    let straight = bent
-        .read(TraceMode::Auto, |_, answer| Some(answer))
-        .await
-        .unwrap();
+    let straight = bent.read(TraceMode::Auto, |_, answer| Some(answer)).await.unwrap();
     assert_eq!(amounts(&straight.sightings).len(), 3);
     let elsewhere = || json!(format!("0x{}", "2".repeat(64)));
 
     // The log index lags behind the blocks: the bloom tells.
     bent.refuses("eth_getLogs", |logs| *logs = json!([])).await;
     let hash = elsewhere();
-    bent.refuses("eth_getLogs", move |logs| {
-        logs[0]["blockHash"] = hash.clone()
-    })
-    .await;
+    bent.refuses("eth_getLogs", move |logs| logs[0]["blockHash"] = hash.clone()).await;
     let hash = elsewhere();
-    bent.refuses("eth_getLogs", move |logs| {
-        logs[0]["transactionHash"] = hash.clone()
-    })
-    .await;
-    bent.refuses("eth_getLogs", |logs| logs[0]["removed"] = json!(true))
-        .await;
-    bent.refuses("eth_getLogs", |logs| *logs = Value::Null)
-        .await;
+    bent.refuses("eth_getLogs", move |logs| logs[0]["transactionHash"] = hash.clone()).await;
+    bent.refuses("eth_getLogs", |logs| logs[0]["removed"] = json!(true)).await;
+    bent.refuses("eth_getLogs", |logs| *logs = Value::Null).await;
 
     let hash = elsewhere();
-    bent.refuses("eth_getTransactionReceipt", move |r| {
-        r["blockHash"] = hash.clone()
-    })
-    .await;
-    bent.refuses("eth_getTransactionReceipt", |r| {
-        r["blockNumber"] = json!("0x1")
-    })
-    .await;
-    bent.refuses("eth_getTransactionReceipt", |r| *r = Value::Null)
-        .await;
-    bent.refuses("eth_getTransactionReceipt", |r| r["status"] = Value::Null)
-        .await;
-    bent.refuses("eth_getTransactionReceipt", |r| r["logs"] = json!([]))
-        .await;
+    bent.refuses("eth_getTransactionReceipt", move |r| r["blockHash"] = hash.clone()).await;
+    bent.refuses("eth_getTransactionReceipt", |r| r["blockNumber"] = json!("0x1")).await;
+    bent.refuses("eth_getTransactionReceipt", |r| *r = Value::Null).await;
+    bent.refuses("eth_getTransactionReceipt", |r| r["status"] = Value::Null).await;
+    bent.refuses("eth_getTransactionReceipt", |r| r["logs"] = json!([])).await;
 
     let hash = elsewhere();
-    bent.refuses("trace_block", move |t| t[0]["blockHash"] = hash.clone())
-        .await;
-    bent.refuses("trace_block", |t| drop(t.as_array_mut().unwrap().remove(0)))
-        .await;
+    bent.refuses("trace_block", move |t| t[0]["blockHash"] = hash.clone()).await;
+    bent.refuses("trace_block", |t| drop(t.as_array_mut().unwrap().remove(0))).await;
     bent.refuses("trace_block", |t| *t = json!([])).await;
     bent.refuses("trace_block", |t| *t = Value::Null).await;
-    bent.refuses("debug_traceBlockByHash", |t| *t = json!([]))
-        .await;
-    bent.refuses("debug_traceBlockByHash", |t| {
-        t.as_array_mut().unwrap().reverse()
-    })
-    .await;
-    bent.refuses("debug_traceBlockByHash", |t| t[0]["result"] = Value::Null)
-        .await;
+    bent.refuses("debug_traceBlockByHash", |t| *t = json!([])).await;
+    bent.refuses("debug_traceBlockByHash", |t| t.as_array_mut().unwrap().reverse()).await;
+    bent.refuses("debug_traceBlockByHash", |t| t[0]["result"] = Value::Null).await;
 
-    bent.refuses("eth_getBlockByHash", |b| b["transactions"] = json!([]))
-        .await;
-    bent.refuses("eth_getBlockByHash", move |b| b["hash"] = elsewhere())
-        .await;
-    bent.refuses("eth_getBlockByHash", |b| {
-        b["timestamp"] = json!("0xffffffffffffffff")
-    })
-    .await;
-    bent.refuses("eth_call", |balance| *balance = json!("0x01"))
-        .await;
+    bent.refuses("eth_getBlockByHash", |b| b["transactions"] = json!([])).await;
+    bent.refuses("eth_getBlockByHash", move |b| b["hash"] = elsewhere()).await;
+    bent.refuses("eth_getBlockByHash", |b| b["timestamp"] = json!("0xffffffffffffffff")).await;
+    bent.refuses("eth_call", |balance| *balance = json!("0x01")).await;
 }
 
 #[tokio::test]
@@ -151,11 +106,7 @@ async fn a_block_the_node_does_not_know_is_unknown() {
     let facts = bent
         .read(TraceMode::Auto, |method, answer| {
             let hide = method == "eth_getBlockByHash";
-            Some(if hide {
-                with_result(answer, Value::Null)
-            } else {
-                answer
-            })
+            Some(if hide { with_result(answer, Value::Null) } else { answer })
         })
         .await;
     assert_eq!(facts, Err(ReadError::UnknownBlock));
@@ -193,19 +144,11 @@ async fn a_claim_is_never_worth_more_than_the_gain() {
     let facts = bent
         .read(TraceMode::Auto, |method, answer| {
             let gain = json!(format!("0x{:064x}", 4));
-            Some(if method == "eth_call" {
-                with_result(answer, gain)
-            } else {
-                answer
-            })
+            Some(if method == "eth_call" { with_result(answer, gain) } else { answer })
         })
         .await
         .unwrap();
-    assert!(
-        amounts(&facts.sightings)
-            .iter()
-            .all(|(_, _, amount)| *amount != usdc_minor(7))
-    );
+    assert!(amounts(&facts.sightings).iter().all(|(_, _, amount)| *amount != usdc_minor(7)));
     assert_eq!(facts.sightings.len(), 2);
 }
 
@@ -218,11 +161,7 @@ async fn the_first_tokens_of_a_new_contract_count() {
     let young = bent
         .read(TraceMode::Auto, move |method, answer| {
             let before = method == "eth_call" && answer["result"] == zero;
-            Some(if before {
-                with_result(answer, json!("0x"))
-            } else {
-                answer
-            })
+            Some(if before { with_result(answer, json!("0x")) } else { answer })
         })
         .await;
     assert!(straight.is_ok());

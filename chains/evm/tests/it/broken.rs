@@ -38,9 +38,7 @@ async fn expect_unavailable(url: &str) {
     ];
     assert!(begun.elapsed() < Duration::from_secs(20));
     for (index, answer) in answers.into_iter().enumerate() {
-        let Some(ReadError::Unavailable(why)) = answer else {
-            panic!("{index}: {answer:?}")
-        };
+        let Some(ReadError::Unavailable(why)) = answer else { panic!("{index}: {answer:?}") };
         assert!(!why.contains("very-secret-key") && why.len() < 300, "{why}");
     }
 }
@@ -70,10 +68,7 @@ async fn nonsense_is_unavailable() {
             "200 OK",
             r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"very-secret-key"}}"#,
         ),
-        (
-            "200 OK",
-            r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}"#,
-        ),
+        ("200 OK", r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}}"#),
         ("302 Found", ""),
         ("401 Unauthorized", "very-secret-key"),
         ("429 Too Many Requests", r#"{"error":"slow down"}"#),
@@ -101,10 +96,7 @@ async fn a_trickle_is_unavailable() {
     // A byte now and then: alive by every measure but the clock.
     let (url, _task) = serve(|mut socket: TcpStream| async move {
         read_body(&mut socket).await?;
-        socket
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n")
-            .await
-            .ok()?;
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n").await.ok()?;
         loop {
             socket.write_all(b" ").await.ok()?;
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -118,10 +110,7 @@ async fn a_trickle_is_unavailable() {
 async fn an_endless_answer_is_unavailable() {
     let (url, _task) = serve(|mut socket: TcpStream| async move {
         read_body(&mut socket).await?;
-        socket
-            .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[")
-            .await
-            .ok()?;
+        socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[").await.ok()?;
         loop {
             socket.write_all(&[b' '; 4096]).await.ok()?;
         }
@@ -134,10 +123,7 @@ async fn an_endless_answer_is_unavailable() {
 async fn a_hang_up_is_unavailable() {
     let (url, _task) = serve(|mut socket: TcpStream| async move {
         read_body(&mut socket).await?;
-        socket
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{")
-            .await
-            .ok()
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{").await.ok()
     })
     .await;
     expect_unavailable(&url).await;

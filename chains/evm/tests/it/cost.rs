@@ -13,10 +13,7 @@ async fn calls_per_block_do_not_depend_on_watched_addresses() {
     let world = World::start().await;
     let payer = &world.payer;
     payer.set_automine(false).await.unwrap();
-    payer
-        .send_token(&world.usdc, &world.address(1), usdc_minor(7))
-        .await
-        .unwrap();
+    payer.send_token(&world.usdc, &world.address(1), usdc_minor(7)).await.unwrap();
     let tx = payer.send_native(&world.address(0), wei(5)).await.unwrap();
     payer.mine(1).await.unwrap();
     let (_, hash) = place(&world.chain, &tx).await;
@@ -25,18 +22,11 @@ async fn calls_per_block_do_not_depend_on_watched_addresses() {
     let chain = EvmChain::connect(&config(&[&proxy.url], &world.usdc)).unwrap();
     chain.head().await.unwrap();
     let head_calls = proxy.take_calls();
-    assert_eq!(
-        head_calls.len(),
-        5,
-        "chain id twice at first contact, three tags: {head_calls:?}"
-    );
+    assert_eq!(head_calls.len(), 5, "chain id twice at first contact, three tags: {head_calls:?}");
 
     let mut prices = Vec::new();
     for count in [10, 10_000] {
-        let facts = chain
-            .read_block(&hash, &watching(&world, count))
-            .await
-            .unwrap();
+        let facts = chain.read_block(&hash, &watching(&world, count)).await.unwrap();
         assert_eq!(amounts(&facts.sightings).len(), 2);
         prices.push(proxy.take_calls());
     }
@@ -54,21 +44,12 @@ async fn calls_per_block_do_not_depend_on_watched_addresses() {
 
     // A block that brings us nothing costs three calls.
     let nobody: WatchSet = (10..10_010).map(stranger).collect();
-    assert_eq!(
-        chain.read_block(&hash, &nobody).await.unwrap().sightings,
-        []
-    );
-    assert_eq!(
-        proxy.take_calls(),
-        ["eth_getBlockByHash", "eth_getLogs", "trace_block"]
-    );
+    assert_eq!(chain.read_block(&hash, &nobody).await.unwrap().sightings, []);
+    assert_eq!(proxy.take_calls(), ["eth_getBlockByHash", "eth_getLogs", "trace_block"]);
 }
 
 fn watching(world: &World, count: u32) -> WatchSet {
-    (0..2)
-        .map(|index| world.address(index))
-        .chain((2..count).map(stranger))
-        .collect()
+    (0..2).map(|index| world.address(index)).chain((2..count).map(stranger)).collect()
 }
 
 fn stranger(number: u32) -> String {

@@ -32,17 +32,13 @@ fn master(mnemonic: &str) -> Xpriv {
     let mut seed = round;
     for _ in 1..2_048 {
         round = mac(&round);
-        seed.iter_mut()
-            .zip(round)
-            .for_each(|(sum, byte)| *sum ^= byte);
+        seed.iter_mut().zip(round).for_each(|(sum, byte)| *sum ^= byte);
     }
     Xpriv::new_master(NetworkKind::Main, &seed).unwrap()
 }
 
 fn account(curve: &Secp256k1<All>, mnemonic: &str, path: &str) -> Xpriv {
-    master(mnemonic)
-        .derive_priv(curve, &path.parse::<DerivationPath>().unwrap())
-        .unwrap()
+    master(mnemonic).derive_priv(curve, &path.parse::<DerivationPath>().unwrap()).unwrap()
 }
 
 fn xpub(mnemonic: &str, path: &str) -> String {
@@ -83,10 +79,7 @@ fn the_sandbox_account_is_the_one_it_says() {
 
 #[test]
 fn the_path_names_the_account() {
-    let derived = chain(&xpub(TEST, "m/44'/60'/7'"))
-        .unwrap()
-        .derive(3)
-        .unwrap();
+    let derived = chain(&xpub(TEST, "m/44'/60'/7'")).unwrap().derive(3).unwrap();
     assert_eq!(derived.path, "m/44'/60'/7'/0/3");
 }
 
@@ -105,10 +98,7 @@ fn only_the_public_key_of_an_account_is_taken() {
     ];
     for case in &cases {
         let error = chain(case).err().map(|error| error.to_string()).unwrap();
-        assert!(
-            error.contains("xpub") && !error.contains(&private),
-            "{error}"
-        );
+        assert!(error.contains("xpub") && !error.contains(&private), "{error}");
     }
 }
 
@@ -124,28 +114,19 @@ fn hardened_indexes_cannot_be_derived() {
 fn payment_uris_name_the_chain_and_the_contract() {
     let chain = chain(dev_xpub()).unwrap();
     let to = chain.derive(0).unwrap().address;
+    assert_eq!(chain.payment_uri(&to, wei(5)).unwrap(), format!("ethereum:{to}@31337?value=5"));
     assert_eq!(
-        chain.payment_uri(&to, wei(5)).unwrap(),
-        format!("ethereum:{to}@31337?value=5")
-    );
-    assert_eq!(
-        chain
-            .payment_uri(&to.to_lowercase(), usdc_minor(7))
-            .unwrap(),
+        chain.payment_uri(&to.to_lowercase(), usdc_minor(7)).unwrap(),
         format!("ethereum:{CONTRACT}@31337/transfer?address={to}&uint256=7")
     );
     for payable in [wei(5), usdc_minor(7)] {
         let template = chain.payment_uri_template(payable.asset()).unwrap();
-        let filled = template
-            .replace("{address}", &to)
-            .replace("{minor}", &payable.minor().to_string());
+        let filled =
+            template.replace("{address}", &to).replace("{minor}", &payable.minor().to_string());
         assert_eq!(filled, chain.payment_uri(&to, payable).unwrap());
     }
     let bitcoin = Amount::try_new(5, Asset::Btc).unwrap();
-    assert_eq!(
-        chain.payment_uri_template(Asset::Btc),
-        Err(UriError::UnknownAsset)
-    );
+    assert_eq!(chain.payment_uri_template(Asset::Btc), Err(UriError::UnknownAsset));
     assert_eq!(chain.payment_uri(&to, bitcoin), Err(UriError::UnknownAsset));
     assert_eq!(chain.payment_uri("bc1q", wei(5)), Err(UriError::BadAddress));
     assert_eq!(chain.payment_uri(&to, wei(0)), Err(UriError::NotPositive));

@@ -31,11 +31,7 @@ async fn cuttable(world: &World) -> (Proxy, Arc<AtomicBool>) {
 #[tokio::test]
 async fn another_node_with_our_history_takes_over() {
     let world = World::start().await;
-    let tx = world
-        .payer
-        .send_native(&world.address(0), wei(5))
-        .await
-        .unwrap();
+    let tx = world.payer.send_native(&world.address(0), wei(5)).await.unwrap();
     let (_, hash) = place(&world.chain, &tx).await;
     let (first, cut) = cuttable(&world).await;
     let second = Proxy::start(world.anvil.rpc_url(), |_, answer| Some(answer)).await;
@@ -60,9 +56,7 @@ async fn a_node_with_another_history_does_not_take_over() {
     let world = World::start().await;
     world.payer.mine(2).await.unwrap();
     let stranger = Anvil::start(AnvilOptions::default()).await.unwrap();
-    let other = Payer::connect(stranger.rpc_url(), dev_payer_key())
-        .await
-        .unwrap();
+    let other = Payer::connect(stranger.rpc_url(), dev_payer_key()).await.unwrap();
     other.mine(50).await.unwrap();
     let (first, cut) = cuttable(&world).await;
     let urls = [first.url.as_str(), stranger.rpc_url()];
@@ -113,10 +107,7 @@ async fn a_stand_in_that_lacks_a_block_does_not_call_it_gone() {
     let nowhere = format!("0x{}", "4".repeat(64));
     assert_eq!(chain.block(&nowhere).await, Err(ReadError::UnknownBlock));
     cut.store(true, Ordering::Relaxed);
-    assert!(matches!(
-        chain.block(&nowhere).await,
-        Err(ReadError::Unavailable(_))
-    ));
+    assert!(matches!(chain.block(&nowhere).await, Err(ReadError::Unavailable(_))));
     let facts = chain.read_block(&nowhere, &watched(&chain)).await;
     assert!(matches!(facts, Err(ReadError::Unavailable(_))));
 }

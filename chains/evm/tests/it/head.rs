@@ -26,11 +26,7 @@ async fn safe_and_final_follow_the_tip() {
     let tip = head.latest.height;
     assert!(tip >= 12, "{tip}");
     assert_eq!((head.safe, head.finalized), (Some(tip - 2), Some(tip - 4)));
-    world
-        .payer
-        .send_native(&world.address(0), wei(1))
-        .await
-        .unwrap();
+    world.payer.send_native(&world.address(0), wei(1)).await.unwrap();
     assert_eq!(world.chain.head().await.unwrap().latest.height, tip + 1);
 }
 
@@ -47,11 +43,7 @@ async fn another_network_is_not_trusted() {
     let watch = crate::world::watched(&chain);
     assert!(untrusted(&chain.read_block(&tip.hash, &watch).await));
     assert!(untrusted(&chain.locate(&tip.hash).await));
-    assert!(untrusted(
-        &chain
-            .balance(&world.address(0), primitives::Asset::Eth)
-            .await
-    ));
+    assert!(untrusted(&chain.balance(&world.address(0), primitives::Asset::Eth).await));
     assert!(untrusted(&chain.verify().await));
 }
 
@@ -64,11 +56,7 @@ async fn a_node_swapped_for_another_network_is_noticed() {
     chain.head().await.unwrap();
     drop(first);
     assert!(matches!(chain.head().await, Err(ReadError::Unavailable(_))));
-    let options = AnvilOptions {
-        chain_id: 5,
-        port,
-        ..AnvilOptions::default()
-    };
+    let options = AnvilOptions { chain_id: 5, port, ..AnvilOptions::default() };
     let _second = Anvil::start(options).await.unwrap();
     assert!(untrusted(&chain.block_at(0).await));
     assert!(untrusted(&chain.head().await));
@@ -78,20 +66,14 @@ async fn a_node_swapped_for_another_network_is_noticed() {
 async fn finality_never_goes_backwards_nor_ahead_of_the_tip() {
     let world = World::start().await;
     world.payer.mine(10).await.unwrap();
-    let (forged, height) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (forged, height) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (backwards, ahead) = (Arc::clone(&forged), Arc::clone(&height));
     let proxy = Proxy::start(world.anvil.rpc_url(), move |method, answer| {
         let number = answer["result"]["number"].as_str().unwrap_or("").to_owned();
         if method != "eth_getBlockByNumber" || number == "0xc" {
             return Some(answer);
         }
-        let number = match (
-            backwards.load(Ordering::Relaxed),
-            ahead.load(Ordering::Relaxed),
-        ) {
+        let number = match (backwards.load(Ordering::Relaxed), ahead.load(Ordering::Relaxed)) {
             (true, _) => "0x1",
             (_, true) => "0x99",
             _ => number.as_str(),
@@ -117,11 +99,7 @@ async fn a_network_without_final_blocks_says_so() {
     let proxy = Proxy::start(world.anvil.rpc_url(), |method, answer| {
         let tip = answer["result"]["number"] == json!("0x2");
         let hide = method == "eth_getBlockByNumber" && !tip;
-        Some(if hide {
-            with_result(answer, Value::Null)
-        } else {
-            answer
-        })
+        Some(if hide { with_result(answer, Value::Null) } else { answer })
     })
     .await;
     let chain = EvmChain::connect(&config(&[&proxy.url], &world.usdc)).unwrap();

@@ -8,11 +8,7 @@ use crate::world::{World, amounts, place, usdc_minor, watched, wei};
 #[tokio::test]
 async fn a_dropped_deposit_is_gone_with_its_block() {
     let world = World::start().await;
-    let tx = world
-        .payer
-        .send_native(&world.address(0), wei(5))
-        .await
-        .unwrap();
+    let tx = world.payer.send_native(&world.address(0), wei(5)).await.unwrap();
     let (height, hash) = place(&world.chain, &tx).await;
     world.payer.mine(1).await.unwrap();
     assert_eq!(world.chain.block(&hash).await.unwrap().height, height);
@@ -26,15 +22,7 @@ async fn a_dropped_deposit_is_gone_with_its_block() {
     assert_eq!(world.chain.locate(&tx).await, Ok(TxPlace::Absent));
     let now = world.chain.block_at(height).await.unwrap().unwrap();
     assert_ne!(now.hash, hash);
-    assert_eq!(
-        world
-            .chain
-            .read_block(&now.hash, &watch)
-            .await
-            .unwrap()
-            .sightings,
-        []
-    );
+    assert_eq!(world.chain.read_block(&now.hash, &watch).await.unwrap().sightings, []);
 }
 
 // The same transaction comes back behind another one, so its log moves to another `logIndex`.
@@ -44,10 +32,7 @@ async fn a_deposit_that_comes_back_is_the_same_deposit() {
     let payer = &world.payer;
     let to = world.address(0);
     let (five, usdc) = (usdc_minor(5), &world.usdc);
-    let other = payer
-        .send_token(usdc, &payer_friend(), usdc_minor(1))
-        .await
-        .unwrap();
+    let other = payer.send_token(usdc, &payer_friend(), usdc_minor(1)).await.unwrap();
     let tx = payer.send_token(usdc, &to, five).await.unwrap();
     let (_, before) = place(&world.chain, &tx).await;
     let seen_before = world.seen(&tx).await;
@@ -60,19 +45,12 @@ async fn a_deposit_that_comes_back_is_the_same_deposit() {
 
     let (_, after) = place(&world.chain, &tx).await;
     assert_ne!(before, after);
-    assert_eq!(
-        place(&world.chain, &other).await.1,
-        after,
-        "both are in one block now"
-    );
+    assert_eq!(place(&world.chain, &other).await.1, after, "both are in one block now");
     let seen_after = world.seen(&tx).await;
     assert_eq!(amounts(&seen_after), [(1, to, five)]);
     assert_eq!(seen_after, seen_before);
     let watch = watched(&world.chain);
-    assert_eq!(
-        world.chain.read_block(&before, &watch).await,
-        Err(ReadError::UnknownBlock)
-    );
+    assert_eq!(world.chain.read_block(&before, &watch).await, Err(ReadError::UnknownBlock));
 }
 
 #[tokio::test]
@@ -90,10 +68,7 @@ async fn a_transaction_is_located() {
     let nobody = format!("0x{}", "5".repeat(64));
     assert_eq!(world.chain.locate(&nobody).await, Ok(TxPlace::Absent));
     for nonsense in ["", "0x", "latest", &"5".repeat(64)] {
-        assert!(matches!(
-            world.chain.locate(nonsense).await,
-            Err(ReadError::Unavailable(_))
-        ));
+        assert!(matches!(world.chain.locate(nonsense).await, Err(ReadError::Unavailable(_))));
         let block = world.chain.block(nonsense).await;
         assert_eq!(block, Err(ReadError::UnknownBlock), "{nonsense}");
     }

@@ -40,16 +40,9 @@ async fn two_internal_payments_in_one_transaction_are_two() {
     let to = world.address(0);
     let wallet = world.payer.deploy_wallet().await.unwrap();
     let both = (wei(3), wei(4));
-    let tx = world
-        .payer
-        .wallet_pay_twice(&wallet, &to, both)
-        .await
-        .unwrap();
+    let tx = world.payer.wallet_pay_twice(&wallet, &to, both).await.unwrap();
 
-    let expected = [
-        (1_000_000, to.clone(), wei(3)),
-        (1_000_001, to.clone(), wei(4)),
-    ];
+    let expected = [(1_000_000, to.clone(), wei(3)), (1_000_001, to.clone(), wei(4))];
     assert_eq!(amounts(&world.seen(&tx).await), expected);
     assert_eq!(world.chain.balance(&to, Asset::Eth).await, Ok(wei(7)));
 }
@@ -59,16 +52,9 @@ async fn an_undone_internal_payment_is_none() {
     let world = World::start().await;
     let wallet = world.payer.deploy_wallet().await.unwrap();
     let to = world.address(0);
-    let tx = world
-        .payer
-        .wallet_pay_and_undo(&wallet, &to, wei(9))
-        .await
-        .unwrap();
+    let tx = world.payer.wallet_pay_and_undo(&wallet, &to, wei(9)).await.unwrap();
 
-    assert!(
-        world.payer.wait(&tx).await.unwrap(),
-        "the transaction itself succeeds"
-    );
+    assert!(world.payer.wait(&tx).await.unwrap(), "the transaction itself succeeds");
     assert_eq!(world.seen(&tx).await, []);
     assert_eq!(world.chain.balance(&to, Asset::Eth).await, Ok(wei(0)));
 }
@@ -80,16 +66,7 @@ async fn a_failed_transaction_with_value_is_none() {
     let tx = world.payer.send_failing_native(&to, wei(3)).await.unwrap();
 
     let place = world.chain.locate(&tx).await.unwrap();
-    assert!(
-        matches!(
-            place,
-            TxPlace::Included {
-                succeeded: false,
-                ..
-            }
-        ),
-        "{place:?}"
-    );
+    assert!(matches!(place, TxPlace::Included { succeeded: false, .. }), "{place:?}");
     assert_eq!(world.seen(&tx).await, []);
     assert_eq!(world.chain.balance(&to, Asset::Eth).await, Ok(wei(0)));
     // The trick leaves the address as it was.
@@ -102,11 +79,7 @@ async fn a_failing_internal_payment_to_a_contract_is_none() {
     let world = World::start().await;
     let wallet = world.payer.deploy_wallet().await.unwrap();
     let reverter = world.payer.deploy_reverter().await.unwrap();
-    let tx = world
-        .payer
-        .wallet_pay(&wallet, &reverter, wei(3))
-        .await
-        .unwrap();
+    let tx = world.payer.wallet_pay(&wallet, &reverter, wei(3)).await.unwrap();
 
     assert!(!world.payer.wait(&tx).await.unwrap());
     assert_eq!(world.seen(&tx).await, []);
@@ -120,10 +93,7 @@ async fn the_inheritance_of_a_destroyed_contract_arrives() {
     world.payer.send_native(&wallet, wei(11)).await.unwrap();
     let tx = world.payer.wallet_destroy(&wallet, &to).await.unwrap();
 
-    assert_eq!(
-        amounts(&world.seen(&tx).await),
-        [(1_000_000, to.clone(), wei(11))]
-    );
+    assert_eq!(amounts(&world.seen(&tx).await), [(1_000_000, to.clone(), wei(11))]);
     assert_eq!(world.chain.balance(&to, Asset::Eth).await, Ok(wei(11)));
 }
 
@@ -133,11 +103,7 @@ async fn borrowed_value_in_a_delegate_call_is_none() {
     let world = World::start().await;
     let to = world.address(0);
     let wallet = world.payer.deploy_wallet().await.unwrap();
-    let tx = world
-        .payer
-        .wallet_delegate(&wallet, &to, wei(6))
-        .await
-        .unwrap();
+    let tx = world.payer.wallet_delegate(&wallet, &to, wei(6)).await.unwrap();
 
     assert!(world.payer.wait(&tx).await.unwrap());
     assert_eq!(world.seen(&tx).await, []);
@@ -147,11 +113,7 @@ async fn borrowed_value_in_a_delegate_call_is_none() {
 #[tokio::test]
 async fn a_payment_of_nothing_is_none() {
     let world = World::start().await;
-    let tx = world
-        .payer
-        .send_native(&world.address(0), wei(0))
-        .await
-        .unwrap();
+    let tx = world.payer.send_native(&world.address(0), wei(0)).await.unwrap();
     assert_eq!(world.seen(&tx).await, []);
 }
 
@@ -164,14 +126,8 @@ async fn both_tracing_dialects_agree() {
     let wallet = payer.deploy_wallet().await.unwrap();
     payer.send_native(&wallet, wei(11)).await.unwrap();
     payer.set_automine(false).await.unwrap();
-    let twice = payer
-        .wallet_pay_twice(&wallet, &to, (wei(3), wei(4)))
-        .await
-        .unwrap();
-    payer
-        .wallet_pay_and_undo(&wallet, &to, wei(9))
-        .await
-        .unwrap();
+    let twice = payer.wallet_pay_twice(&wallet, &to, (wei(3), wei(4))).await.unwrap();
+    payer.wallet_pay_and_undo(&wallet, &to, wei(9)).await.unwrap();
     payer.wallet_delegate(&wallet, &to, wei(6)).await.unwrap();
     payer.send_native(&to, wei(5)).await.unwrap();
     payer.wallet_destroy(&wallet, &to).await.unwrap();

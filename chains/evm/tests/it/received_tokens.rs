@@ -10,11 +10,7 @@ use crate::world::{World, amounts, place, seen_by, usdc_minor, watched, wei};
 async fn a_plain_token_payment_counts_once() {
     let world = World::start().await;
     let to = world.address(0);
-    let tx = world
-        .payer
-        .send_token(&world.usdc, &to, usdc_minor(1_000_000))
-        .await
-        .unwrap();
+    let tx = world.payer.send_token(&world.usdc, &to, usdc_minor(1_000_000)).await.unwrap();
 
     let seen = world.seen(&tx).await;
     assert_eq!(amounts(&seen), [(1, to.clone(), usdc_minor(1_000_000))]);
@@ -31,22 +27,10 @@ async fn a_fee_on_transfer_counts_as_what_arrived() {
     for gross in [false, true] {
         let token = world.payer.deploy_fee_token(gross).await.unwrap();
         let chain = world.listing(&token);
-        world
-            .payer
-            .mint(&token, &world.payer.address(), usdc_minor(5_000_000))
-            .await
-            .unwrap();
-        let tx = world
-            .payer
-            .send_token(&token, &to, usdc_minor(1_000_000))
-            .await
-            .unwrap();
+        world.payer.mint(&token, &world.payer.address(), usdc_minor(5_000_000)).await.unwrap();
+        let tx = world.payer.send_token(&token, &to, usdc_minor(1_000_000)).await.unwrap();
         let seen = seen_by(&chain, &tx).await;
-        assert_eq!(
-            amounts(&seen),
-            [(1, to.clone(), usdc_minor(990_000))],
-            "gross: {gross}"
-        );
+        assert_eq!(amounts(&seen), [(1, to.clone(), usdc_minor(990_000))], "gross: {gross}");
     }
 }
 
@@ -56,29 +40,15 @@ async fn two_payments_of_a_token_with_a_hidden_fee_share_what_arrived() {
     let world = World::start().await;
     let to = world.address(0);
     let token = world.payer.deploy_fee_token(true).await.unwrap();
-    world
-        .payer
-        .mint(&token, &world.payer.address(), usdc_minor(5_000_000))
-        .await
-        .unwrap();
+    world.payer.mint(&token, &world.payer.address(), usdc_minor(5_000_000)).await.unwrap();
     world.payer.set_automine(false).await.unwrap();
-    let tx = world
-        .payer
-        .send_token(&token, &to, usdc_minor(1_000_000))
-        .await
-        .unwrap();
-    world
-        .payer
-        .send_token(&token, &to, usdc_minor(2_000_000))
-        .await
-        .unwrap();
+    let tx = world.payer.send_token(&token, &to, usdc_minor(1_000_000)).await.unwrap();
+    world.payer.send_token(&token, &to, usdc_minor(2_000_000)).await.unwrap();
     world.payer.mine(1).await.unwrap();
 
     let chain = world.listing(&token);
-    let mut got: Vec<i128> = amounts(&seen_by(&chain, &tx).await)
-        .iter()
-        .map(|(_, _, a)| a.minor())
-        .collect();
+    let mut got: Vec<i128> =
+        amounts(&seen_by(&chain, &tx).await).iter().map(|(_, _, a)| a.minor()).collect();
     got.sort_unstable();
     assert_eq!(got, [990_000, 1_980_000]);
 }
@@ -87,11 +57,8 @@ async fn two_payments_of_a_token_with_a_hidden_fee_share_what_arrived() {
 async fn a_token_that_lies_is_not_credited() {
     let world = World::start().await;
     let token = world.payer.deploy_lying_token().await.unwrap();
-    let tx = world
-        .payer
-        .send_token(&token, &world.address(0), usdc_minor(1_000_000))
-        .await
-        .unwrap();
+    let tx =
+        world.payer.send_token(&token, &world.address(0), usdc_minor(1_000_000)).await.unwrap();
 
     assert!(world.payer.wait(&tx).await.unwrap());
     assert_eq!(seen_by(&world.listing(&token), &tx).await, []);
@@ -111,23 +78,10 @@ async fn a_poisoning_log_of_zero_is_none() {
 async fn a_reverted_token_transfer_is_none() {
     let world = World::start().await;
     let to = world.address(0);
-    let tx = world
-        .payer
-        .send_failing_token(&world.usdc, &to, usdc_minor(5))
-        .await
-        .unwrap();
+    let tx = world.payer.send_failing_token(&world.usdc, &to, usdc_minor(5)).await.unwrap();
 
     let place = world.chain.locate(&tx).await.unwrap();
-    assert!(
-        matches!(
-            place,
-            TxPlace::Included {
-                succeeded: false,
-                ..
-            }
-        ),
-        "{place:?}"
-    );
+    assert!(matches!(place, TxPlace::Included { succeeded: false, .. }), "{place:?}");
     assert_eq!(world.seen(&tx).await, []);
 }
 
@@ -135,35 +89,17 @@ async fn a_reverted_token_transfer_is_none() {
 #[tokio::test]
 async fn a_clone_with_the_same_symbol_is_an_unknown_token() {
     let world = World::start().await;
-    let clone = world
-        .payer
-        .deploy_token("USD Coin", "USDC", 6)
-        .await
-        .unwrap();
+    let clone = world.payer.deploy_token("USD Coin", "USDC", 6).await.unwrap();
     let to = world.address(0);
-    world
-        .payer
-        .mint(&clone, &world.payer.address(), usdc_minor(2_000_000))
-        .await
-        .unwrap();
-    let tx = world
-        .payer
-        .send_token(&clone, &to, usdc_minor(2_000_000))
-        .await
-        .unwrap();
+    world.payer.mint(&clone, &world.payer.address(), usdc_minor(2_000_000)).await.unwrap();
+    let tx = world.payer.send_token(&clone, &to, usdc_minor(2_000_000)).await.unwrap();
 
     let seen = world.seen(&tx).await;
     assert_eq!(seen.len(), 1);
     assert_eq!((seen[0].ordinal, &seen[0].to), (1, &to));
-    let expected = Arrived::UnknownToken {
-        contract: clone,
-        minor: "2000000".to_owned(),
-    };
+    let expected = Arrived::UnknownToken { contract: clone, minor: "2000000".to_owned() };
     assert_eq!(seen[0].arrived, expected);
-    assert_eq!(
-        world.chain.balance(&to, Asset::Usdc).await,
-        Ok(usdc_minor(0))
-    );
+    assert_eq!(world.chain.balance(&to, Asset::Usdc).await, Ok(usdc_minor(0)));
 }
 
 #[tokio::test]
@@ -171,15 +107,9 @@ async fn two_transfers_in_one_transaction_have_their_own_ordinals() {
     let world = World::start().await;
     let (payer, to) = (&world.payer, world.address(0));
     let wallet = payer.deploy_wallet().await.unwrap();
-    payer
-        .mint(&world.usdc, &wallet, usdc_minor(100))
-        .await
-        .unwrap();
+    payer.mint(&world.usdc, &wallet, usdc_minor(100)).await.unwrap();
     let both = (usdc_minor(30), usdc_minor(20));
-    let tx = payer
-        .wallet_pay_token_twice(&wallet, &world.usdc, &to, both)
-        .await
-        .unwrap();
+    let tx = payer.wallet_pay_token_twice(&wallet, &world.usdc, &to, both).await.unwrap();
 
     let seen = world.seen(&tx).await;
     let expected = [(1, to.clone(), usdc_minor(30)), (2, to, usdc_minor(20))];
@@ -196,21 +126,14 @@ async fn a_full_block_of_payments_is_read_completely() {
     let mut last = String::new();
     for index in 0..10 {
         let to = world.address(index);
-        payer
-            .send_native(&to, wei(i128::from(index) + 1))
-            .await
-            .unwrap();
+        payer.send_native(&to, wei(i128::from(index) + 1)).await.unwrap();
         let tokens = usdc_minor(i128::from(index) + 101);
         last = payer.send_token(&world.usdc, &to, tokens).await.unwrap();
     }
     payer.mine(1).await.unwrap();
 
     let (_, hash) = place(&world.chain, &last).await;
-    let facts = world
-        .chain
-        .read_block(&hash, &watched(&world.chain))
-        .await
-        .unwrap();
+    let facts = world.chain.read_block(&hash, &watched(&world.chain)).await.unwrap();
     let mut got = amounts(&facts.sightings);
     got.sort_by_key(|(_, _, amount)| amount.minor());
     let coins = (0..10).map(|i| (0, world.address(i), wei(i128::from(i) + 1)));

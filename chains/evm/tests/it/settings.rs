@@ -32,17 +32,8 @@ async fn an_address_without_a_contract_is_refused() {
 #[tokio::test]
 async fn other_decimals_are_refused() {
     let world = World::start().await;
-    let token = world
-        .payer
-        .deploy_token("USD Coin", "USDC", 18)
-        .await
-        .unwrap();
-    let error = world
-        .listing(&token)
-        .verify()
-        .await
-        .unwrap_err()
-        .to_string();
+    let token = world.payer.deploy_token("USD Coin", "USDC", 18).await.unwrap();
+    let error = world.listing(&token).verify().await.unwrap_err().to_string();
     assert!(error.contains("18 decimals"), "{error}");
     // A contract that is no token at all.
     let wallet = world.payer.deploy_wallet().await.unwrap();
@@ -52,11 +43,7 @@ async fn other_decimals_are_refused() {
 #[tokio::test]
 async fn a_node_that_cannot_trace_is_refused_unless_told_so() {
     let world = World::start().await;
-    let tx = world
-        .payer
-        .send_native(&world.address(0), wei(5))
-        .await
-        .unwrap();
+    let tx = world.payer.send_native(&world.address(0), wei(5)).await.unwrap();
     let proxy = Proxy::start(world.anvil.rpc_url(), |method, answer| {
         let tracing = method.starts_with("trace_") || method.starts_with("debug_");
         Some(if tracing { no_method(&answer) } else { answer })
@@ -65,85 +52,39 @@ async fn a_node_that_cannot_trace_is_refused_unless_told_so() {
     let (_, hash) = place(&world.chain, &tx).await;
     // The tip is empty: what the node cannot do shows all the same.
     world.payer.mine(1).await.unwrap();
-    for trace in [
-        TraceMode::Auto,
-        TraceMode::TraceBlock,
-        TraceMode::DebugTraceBlock,
-    ] {
-        let config = EvmConfig {
-            trace,
-            ..config(&[&proxy.url], &world.usdc)
-        };
+    for trace in [TraceMode::Auto, TraceMode::TraceBlock, TraceMode::DebugTraceBlock] {
+        let config = EvmConfig { trace, ..config(&[&proxy.url], &world.usdc) };
         let chain = EvmChain::connect(&config).unwrap();
-        assert!(
-            matches!(chain.verify().await, Err(ReadError::Unavailable(_))),
-            "{trace:?}"
-        );
+        assert!(matches!(chain.verify().await, Err(ReadError::Unavailable(_))), "{trace:?}");
         let facts = chain.read_block(&hash, &watched(&chain)).await;
         assert!(matches!(facts, Err(ReadError::Unavailable(_))), "{trace:?}");
     }
-    let off = EvmConfig {
-        trace: TraceMode::Off,
-        ..config(&[&proxy.url], &world.usdc)
-    };
+    let off = EvmConfig { trace: TraceMode::Off, ..config(&[&proxy.url], &world.usdc) };
     let chain = EvmChain::connect(&off).unwrap();
     assert_eq!(chain.verify().await, Ok(()));
-    assert_eq!(
-        chain
-            .read_block(&hash, &watched(&chain))
-            .await
-            .unwrap()
-            .sightings
-            .len(),
-        1
-    );
+    assert_eq!(chain.read_block(&hash, &watched(&chain)).await.unwrap().sightings.len(), 1);
 }
 
 #[test]
 fn settings_are_checked_without_a_node() {
     let usdc = || "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48".to_owned();
-    let token = |asset, contract, decimals| TokenConfig {
-        asset,
-        contract,
-        decimals,
-    };
+    let token = |asset, contract, decimals| TokenConfig { asset, contract, decimals };
     let good = config(&["http://127.0.0.1:1"], &usdc());
     assert!(EvmChain::connect(&good).is_ok());
-    let with = |tokens: Vec<TokenConfig>| EvmConfig {
-        tokens,
-        ..good.clone()
-    };
+    let with = |tokens: Vec<TokenConfig>| EvmConfig { tokens, ..good.clone() };
     let typo = usdc().replace("A0b8", "A0B8");
     let bad = [
         with(vec![token(Asset::Usdc, typo, 6)]),
         with(vec![token(Asset::Usdc, "USDC".to_owned(), 6)]),
         with(vec![token(Asset::Usdc, usdc(), 18)]),
-        with(vec![
-            token(Asset::Usdc, usdc(), 6),
-            token(Asset::Usdt, usdc(), 6),
-        ]),
-        with(vec![
-            token(Asset::Usdc, usdc(), 6),
-            token(Asset::Usdc, usdc(), 6),
-        ]),
+        with(vec![token(Asset::Usdc, usdc(), 6), token(Asset::Usdt, usdc(), 6)]),
+        with(vec![token(Asset::Usdc, usdc(), 6), token(Asset::Usdc, usdc(), 6)]),
         with(vec![token(Asset::Eth, usdc(), 18)]),
         with(vec![token(Asset::Inr, usdc(), 2)]),
-        EvmConfig {
-            rpc_urls: Vec::new(),
-            ..good.clone()
-        },
-        EvmConfig {
-            rpc_urls: vec!["ws://127.0.0.1:1".parse().unwrap()],
-            ..good.clone()
-        },
-        EvmConfig {
-            native: Asset::Inr,
-            ..good.clone()
-        },
-        EvmConfig {
-            request_timeout_ms: 0,
-            ..good.clone()
-        },
+        EvmConfig { rpc_urls: Vec::new(), ..good.clone() },
+        EvmConfig { rpc_urls: vec!["ws://127.0.0.1:1".parse().unwrap()], ..good.clone() },
+        EvmConfig { native: Asset::Inr, ..good.clone() },
+        EvmConfig { request_timeout_ms: 0, ..good.clone() },
     ];
     for config in &bad {
         assert!(untrusted(&EvmChain::connect(config)), "{config:?}");

@@ -18,21 +18,11 @@ impl World {
     /// Anvil with one honest token, listed as USDC.
     pub(crate) async fn start() -> Self {
         let anvil = Anvil::start(AnvilOptions::default()).await.unwrap();
-        let payer = Payer::connect(anvil.rpc_url(), dev_payer_key())
-            .await
-            .unwrap();
+        let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await.unwrap();
         let usdc = payer.deploy_token("USD Coin", "USDC", 6).await.unwrap();
-        payer
-            .mint(&usdc, &payer.address(), usdc_minor(1_000_000_000))
-            .await
-            .unwrap();
+        payer.mint(&usdc, &payer.address(), usdc_minor(1_000_000_000)).await.unwrap();
         let chain = EvmChain::connect(&config(&[anvil.rpc_url()], &usdc)).unwrap();
-        Self {
-            anvil,
-            payer,
-            usdc,
-            chain,
-        }
+        Self { anvil, payer, usdc, chain }
     }
 
     /// The same node, with another contract listed as USDC.
@@ -41,10 +31,7 @@ impl World {
     }
 
     pub(crate) fn tracing(&self, trace: TraceMode) -> EvmChain {
-        let config = EvmConfig {
-            trace,
-            ..config(&[self.anvil.rpc_url()], &self.usdc)
-        };
+        let config = EvmConfig { trace, ..config(&[self.anvil.rpc_url()], &self.usdc) };
         EvmChain::connect(&config).unwrap()
     }
 
@@ -61,27 +48,19 @@ impl World {
 
 pub(crate) async fn seen_by(chain: &EvmChain, tx: &str) -> Vec<Sighting> {
     let (_, hash) = place(chain, tx).await;
-    chain
-        .read_block(&hash, &watched(chain))
-        .await
-        .unwrap()
-        .sightings
+    chain.read_block(&hash, &watched(chain)).await.unwrap().sightings
 }
 
 /// Height and hash of the block a transaction is in.
 pub(crate) async fn place(chain: &EvmChain, tx: &str) -> (u64, String) {
     match chain.locate(tx).await.unwrap() {
-        TxPlace::Included {
-            height, block_hash, ..
-        } => (height, block_hash),
+        TxPlace::Included { height, block_hash, .. } => (height, block_hash),
         elsewhere => panic!("{elsewhere:?}"),
     }
 }
 
 pub(crate) fn watched(chain: &EvmChain) -> WatchSet {
-    (0..10)
-        .map(|index| chain.derive(index).unwrap().address)
-        .collect()
+    (0..10).map(|index| chain.derive(index).unwrap().address).collect()
 }
 
 pub(crate) fn config(rpc_urls: &[&str], contract: &str) -> EvmConfig {
