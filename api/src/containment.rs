@@ -60,7 +60,7 @@ pub(crate) async fn dress(State(api): State<Api>, request: Request, next: Next) 
         %method,
         path = path.as_deref().unwrap_or("-"),
         status = response.status().as_u16(),
-        ms = begun.elapsed().as_millis(),
+        ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "answered"
     );
     response

@@ -48,11 +48,7 @@ enum Command {
     /// The outside world in the vendors' dialects, on loopback. First line: one JSON object.
     Simulate(commands::simulate::Simulate),
     /// Everything on this machine, with real payments on a local chain node.
-    Demo {
-        /// End after the drive instead of staying up.
-        #[arg(long)]
-        once: bool,
-    },
+    Demo(demo::Demo),
     /// One payment explained to the paisa.
     Explain {
         /// The payment's id, `pay_…`.
@@ -129,7 +125,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&config).await,
         Command::Seed(options) => seed::run(&config, options).await,
         Command::OpenBooks => open_books::run(&config).await,
-        Command::Demo { once } => demo::run(&config, once).await,
+        Command::Demo(options) => demo::run(&config, options).await,
         Command::Explain { payment, json } => explain::run(&config, &payment, json).await,
         Command::Doctor => check::doctor(&config).await,
         Command::Reconcile => check::reconcile(&config).await,

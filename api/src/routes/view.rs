@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use primitives::{Asset, NetworkId};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,6 +11,11 @@ use settlement::{
     quote::Quote,
 };
 use utoipa::ToSchema;
+
+/// A time as the database keeps it, so that an answer reads the same now and later.
+pub(crate) fn stored(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(6)
+}
 
 /// Whole minor units of an asset: paise, wei, millionths of a dollar coin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,11 +104,11 @@ impl PaymentView {
             destination_id: payment.destination.to_string(),
             metadata: payment.metadata.into_iter().collect(),
             methods: methods.iter().filter(|_| payable).cloned().map(MethodView::from).collect(),
-            expires_at: payment.expires_at,
-            created_at: payment.created_at,
-            updated_at: payment.updated_at,
-            accepted_at: payment.accepted_at,
-            settled_at: payment.settled_at,
+            expires_at: stored(payment.expires_at),
+            created_at: stored(payment.created_at),
+            updated_at: stored(payment.updated_at),
+            accepted_at: payment.accepted_at.map(stored),
+            settled_at: payment.settled_at.map(stored),
         }
     }
 }
@@ -147,8 +152,8 @@ impl QuoteView {
             due: due.into(),
             price: quote.price.to_string(),
             spread_bps: quote.spread.get(),
-            created_at: quote.created_at,
-            valid_until: quote.valid_until,
+            created_at: stored(quote.created_at),
+            valid_until: stored(quote.valid_until),
         }
     }
 }

@@ -23,6 +23,10 @@ async fn the_same_request_gets_the_stored_answer() {
     let spaced = shop.ask(ask).await;
     assert_eq!((spaced.text.as_str(), spaced.replayed()), (first.text.as_str(), true));
 
+    // And it reads as the payment does when it is shown.
+    let path = format!("/v1/payments/{}", first.json()["id"].as_str().unwrap());
+    assert_eq!(shop.ask(Ask::get(path)).await.json(), first.json());
+
     let other = shop.ask(Ask::post("/v1/payments", &order("b")).idempotent("k-1")).await;
     assert_eq!((other.status, other.code().as_str()), (409, "idempotency_key_reused"));
     assert_eq!(shop.everything().await, before);

@@ -104,7 +104,7 @@ impl Ask {
 }
 
 pub(crate) fn noon() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_795_000_000, 0).unwrap()
+    DateTime::from_timestamp(1_795_000_000, 123_456_789).unwrap()
 }
 
 fn settings() -> settlement::Settings {

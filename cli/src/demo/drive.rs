@@ -38,10 +38,11 @@ pub(crate) async fn ask(
         "reference": reference,
         "expires_in_s": expires_in_s,
     });
-    let payment = shop.post("/v1/payments", &new).await?;
+    let payment = shop.create("/v1/payments", reference, &new).await?;
     let id = text(&payment, "id")?;
     let method = json!({ "network": "anvil", "asset": asset });
-    let quote = shop.post(&format!("/v1/payments/{id}/quotes"), &method).await?;
+    let key = format!("{reference}-quote");
+    let quote = shop.create(&format!("/v1/payments/{id}/quotes"), &key, &method).await?;
     let payable = quote.get("payable").context("no payable in the quote")?;
     let minor = text(payable, "amount_minor")?;
     println!("{reference}: ₹{}.{:02} = {}", paise / 100, paise % 100, text(&quote, "uri")?);
@@ -91,7 +92,7 @@ pub(crate) fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
 /// Waits until the story of a payment satisfies `done`; answers its last state otherwise.
 ///
 /// # Errors
-/// When the API does not answer.
+/// None at present: a missing answer is waited for.
 pub(crate) async fn until(
     shop: &Caller,
     id: PaymentId,
@@ -99,8 +100,10 @@ pub(crate) async fn until(
 ) -> anyhow::Result<bool> {
     let started = tokio::time::Instant::now();
     loop {
-        let story = shop.get(&format!("/v1/payments/{id}/explain")).await?;
-        if done(&story) {
+        // No answer is no news: the fleet may just have been killed.
+        if let Ok(story) = shop.get(&format!("/v1/payments/{id}/explain")).await
+            && done(&story)
+        {
             return Ok(true);
         }
         if started.elapsed() > PATIENCE {

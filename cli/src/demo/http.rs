@@ -1,6 +1,6 @@
 //! The demo's own calls: as a merchant to the API, as a stage hand to the simulators' control.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use outbound::{BaseUrl, Body, Client, Effect, Settings, Target};
@@ -43,6 +43,31 @@ impl Caller {
             bail!("GET {path}: {}", String::from_utf8_lossy(&answer.body));
         }
         answer.json(Effect::None).context("an answer in JSON")
+    }
+
+    /// A POST that creates something, repeated under one key while there is no answer: the fleet
+    /// may be killed and started again meanwhile, and still creates it once.
+    ///
+    /// # Errors
+    /// When there is no answer for a minute, or it is not a success.
+    pub(crate) async fn create(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+        let mut tries = 120_u32;
+        loop {
+            let target = self.target(path).header("idempotency-key", Secret::new(key));
+            let sent = Body::Json(body.to_string());
+            tries = tries.saturating_sub(1);
+            match self.client.post(target, sent, Effect::None).await {
+                Ok(answer) if answer.is_success() => {
+                    return answer.json(Effect::None).context("an answer in JSON");
+                }
+                Ok(answer) if answer.status < 500 => {
+                    bail!("POST {path}: {}", String::from_utf8_lossy(&answer.body));
+                }
+                _ if tries > 0 => tokio::time::sleep(Duration::from_millis(500)).await,
+                Ok(answer) => bail!("POST {path}: {}", String::from_utf8_lossy(&answer.body)),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// # Errors

@@ -10,16 +10,46 @@ mod proof;
 mod scene;
 mod stories;
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use crate::{config::Config, shutdown};
 
+/// How the demo is run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// End after the drive instead of staying up.
+    #[arg(long)]
+    once: bool,
+    /// Kill the fleet without a word every so many seconds during the drive.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..))]
+    kill_every: Option<u64>,
+    /// The database to make anew for this run.
+    #[arg(long, default_value = "chukta_demo")]
+    database: String,
+}
+
+/// Drives the stories, with a killer beside them where one is asked for.
+async fn driven(scene: &scene::Scene, options: &Demo) -> anyhow::Result<stories::Report> {
+    let Some(seconds) = options.kill_every else { return stories::drive(scene).await };
+    let killer = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            scene.kill_fleet().await?;
+            println!("── fleet killed and started again");
+        }
+    };
+    tokio::select! {
+        report = stories::drive(scene) => report,
+        broken = killer => broken,
+    }
+}
+
 /// Builds the scene, drives the payments, proves the books; stays up unless `once`.
-pub(crate) async fn run(config: &Config, once: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, options: Demo) -> anyhow::Result<ExitCode> {
     let mut told = shutdown::listen()?;
     let driven = async {
-        let scene = scene::Scene::build(config).await?;
-        let report = stories::drive(&scene).await?;
+        let scene = scene::Scene::build(config, &options.database).await?;
+        let report = driven(&scene, &options).await?;
         let balanced = proof::prove(&scene).await?;
         anyhow::Ok((scene, report, balanced))
     };
@@ -29,7 +59,7 @@ pub(crate) async fn run(config: &Config, once: bool) -> anyhow::Result<ExitCode>
     };
     let books = if balanced { "books balanced" } else { "BOOKS DIFFER" };
     let good = report.expected == report.payments && balanced;
-    if !once {
+    if !options.once {
         stay(&scene).await?;
         println!("demo: {} payments, {} as expected, {books}", report.payments, report.expected);
         asked(&mut shutdown::listen()?).await;

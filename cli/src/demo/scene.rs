@@ -28,7 +28,6 @@ use crate::{
     wiring,
 };
 
-const DATABASE: &str = "chukta_demo";
 const START: Duration = Duration::from_secs(60);
 
 /// What the simulators said of themselves, and the process they run in.
@@ -66,7 +65,16 @@ pub(crate) struct Scene {
     pub(crate) api_key: Secret,
     pub(crate) merchant: Caller,
     pub(crate) control: Caller,
-    fleet: Child,
+    fleet: tokio::sync::Mutex<Child>,
+    launch: Launch,
+}
+
+/// How the fleet's process is started, every time alike.
+struct Launch {
+    settings: PathBuf,
+    app_url: String,
+    redis_url: String,
+    log: PathBuf,
 }
 
 /// The contracts the payer's tokens live in.
@@ -80,10 +88,10 @@ pub(crate) struct Tokens {
 impl Scene {
     /// # Errors
     /// A sentence naming the part that did not start.
-    pub(crate) async fn build(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn build(config: &Config, database: &str) -> anyhow::Result<Self> {
         let dir = std::env::current_dir()?.join(".local/demo");
         tokio::fs::create_dir_all(&dir).await?;
-        let (app_url, owner_url) = fresh_database(config).await?;
+        let app_url = fresh_database(config, database).await?;
         println!("database ready, chain node and simulators starting");
         let block_time_secs = Some(1);
         let anvil =
@@ -99,8 +107,14 @@ impl Scene {
         let control = Caller::new(outside.control_url(), None)?;
         wire_webhooks(&control, &outside, &api_url).await?;
         let (base, api_key) = open(&settings, &app_url, &outside).await?;
-        let fleet = fleet(&settings, &app_url, config, &dir).await?;
-        drop(owner_url);
+        let launch = Launch {
+            settings: settings.clone(),
+            app_url,
+            redis_url: config.redis_url.expose().to_owned(),
+            log: dir.join("fleet.log"),
+        };
+        tokio::fs::write(&launch.log, "").await?;
+        let fleet = tokio::sync::Mutex::new(launch.start()?);
         let merchant = Caller::new(&api_url, Some(api_key.clone()))?;
         let scene = Self {
             base,
@@ -116,6 +130,7 @@ impl Scene {
             merchant,
             control,
             fleet,
+            launch,
         };
         scene.wait_until_open().await?;
         Ok(scene)
@@ -173,9 +188,20 @@ impl Scene {
         Ok(lines)
     }
 
+    /// Kills the fleet without a word and starts it again: nothing it held in memory survives.
+    ///
+    /// # Errors
+    /// When it cannot be started again.
+    pub(crate) async fn kill_fleet(&self) -> anyhow::Result<()> {
+        let mut fleet = self.fleet.lock().await;
+        fleet.kill().await?;
+        *fleet = self.launch.start()?;
+        Ok(())
+    }
+
     /// Ends every process that was started.
     pub(crate) async fn strike(mut self) {
-        end(&mut self.fleet).await;
+        end(self.fleet.get_mut()).await;
         end(&mut self.outside.child).await;
     }
 }
@@ -191,20 +217,25 @@ async fn end(child: &mut Child) {
     }
 }
 
-async fn fresh_database(config: &Config) -> anyhow::Result<(String, String)> {
+/// An empty database of this version, owned by the owner, for the application's role.
+async fn fresh_database(config: &Config, name: &str) -> anyhow::Result<String> {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    anyhow::ensure!(plain && !name.is_empty(), "a database name of lower-case letters and digits");
     let owner = config.owner_database()?;
     let admin = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect(owner).await?;
-    sqlx::query("drop database if exists chukta_demo with (force)").execute(&admin).await?;
-    sqlx::query("create database chukta_demo").execute(&admin).await?;
+    for statement in ["drop database if exists NAME with (force)", "create database NAME"] {
+        // The name was checked above; identifiers cannot be bound.
+        let statement = statement.replace("NAME", name);
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&admin).await?;
+    }
     admin.close().await;
-    let owner_url = in_database(owner)?;
-    migrate::database(&owner_url).await?;
-    Ok((in_database(config.database()?)?, owner_url))
+    migrate::database(&in_database(owner, name)?).await?;
+    in_database(config.database()?, name)
 }
 
-fn in_database(url: &str) -> anyhow::Result<String> {
+fn in_database(url: &str, name: &str) -> anyhow::Result<String> {
     let mut url = url::Url::parse(url).context("a database URL")?;
-    url.set_path(DATABASE);
+    url.set_path(name);
     Ok(url.into())
 }
 
@@ -341,23 +372,20 @@ async fn open(settings: &Path, app_url: &str, outside: &Outside) -> anyhow::Resu
     Ok((Base { settings: Arc::new(config.settlement), ..base }, seeded.api_key))
 }
 
-async fn fleet(
-    settings: &Path,
-    app_url: &str,
-    config: &Config,
-    dir: &Path,
-) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(dir.join("fleet.log"))?;
-    let child = Command::new(std::env::current_exe()?)
-        .args(["serve", "--config"])
-        .arg(settings)
-        .env("CHUKTA_DATABASE_URL", app_url)
-        .env("CHUKTA_REDIS_URL", config.redis_url.expose())
-        .env_remove("CHUKTA_OWNER_DATABASE_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()?;
-    Ok(child)
+impl Launch {
+    fn start(&self) -> anyhow::Result<Child> {
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(&self.log)?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["serve", "--config"])
+            .arg(&self.settings)
+            .env("CHUKTA_DATABASE_URL", &self.app_url)
+            .env("CHUKTA_REDIS_URL", &self.redis_url)
+            .env_remove("CHUKTA_OWNER_DATABASE_URL")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(child)
+    }
 }

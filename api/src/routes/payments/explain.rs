@@ -1,8 +1,7 @@
 //! `GET /v1/payments/{id}/explain`: every number of a payment, from ledger rows.
 
 use axum::{Json, extract::State};
-use serde_json::Value;
-use settlement::views;
+use settlement::views::{self, Explanation};
 
 use crate::{
     auth::{Guarded, PaymentsRead},
@@ -18,17 +17,13 @@ use super::not_found;
     summary = "Explain a payment to the paisa",
     params(("id" = String, Path, description = "The payment's id", example = "pay_…")),
     responses((status = 200, description = "The payment's timeline and its ledger rows",
-        body = Value))
+        body = serde_json::Value))
 )]
 pub(crate) async fn handler(
     State(api): State<Api>,
     caller: Guarded<PaymentsRead>,
     PaymentIdPath(id): PaymentIdPath,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Explanation>, Problem> {
     let mut conn = api.connection().await?;
-    let found = views::explain(&mut conn, caller.merchant, id).await?.ok_or(not_found())?;
-    serde_json::to_value(found).map(Json).map_err(|error| {
-        tracing::error!(%error, "an explanation could not be written");
-        Problem::internal()
-    })
+    views::explain(&mut conn, caller.merchant, id).await?.map(Json).ok_or(not_found())
 }

@@ -14,6 +14,7 @@ use crate::{
     extract::JsonBody,
     idempotency::{Answer, Command, IdempotencyKey},
     problem::{Code, Problem},
+    routes::view,
     state::Api,
     text,
 };
@@ -53,7 +54,7 @@ impl DestinationView {
             vpa: destination.vpa.as_str().to_owned(),
             name: destination.payee_name,
             current,
-            created_at: destination.created_at,
+            created_at: view::stored(destination.created_at),
         }
     }
 }
