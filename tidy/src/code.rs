@@ -28,9 +28,7 @@ pub fn unfinished(source: &Source) -> Result<Vec<Violation>> {
     let found = pairs.filter(|(word, sign)| {
         sign.is_sign('!') && (word.is_word("todo") || word.is_word("unimplemented"))
     });
-    Ok(found
-        .map(|(word, _)| Violation::at(&source.path, word.line, "unfinished"))
-        .collect())
+    Ok(found.map(|(word, _)| Violation::at(&source.path, word.line, "unfinished")).collect())
 }
 
 /// Tests that do not run. A test that cannot run is a test that fails.
@@ -43,11 +41,7 @@ pub fn ignored_tests(source: &Source) -> Result<Vec<Violation>> {
             && open.kind == Kind::Open('[')
             && word.is_word("ignore")
         {
-            violations.push(Violation::at(
-                &source.path,
-                word.line,
-                "a test that never runs",
-            ));
+            violations.push(Violation::at(&source.path, word.line, "a test that never runs"));
         }
     }
     Ok(violations)
@@ -71,11 +65,7 @@ pub fn floats(source: &Source) -> Result<Vec<Violation>> {
             _ => false,
         };
         if float {
-            violations.push(Violation::at(
-                &source.path,
-                token.line,
-                "a float in product code",
-            ));
+            violations.push(Violation::at(&source.path, token.line, "a float in product code"));
         }
         before = Some(token);
     }
@@ -84,9 +74,7 @@ pub fn floats(source: &Source) -> Result<Vec<Violation>> {
 
 fn is_float(literal: &str) -> bool {
     let number = literal.starts_with(|first: char| first.is_ascii_digit());
-    let plain = !["0x", "0b", "0o"]
-        .iter()
-        .any(|prefix| literal.starts_with(prefix));
+    let plain = !["0x", "0b", "0o"].iter().any(|prefix| literal.starts_with(prefix));
     let integer = literal.chars().all(|c| c.is_ascii_digit() || c == '_');
     let suffix = literal.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
     number && plain && !integer && !suffix.starts_with(['i', 'u'])
@@ -117,50 +105,27 @@ mod tests {
             unfinished(&source("fn f() {\n todo!() }")).unwrap()[0].place,
             "ledger/src/post.rs:2"
         );
-        assert_eq!(
-            unfinished(&source("unimplemented!(\"x\")")).unwrap().len(),
-            1
-        );
-        assert_eq!(
-            unfinished(&source("// todo!\nlet todo = !\"todo!()\";")).unwrap(),
-            []
-        );
+        assert_eq!(unfinished(&source("unimplemented!(\"x\")")).unwrap().len(), 1);
+        assert_eq!(unfinished(&source("// todo!\nlet todo = !\"todo!()\";")).unwrap(), []);
     }
 
     #[test]
     fn an_ignored_test_is_caught() {
-        assert_eq!(
-            ignored_tests(&source("#[test]\n#[ignore] fn f() {}"))
-                .unwrap()
-                .len(),
-            1
-        );
-        assert_eq!(
-            ignored_tests(&source("#[ignore = \"slow\"] fn f() {}"))
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(ignored_tests(&source("#[test]\n#[ignore] fn f() {}")).unwrap().len(), 1);
+        assert_eq!(ignored_tests(&source("#[ignore = \"slow\"] fn f() {}")).unwrap().len(), 1);
         assert_eq!(ignored_tests(&source("fn ignore() {}")).unwrap(), []);
     }
 
     #[test]
     fn floats_are_caught_in_product_code() {
-        for planted in [
-            "let a: f64 = b;",
-            "let a = 1.5;",
-            "let a = 1e3;",
-            "let a = 2_f32;",
-        ] {
+        for planted in ["let a: f64 = b;", "let a = 1.5;", "let a = 1e3;", "let a = 2_f32;"] {
             assert_eq!(floats(&source(planted)).unwrap().len(), 1, "{planted}");
         }
     }
 
     #[test]
     fn what_only_looks_like_a_float_is_not() {
-        for fine in [
-            "pair.0.1", "0x1e3", "1_000u64", "1i128", "0..10", "\"1.5\"", "b\"1.5\"",
-        ] {
+        for fine in ["pair.0.1", "0x1e3", "1_000u64", "1i128", "0..10", "\"1.5\"", "b\"1.5\""] {
             assert_eq!(floats(&source(fine)).unwrap(), [], "{fine}");
         }
         let test = source("#[cfg(test)] mod tests { fn f() { let a = 1.5; } }");

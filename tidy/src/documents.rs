@@ -24,18 +24,11 @@ pub fn titles(source: &Source) -> Vec<Violation> {
         .filter(|(_, line)| line.starts_with("# "))
         .map(|(number, _)| *number)
         .collect();
-    let first = lines
-        .iter()
-        .find(|(_, line)| !line.trim().is_empty())
-        .map(|(number, _)| *number);
+    let first = lines.iter().find(|(_, line)| !line.trim().is_empty()).map(|(number, _)| *number);
     match titles.as_slice() {
         [only] if Some(*only) == first => Vec::new(),
         [] => vec![Violation::new(&source.path, "has no title")],
-        [only] => vec![Violation::at(
-            &source.path,
-            *only,
-            "the title is not at the top",
-        )],
+        [only] => vec![Violation::at(&source.path, *only, "the title is not at the top")],
         [_, rest @ ..] => {
             let second = |line: &usize| Violation::at(&source.path, *line, "a second title");
             rest.iter().map(second).collect()
@@ -46,10 +39,7 @@ pub fn titles(source: &Source) -> Vec<Violation> {
 /// References to files that do not exist: links, and paths between back-ticks. `exists` answers for
 /// a path relative to the root.
 pub fn dead_references(source: &Source, exists: impl Fn(&str) -> bool) -> Vec<Violation> {
-    let folder = source
-        .path
-        .rsplit_once('/')
-        .map_or("", |(folder, _)| folder);
+    let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut violations = Vec::new();
     for (number, line) in prose(&source.text) {
         let links = links(line).filter(|target| !exists(&join(folder, target)));
@@ -106,10 +96,7 @@ mod tests {
 
     #[test]
     fn a_document_has_one_title_at_the_top() {
-        assert_eq!(
-            title_problems("# One\n\ntext\n\n```sh\n# a comment\n```\n"),
-            0
-        );
+        assert_eq!(title_problems("# One\n\ntext\n\n```sh\n# a comment\n```\n"), 0);
         assert_eq!(title_problems("text\n# One\n"), 1);
         assert_eq!(title_problems("# One\n# Two\n# Three\n"), 2);
         assert_eq!(title_problems("## Only a part\n"), 1);
@@ -121,9 +108,6 @@ mod tests {
         let fine = "[b](B.md#part) [up](../README.md) [web](https://example.org) `api/src/lib.rs`";
         assert_eq!(dead_references(&Source::new("docs/A.md", fine), exists), []);
         let planted = "[b](C.md) and `api/src/gone.rs` but not `gone.rs` or `GET /a/b`";
-        assert_eq!(
-            dead_references(&Source::new("docs/A.md", planted), exists).len(),
-            2
-        );
+        assert_eq!(dead_references(&Source::new("docs/A.md", planted), exists).len(), 2);
     }
 }

@@ -43,11 +43,7 @@ pub fn packages() -> Result<Vec<Package>> {
     let mut packages: Vec<Package> = metadata.packages.iter().map(package).collect();
     for package in &mut packages {
         let prefix = format!("{}/", metadata.workspace_root);
-        package.folder = package
-            .folder
-            .strip_prefix(&prefix)
-            .unwrap_or("")
-            .to_owned();
+        package.folder = package.folder.strip_prefix(&prefix).unwrap_or("").to_owned();
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
@@ -56,21 +52,14 @@ pub fn packages() -> Result<Vec<Package>> {
 fn package(package: &cargo_metadata::Package) -> Package {
     let edges = package.dependencies.iter().map(|dependency| Edge {
         to: dependency.name.to_string(),
-        called: dependency
-            .rename
-            .clone()
-            .unwrap_or_else(|| dependency.name.to_string()),
+        called: dependency.rename.clone().unwrap_or_else(|| dependency.name.to_string()),
         for_tests: dependency.kind == DependencyKind::Development,
         ours: dependency.path.is_some(),
     });
     let is_test = |target: &&cargo_metadata::Target| target.is_test();
     Package {
         name: package.name.to_string(),
-        folder: package
-            .manifest_path
-            .parent()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        folder: package.manifest_path.parent().map(ToString::to_string).unwrap_or_default(),
         edges: edges.collect(),
         features: package.features.keys().cloned().collect(),
         test_binaries: package.targets.iter().filter(is_test).count(),
@@ -82,10 +71,7 @@ pub fn forbidden_edges(packages: &[Package], rooms: &[Room]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for package in packages {
         let Some(room) = rooms.iter().find(|room| room.name == package.name) else {
-            violations.push(Violation::new(
-                &package.name,
-                "has no row in tidy's dependency table",
-            ));
+            violations.push(Violation::new(&package.name, "has no row in tidy's dependency table"));
             continue;
         };
         for edge in package.edges.iter().filter(|edge| edge.ours) {
@@ -93,15 +79,9 @@ pub fn forbidden_edges(packages: &[Package], rooms: &[Room]) -> Vec<Violation> {
             let allowed = room.may_import.contains(&to)
                 || (edge.for_tests && (FOR_TESTS.contains(&to) || to == package.name));
             if !allowed {
-                let tests = if edge.for_tests {
-                    ", not even in tests"
-                } else {
-                    ""
-                };
-                violations.push(Violation::new(
-                    &package.name,
-                    format!("may not import {to}{tests}"),
-                ));
+                let tests = if edge.for_tests { ", not even in tests" } else { "" };
+                violations
+                    .push(Violation::new(&package.name, format!("may not import {to}{tests}")));
             }
         }
     }
@@ -113,10 +93,7 @@ pub fn strayed_crates(packages: &[Package], owners: &[Owned]) -> Vec<Violation> 
     let mut violations = Vec::new();
     for package in packages {
         for edge in package.edges.iter().filter(|edge| !edge.ours) {
-            for owned in owners
-                .iter()
-                .filter(|owned| matches(owned.pattern, &edge.to))
-            {
+            for owned in owners.iter().filter(|owned| matches(owned.pattern, &edge.to)) {
                 let free = edge.for_tests && owned.free_in_tests;
                 if !free && !owned.rooms.contains(&package.name.as_str()) {
                     let reason = format!("may not use {}: it stays in {:?}", edge.to, owned.rooms);
@@ -139,21 +116,13 @@ fn matches(pattern: &str, name: &str) -> bool {
 pub fn unknown_features(packages: &[Package]) -> Vec<Violation> {
     let known = |feature: &str, package: &str| {
         feature == "default"
-            || FEATURES
-                .iter()
-                .any(|(name, homes)| *name == feature && homes.contains(&package))
+            || FEATURES.iter().any(|(name, homes)| *name == feature && homes.contains(&package))
     };
     let mut violations = Vec::new();
     for package in packages {
-        for feature in package
-            .features
-            .iter()
-            .filter(|name| !known(name, &package.name))
-        {
-            violations.push(Violation::new(
-                &package.name,
-                format!("declares the feature {feature}"),
-            ));
+        for feature in package.features.iter().filter(|name| !known(name, &package.name)) {
+            violations
+                .push(Violation::new(&package.name, format!("declares the feature {feature}")));
         }
     }
     violations
@@ -163,10 +132,7 @@ pub fn unknown_features(packages: &[Package]) -> Vec<Violation> {
 pub fn many_test_binaries(packages: &[Package]) -> Vec<Violation> {
     let many = packages.iter().filter(|package| package.test_binaries > 1);
     many.map(|package| {
-        let reason = format!(
-            "builds {} test binaries; one is enough",
-            package.test_binaries
-        );
+        let reason = format!("builds {} test binaries; one is enough", package.test_binaries);
         Violation::new(&package.name, reason)
     })
     .collect()
@@ -178,43 +144,26 @@ mod tests {
     use crate::table::{OWNERS, ROOMS};
 
     fn edge(to: &str, for_tests: bool, ours: bool) -> Edge {
-        Edge {
-            to: to.to_owned(),
-            called: to.to_owned(),
-            for_tests,
-            ours,
-        }
+        Edge { to: to.to_owned(), called: to.to_owned(), for_tests, ours }
     }
 
     fn package(name: &str, edges: Vec<Edge>) -> Package {
         let (folder, features) = (name.to_owned(), Vec::new());
-        Package {
-            name: name.to_owned(),
-            folder,
-            edges,
-            features,
-            test_binaries: 0,
-        }
+        Package { name: name.to_owned(), folder, edges, features, test_binaries: 0 }
     }
 
     #[test]
     fn a_connector_that_sees_the_database_is_caught() {
         let planted = package("exchanges", vec![edge("settlement", false, true)]);
         let found = forbidden_edges(&[planted], ROOMS);
-        assert_eq!(
-            found,
-            [Violation::new("exchanges", "may not import settlement")]
-        );
+        assert_eq!(found, [Violation::new("exchanges", "may not import settlement")]);
     }
 
     #[test]
     fn an_api_that_calls_the_outside_is_caught_also_in_its_tests() {
         let planted = package("api", vec![edge("outbound", true, true)]);
         let reason = "may not import outbound, not even in tests";
-        assert_eq!(
-            forbidden_edges(&[planted], ROOMS),
-            [Violation::new("api", reason)]
-        );
+        assert_eq!(forbidden_edges(&[planted], ROOMS), [Violation::new("api", reason)]);
     }
 
     #[test]
@@ -245,10 +194,7 @@ mod tests {
         let mut planted = package("ledger", vec![]);
         planted.features = vec!["default".to_owned(), "fast".to_owned()];
         let found = unknown_features(&[planted]);
-        assert_eq!(
-            found,
-            [Violation::new("ledger", "declares the feature fast")]
-        );
+        assert_eq!(found, [Violation::new("ledger", "declares the feature fast")]);
     }
 
     #[test]

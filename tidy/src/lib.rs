@@ -29,10 +29,7 @@ pub struct Violation {
 
 impl Violation {
     pub fn new(place: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            reason: reason.into(),
-        }
+        Self { place: place.into(), reason: reason.into() }
     }
 
     pub fn at(path: &str, line: usize, reason: impl Into<String>) -> Self {

@@ -8,9 +8,7 @@ pub fn bad_names(names: &[&str]) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut versions: Vec<&str> = Vec::new();
     for name in names {
-        let parts = name
-            .strip_suffix(".sql")
-            .and_then(|stem| stem.split_once('_'));
+        let parts = name.strip_suffix(".sql").and_then(|stem| stem.split_once('_'));
         let Some((version, sentence)) = parts else {
             violations.push(Violation::new(*name, "is not YYYYMMDDHHMMSS_sentence.sql"));
             continue;
@@ -44,11 +42,7 @@ const REMOVALS: [&str; 9] = [
 pub fn removals(path: &str, sql: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, line) in sql.lines().enumerate() {
-        let statement = line
-            .split("--")
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let statement = line.split("--").next().unwrap_or_default().to_ascii_lowercase();
         let words: Vec<&str> = statement.split_whitespace().collect();
         let spoken = words.join(" ");
         for removal in REMOVALS.iter().filter(|removal| spoken.contains(**removal)) {
@@ -74,13 +68,7 @@ mod tests {
 
     #[test]
     fn a_removal_is_caught_outside_comments() {
-        assert_eq!(
-            removals("a.sql", "alter table a\n  DROP  COLUMN b;")[0].place,
-            "a.sql:2"
-        );
-        assert_eq!(
-            removals("a.sql", "-- never drop table a\ncreate table a ();"),
-            []
-        );
+        assert_eq!(removals("a.sql", "alter table a\n  DROP  COLUMN b;")[0].place, "a.sql:2");
+        assert_eq!(removals("a.sql", "-- never drop table a\ncreate table a ();"), []);
     }
 }

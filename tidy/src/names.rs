@@ -11,10 +11,7 @@ const EMPTY_WORDS: [&str; 12] = [
 pub fn empty_names(path: &str) -> Option<Violation> {
     let stem = path.strip_suffix(".rs")?;
     let empty = stem.split('/').find(|part| EMPTY_WORDS.contains(part))?;
-    Some(Violation::new(
-        path,
-        format!("\"{empty}\" says nothing: name the thing"),
-    ))
+    Some(Violation::new(path, format!("\"{empty}\" says nothing: name the thing")))
 }
 
 /// A folder module has its door inside (`x/mod.rs`), never beside it (`x.rs` and `x/`).
@@ -26,9 +23,7 @@ pub fn doors_beside_folders(paths: &[&str]) -> Vec<Violation> {
         })
     };
     let found = paths.iter().filter(beside);
-    found
-        .map(|path| Violation::new(*path, "belongs into its folder as mod.rs"))
-        .collect()
+    found.map(|path| Violation::new(*path, "belongs into its folder as mod.rs")).collect()
 }
 
 #[cfg(test)]

@@ -6,17 +6,12 @@ use crate::Violation;
 pub fn banned_crates(lock: &str, banned: &[(&str, &str)]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for line in lock.lines() {
-        let Some(name) = line
-            .strip_prefix("name = \"")
-            .and_then(|rest| rest.strip_suffix('"'))
+        let Some(name) = line.strip_prefix("name = \"").and_then(|rest| rest.strip_suffix('"'))
         else {
             continue;
         };
         for (_, reason) in banned.iter().filter(|(crate_name, _)| *crate_name == name) {
-            violations.push(Violation::new(
-                "Cargo.lock",
-                format!("holds {name}: {reason}"),
-            ));
+            violations.push(Violation::new("Cargo.lock", format!("holds {name}: {reason}")));
         }
     }
     violations

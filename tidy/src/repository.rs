@@ -17,10 +17,7 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            text: text.into(),
-        }
+        Self { path: path.into(), text: text.into() }
     }
 
     pub fn has_extension(&self, extension: &str) -> bool {
@@ -52,17 +49,11 @@ const WRITTEN_NAMES: [&str; 4] = ["Makefile", "Dockerfile", ".dockerignore", ".g
 const SKIPPED_FOLDERS: [&str; 4] = ["target", "node_modules", "fixtures", "__pycache__"];
 const HIDDEN_FOLDERS: [&str; 3] = [".ci", ".cargo", ".config"];
 /// Written by a program, from a source that is checked.
-const GENERATED: [&str; 3] = [
-    "api/openapi.json",
-    "docs/STATES.md",
-    "scripts/node/package-lock.json",
-];
+const GENERATED: [&str; 3] =
+    ["api/openapi.json", "docs/STATES.md", "scripts/node/package-lock.json"];
 
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Every written text file below the root, in path order.
@@ -87,10 +78,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) -> Result<()> {
                 walk(root, &path, found)?;
             }
         } else if kind.is_file() && is_written(&name, folder) {
-            let relative = path
-                .strip_prefix(root)?
-                .to_string_lossy()
-                .replace('\\', "/");
+            let relative = path.strip_prefix(root)?.to_string_lossy().replace('\\', "/");
             if !GENERATED.contains(&relative.as_str()) {
                 let text = fs::read_to_string(&path)
                     .with_context(|| format!("{relative} is not readable as UTF-8 text"))?;
@@ -104,9 +92,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) -> Result<()> {
 fn is_written(name: &str, folder: &Path) -> bool {
     WRITTEN_NAMES.contains(&name)
         || folder.file_name().is_some_and(|folder| folder == ".ci")
-        || name
-            .rsplit_once('.')
-            .is_some_and(|(_, extension)| WRITTEN.contains(&extension))
+        || name.rsplit_once('.').is_some_and(|(_, extension)| WRITTEN.contains(&extension))
 }
 
 /// Cargo marks the folders it builds into, whatever they are called.

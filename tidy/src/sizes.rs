@@ -16,17 +16,10 @@ pub const FOLDERS_BELOW_SRC: usize = 2;
 const CODE: [&str; 6] = ["rs", "sql", "sh", "py", "js", "ts"];
 
 pub fn long_files(source: &Source) -> Option<Violation> {
-    if !source
-        .extension()
-        .is_some_and(|extension| CODE.contains(&extension))
-    {
+    if !source.extension().is_some_and(|extension| CODE.contains(&extension)) {
         return None;
     }
-    let limit = if source.is_test() {
-        TEST_FILE_LINES
-    } else {
-        FILE_LINES
-    };
+    let limit = if source.is_test() { TEST_FILE_LINES } else { FILE_LINES };
     let lines = source.text.lines().count();
     let reason = format!("{lines} lines; the limit is {limit}: split by meaning");
     (lines > limit).then(|| Violation::new(&source.path, reason))
@@ -47,11 +40,7 @@ pub fn long_lines(source: &Source) -> Vec<Violation> {
 /// a table of cases may be longer, if it says so to clippy and gives the reason there.
 pub fn long_functions(source: &Source) -> Result<Vec<Violation>> {
     let file = syn::parse_file(&source.text).with_context(|| format!("parsing {}", source.path))?;
-    let mut visitor = Functions {
-        source,
-        lines: source.text.lines().collect(),
-        found: Vec::new(),
-    };
+    let mut visitor = Functions { source, lines: source.text.lines().collect(), found: Vec::new() };
     visitor.visit_file(&file);
     Ok(visitor.found)
 }
@@ -72,15 +61,11 @@ impl Functions<'_> {
             let line = line.trim();
             !line.is_empty() && !line.starts_with("//")
         };
-        let inside = self
-            .lines
-            .get(start..end.saturating_sub(1))
-            .unwrap_or_default();
+        let inside = self.lines.get(start..end.saturating_sub(1)).unwrap_or_default();
         let count = inside.iter().filter(is_code).count();
         if count > FUNCTION_LINES {
             let reason = format!("{name} has {count} lines of code; the limit is {FUNCTION_LINES}");
-            self.found
-                .push(Violation::at(&self.source.path, start, reason));
+            self.found.push(Violation::at(&self.source.path, start, reason));
         }
     }
 }
@@ -120,10 +105,7 @@ pub fn crowded_primitives(paths: &[&str]) -> Option<Violation> {
 }
 
 pub fn deep_folders(path: &str) -> Option<Violation> {
-    let below = path
-        .split_once("/src/")
-        .filter(|_| path.ends_with(".rs"))?
-        .1;
+    let below = path.split_once("/src/").filter(|_| path.ends_with(".rs"))?.1;
     let depth = below.matches('/').count();
     let reason = format!("{depth} folders below src; the limit is {FOLDERS_BELOW_SRC}");
     (depth > FOLDERS_BELOW_SRC).then(|| Violation::new(path, reason))

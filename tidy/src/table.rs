@@ -109,11 +109,7 @@ const fn owned(
     rooms: &'static [&'static str],
     free_in_tests: bool,
 ) -> Owned {
-    Owned {
-        pattern,
-        rooms,
-        free_in_tests,
-    }
+    Owned { pattern, rooms, free_in_tests }
 }
 
 /// The testkit exists only in tests; it stands in lists where product rooms would not.
@@ -128,11 +124,7 @@ pub const OWNERS: &[Owned] = &[
     owned("axum", &["api", "web", "simulators", "testkit"], true),
     owned("utoipa*", &["api"], false),
     owned("askama*", &["web"], false),
-    owned(
-        "hmac",
-        &["exchanges", "payouts", "outbound", "identity", "simulators"],
-        true,
-    ),
+    owned("hmac", &["exchanges", "payouts", "outbound", "identity", "simulators"], true),
     owned("rustls", &["outbound", "chains-evm", "chukta"], true),
     owned("redis", &["settlement", "workers", "chukta"], true),
     owned(
@@ -154,26 +146,16 @@ pub const OWNERS: &[Owned] = &[
     ),
     owned("clap", &["chukta"], false),
     owned("figment", &["chukta"], false),
-    owned(
-        "anyhow",
-        &["chukta", "simulators", "testkit", "testkit-db", "tidy"],
-        true,
-    ),
+    owned("anyhow", &["chukta", "simulators", "testkit", "testkit-db", "tidy"], true),
 ];
 
 /// Crates that must not be in the lock file at all, and why.
 pub const BANNED: &[(&str, &str)] = &[
-    (
-        "backoff",
-        "unmaintained (RUSTSEC-2025-0012): queue::backoff uses backon",
-    ),
+    ("backoff", "unmaintained (RUSTSEC-2025-0012): queue::backoff uses backon"),
     ("openssl", "one TLS: rustls with ring"),
     ("openssl-sys", "one TLS: rustls with ring"),
     ("native-tls", "one TLS: rustls with ring"),
-    (
-        "aws-lc-rs",
-        "two rustls providers in one binary make the first wss connection panic",
-    ),
+    ("aws-lc-rs", "two rustls providers in one binary make the first wss connection panic"),
 ];
 
 /// The Cargo features the repository may have, and the only crates that may have them.

@@ -5,12 +5,8 @@ use crate::{Violation, repository::Source};
 
 // Put together here, so that this file does not break its own rules.
 const MARKS: [&str; 2] = [concat!("FIX", "ME"), concat!("XX", "X")];
-const MACHINE_PATHS: [&str; 4] = [
-    concat!("/ho", "me/"),
-    concat!("/ro", "ot/"),
-    concat!("/wo", "rk/"),
-    concat!("/Us", "ers/"),
-];
+const MACHINE_PATHS: [&str; 4] =
+    [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
 
 /// Marks of work somebody meant to come back to.
 pub fn marks(source: &Source) -> Vec<Violation> {
@@ -25,9 +21,7 @@ fn holds_word(line: &str, word: &str) -> bool {
     let boundary = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line
-            .get(at.saturating_add(word.len())..)
-            .and_then(|text| text.chars().next());
+        let after = line.get(at.saturating_add(word.len())..).and_then(|text| text.chars().next());
         boundary(before) && boundary(after)
     })
 }
@@ -55,27 +49,17 @@ pub fn tabs(source: &Source) -> Vec<Violation> {
 
 /// In JavaScript test runners `.only` silently switches off every other test.
 pub fn only_tests(source: &Source) -> Vec<Violation> {
-    let script = source
-        .extension()
-        .is_some_and(|e| ["js", "mjs", "cjs", "ts"].contains(&e));
+    let script = source.extension().is_some_and(|e| ["js", "mjs", "cjs", "ts"].contains(&e));
     if !script {
         return Vec::new();
     }
-    found(
-        source,
-        |line| line.contains(concat!(".on", "ly(")),
-        "runs this test only",
-    )
+    found(source, |line| line.contains(concat!(".on", "ly(")), "runs this test only")
 }
 
 /// A lock file of npm names versions and checksums, never the host a package came from.
 pub fn download_addresses(path: &str, lock: &str) -> Vec<Violation> {
     let source = Source::new(path, lock);
-    found(
-        &source,
-        |line| line.contains("\"resolved\""),
-        "an address of a download host",
-    )
+    found(&source, |line| line.contains("\"resolved\""), "an address of a download host")
 }
 
 fn found(source: &Source, judge: impl Fn(&str) -> bool, reason: &str) -> Vec<Violation> {
@@ -93,10 +77,7 @@ mod tests {
     #[test]
     fn marks_are_caught_as_words() {
         for mark in MARKS {
-            assert_eq!(
-                marks(&Source::new("a.rs", format!("x\n// {mark}: later"))).len(),
-                1
-            );
+            assert_eq!(marks(&Source::new("a.rs", format!("x\n// {mark}: later"))).len(), 1);
             assert_eq!(marks(&Source::new("a.rs", format!("{mark}X{mark}"))), []);
         }
     }

@@ -21,11 +21,7 @@ pub struct Token {
 
 impl Token {
     pub fn word(&self) -> Option<&str> {
-        if let Kind::Word(word) = &self.kind {
-            Some(word)
-        } else {
-            None
-        }
+        if let Kind::Word(word) = &self.kind { Some(word) } else { None }
     }
 
     pub fn is_word(&self, word: &str) -> bool {
@@ -58,10 +54,7 @@ fn flatten(stream: TokenStream, flat: &mut Vec<Token>) {
                     Delimiter::Bracket => ('[', ']'),
                     Delimiter::None => (' ', ' '),
                 };
-                flat.push(Token {
-                    kind: Kind::Open(open),
-                    line,
-                });
+                flat.push(Token { kind: Kind::Open(open), line });
                 flatten(group.stream(), flat);
                 flat.push(Token {
                     kind: Kind::Close(close),
@@ -71,22 +64,13 @@ fn flatten(stream: TokenStream, flat: &mut Vec<Token>) {
             TokenTree::Ident(word) => {
                 let word = word.to_string();
                 let word = word.strip_prefix("r#").map(str::to_owned).unwrap_or(word);
-                flat.push(Token {
-                    kind: Kind::Word(word),
-                    line,
-                });
+                flat.push(Token { kind: Kind::Word(word), line });
             }
             TokenTree::Punct(sign) => {
-                flat.push(Token {
-                    kind: Kind::Sign(sign.as_char()),
-                    line,
-                });
+                flat.push(Token { kind: Kind::Sign(sign.as_char()), line });
             }
             TokenTree::Literal(literal) => {
-                flat.push(Token {
-                    kind: Kind::Literal(literal.to_string()),
-                    line,
-                });
+                flat.push(Token { kind: Kind::Literal(literal.to_string()), line });
             }
         }
     }
@@ -121,11 +105,7 @@ fn after_test_module(tokens: &[Token]) -> Option<&[Token]> {
         return None;
     };
     let inline = word.is_word("mod") && body.first()?.kind == Kind::Open('{');
-    if inline {
-        body.get(group_length(body)?..)
-    } else {
-        None
-    }
+    if inline { body.get(group_length(body)?..) } else { None }
 }
 
 /// Splits an attribute off the front: what follows it, and what it says.

@@ -65,11 +65,7 @@ pub fn unused_edges(package: &Package, reached: &Reached) -> Vec<Violation> {
     let mut violations = Vec::new();
     for edge in &package.edges {
         let name = edge.called.replace('-', "_");
-        let names = if edge.for_tests {
-            &reached.anywhere
-        } else {
-            &reached.product
-        };
+        let names = if edge.for_tests { &reached.anywhere } else { &reached.product };
         if names.contains(&name) {
             continue;
         }
@@ -108,45 +104,24 @@ mod tests {
 
     #[test]
     fn a_dependency_nobody_names_is_caught() {
-        let file = (
-            "room/src/lib.rs",
-            "// uses url\nlet hex = 1; use chrono::Utc;",
-        );
-        let found = judge(
-            &[("url", false), ("hex", false), ("chrono", false)],
-            &[file],
-        );
+        let file = ("room/src/lib.rs", "// uses url\nlet hex = 1; use chrono::Utc;");
+        let found = judge(&[("url", false), ("hex", false), ("chrono", false)], &[file]);
         assert_eq!(found.len(), 2);
-        assert!(
-            found
-                .iter()
-                .all(|violation| violation.reason.contains("never uses it"))
-        );
+        assert!(found.iter().all(|violation| violation.reason.contains("never uses it")));
     }
 
     #[test]
     fn a_dependency_that_only_tests_name_is_caught() {
-        let file = (
-            "room/src/lib.rs",
-            "#[cfg(test)] mod tests { use proptest::prelude::*; }",
-        );
+        let file = ("room/src/lib.rs", "#[cfg(test)] mod tests { use proptest::prelude::*; }");
         let found = judge(&[("proptest", false)], &[file]);
-        assert_eq!(
-            found[0].reason,
-            "only tests use proptest: it is a dev-dependency"
-        );
+        assert_eq!(found[0].reason, "only tests use proptest: it is a dev-dependency");
         assert_eq!(judge(&[("proptest", true)], &[file]), []);
     }
 
     #[test]
     fn derives_attributes_and_dashes_count() {
-        let file = (
-            "room/src/lib.rs",
-            "#[derive(serde::Serialize)] struct A; pub use async_trait;",
-        );
-        assert_eq!(
-            judge(&[("serde", false), ("async-trait", false)], &[file]),
-            []
-        );
+        let file =
+            ("room/src/lib.rs", "#[derive(serde::Serialize)] struct A; pub use async_trait;");
+        assert_eq!(judge(&[("serde", false), ("async-trait", false)], &[file]), []);
     }
 }

@@ -7,25 +7,12 @@ use simulators::prices::{Mode, ModeRequest};
 use crate::venue_bench::{Venues, dec};
 
 fn lie(venues: &Venues, source: &str, mode: Mode, value: Option<i32>) {
-    let request = ModeRequest {
-        source: source.into(),
-        mode,
-        pair: None,
-        value,
-    };
-    venues
-        .world
-        .prices
-        .set_mode(&request, venues.world.now())
-        .unwrap();
+    let request = ModeRequest { source: source.into(), mode, pair: None, value };
+    venues.world.prices.set_mode(&request, venues.world.now()).unwrap();
 }
 
 async fn inr(venues: &Venues) -> Value {
-    venues
-        .coinbase("/v2/exchange-rates?currency=BTC")
-        .await
-        .ok()["data"]["rates"]["INR"]
-        .clone()
+    venues.coinbase("/v2/exchange-rates?currency=BTC").await.ok()["data"]["rates"]["INR"].clone()
 }
 
 #[tokio::test]
@@ -35,71 +22,32 @@ async fn rates_and_prices_are_decimal_strings() {
     assert_eq!(inr(&venues).await, "9200000");
     let data = |answer: Value| answer["data"].clone();
     let spot = data(venues.coinbase("/v2/prices/BTC-INR/spot").await.ok());
-    assert_eq!(
-        (&spot["amount"], &spot["currency"]),
-        (&"9200000".into(), &"INR".into())
-    );
+    assert_eq!((&spot["amount"], &spot["currency"]), (&"9200000".into(), &"INR".into()));
     let buy = data(venues.coinbase("/v2/prices/BTC-INR/buy").await.ok());
     assert_eq!(buy["amount"], "9292000", "about one percent of fee");
-    let small = venues
-        .coinbase("/v2/exchange-rates?currency=INR")
-        .await
-        .ok();
+    let small = venues.coinbase("/v2/exchange-rates?currency=INR").await.ok();
     let rate = small["data"]["rates"]["BTC"].as_str().unwrap();
-    assert!(
-        rate.starts_with("0.0000001") && !rate.contains(['e', 'E']),
-        "{rate}"
-    );
-    assert_eq!(
-        venues
-            .coinbase("/v2/exchange-rates?currency=XYZ")
-            .await
-            .status
-            .as_u16(),
-        404
-    );
-    assert_eq!(
-        venues
-            .coinbase("/v2/prices/BTC-XYZ/spot")
-            .await
-            .status
-            .as_u16(),
-        404
-    );
+    assert!(rate.starts_with("0.0000001") && !rate.contains(['e', 'E']), "{rate}");
+    assert_eq!(venues.coinbase("/v2/exchange-rates?currency=XYZ").await.status.as_u16(), 404);
+    assert_eq!(venues.coinbase("/v2/prices/BTC-XYZ/spot").await.status.as_u16(), 404);
 }
 
 #[tokio::test]
 async fn the_other_two_dialects_have_dollars_only() {
     let venues = Venues::new();
     let ticker = venues.coinbase("/products/BTC-USD/ticker").await.ok();
-    let (bid, ask) = (
-        ticker["bid"].as_str().unwrap(),
-        ticker["ask"].as_str().unwrap(),
-    );
+    let (bid, ask) = (ticker["bid"].as_str().unwrap(), ticker["ask"].as_str().unwrap());
     assert!(dec(bid) < dec(ask));
     let book = venues.coinbase("/products/BTC-USD/book?level=2").await.ok();
     assert_eq!(book["bids"].as_array().unwrap().len(), 50);
-    assert_eq!(
-        venues
-            .coinbase("/products/BTC-INR/ticker")
-            .await
-            .status
-            .as_u16(),
-        404
-    );
-    let listed = venues
-        .coinbase("/api/v3/brokerage/market/products/BTC-USD")
-        .await
-        .ok();
+    assert_eq!(venues.coinbase("/products/BTC-INR/ticker").await.status.as_u16(), 404);
+    let listed = venues.coinbase("/api/v3/brokerage/market/products/BTC-USD").await.ok();
     assert_eq!(listed["product_id"], "BTC-USD");
     let product_book = "/api/v3/brokerage/market/product_book?product_id=ETH-USD";
     assert!(venues.coinbase(product_book).await.ok()["pricebook"]["bids"][0]["price"].is_string());
     venues.coinbase("/products/BTC-USD/stats").await.ok();
     venues.coinbase("/api/v3/brokerage/time").await.ok();
-    assert_eq!(
-        venues.coinbase("/v2/time").await.ok()["data"]["epoch"],
-        venues.timestamp() / 1000
-    );
+    assert_eq!(venues.coinbase("/v2/time").await.ok()["data"]["epoch"], venues.timestamp() / 1000);
 }
 
 // Three venues stay close to each other for every pair, at every moment, and nothing repeats a
@@ -108,17 +56,9 @@ async fn the_other_two_dialects_have_dollars_only() {
 fn venues_agree_within_three_tenths_of_a_percent() {
     let venues = Venues::new();
     for _ in 0..200 {
-        for pair in [
-            "BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR", "BTCUSDT",
-        ] {
+        for pair in ["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR", "BTCUSDT"] {
             let mids: Vec<Decimal> = ["wazirx", "binance", "coinbase"]
-                .map(|source| {
-                    venues
-                        .world
-                        .prices
-                        .mid(source, pair, venues.world.now())
-                        .unwrap()
-                })
+                .map(|source| venues.world.prices.mid(source, pair, venues.world.now()).unwrap())
                 .to_vec();
             let (low, high) = (mids.iter().min().unwrap(), mids.iter().max().unwrap());
             assert!((high - low) / low < dec("0.003"), "{pair}: {mids:?}");
@@ -139,14 +79,7 @@ async fn a_source_can_lie_in_every_named_way() {
     assert!(inr(&venues).await.is_number());
     lie(&venues, "coinbase", Mode::Missing, None);
     assert!(inr(&venues).await.is_null());
-    assert_eq!(
-        venues
-            .coinbase("/v2/prices/BTC-INR/spot")
-            .await
-            .status
-            .as_u16(),
-        404
-    );
+    assert_eq!(venues.coinbase("/v2/prices/BTC-INR/spot").await.status.as_u16(), 404);
     lie(&venues, "coinbase", Mode::Frozen, None);
     venues.pin("BTCINR", "9000000");
     assert_eq!(inr(&venues).await, "9200000");
@@ -164,15 +97,9 @@ async fn a_source_can_lie_in_every_named_way() {
     let crossed = venues.raw_wazirx("GET", ticker, "", None).await.ok();
     let side = |name: &str| dec(crossed[name].as_str().unwrap());
     assert!(side("bidPrice") > side("askPrice"), "{crossed}");
-    let sold = venues
-        .wazirx_order("sell 0.1 btcinr 7900000", "")
-        .await
-        .ok();
+    let sold = venues.wazirx_order("sell 0.1 btcinr 7900000", "").await.ok();
     assert_eq!(sold["status"], "done");
-    assert!(
-        dec(sold["avgPrice"].as_str().unwrap()) < dec("8000000"),
-        "the engine does not lie"
-    );
+    assert!(dec(sold["avgPrice"].as_str().unwrap()) < dec("8000000"), "the engine does not lie");
 }
 
 #[tokio::test]

@@ -45,12 +45,7 @@ async fn applied_faults_sell_and_the_others_do_not() {
         assert_eq!(answer.status.as_u16(), status, "wazirx {name}");
         assert_eq!(venues.wazirx.balance("BTC").free, sold, "wazirx {name}");
         let is_whole = name == "slow_drip" || name == "rate_limited" || name == "banned";
-        assert_eq!(
-            answer.body.is_object(),
-            is_whole,
-            "wazirx {name}: {:?}",
-            answer.text
-        );
+        assert_eq!(answer.body.is_object(), is_whole, "wazirx {name}: {:?}", answer.text);
         venues.fault("binance", "place_order", name, None);
         let answer = venues.binance_order("SELL 0.1 BTCUSDT 99000", GTC).await;
         assert_eq!(answer.status.as_u16(), status, "binance {name}");
@@ -65,14 +60,9 @@ async fn broken_bodies_are_really_broken() {
     let venues = venues();
     let ask = async |name: &str| {
         venues.fault("wazirx", "exchange_info", name, None);
-        venues
-            .raw_wazirx("GET", "/sapi/v1/exchangeInfo", "", None)
-            .await
+        venues.raw_wazirx("GET", "/sapi/v1/exchangeInfo", "", None).await
     };
-    assert!(
-        ask("truncated").await.text.is_none(),
-        "the connection ends in the body"
-    );
+    assert!(ask("truncated").await.text.is_none(), "the connection ends in the body");
     let reset = ask("reset_applied").await;
     assert!(reset.text.is_none(), "so does an empty one");
 }
@@ -96,26 +86,17 @@ async fn a_late_effect_honours_the_receiving_window() {
         venues.world.faults.queue(fault).unwrap();
     };
     late(3_000);
-    let answer = venues
-        .wazirx_order("sell 0.1 btcinr 9000000", "&clientOrderId=late")
-        .await;
+    let answer = venues.wazirx_order("sell 0.1 btcinr 9000000", "&clientOrderId=late").await;
     assert_eq!(answer.status.as_u16(), 504);
     let find = async || venues.wazirx("GET", "order", "clientOrderId=late").await;
     assert_eq!(find().await.body["message"], "Order does not exist");
     venues.pass(3_000);
     assert_eq!(find().await.ok()["status"], "done");
     late(6_000);
-    venues
-        .wazirx_order("sell 0.1 btcinr 9000000", "&clientOrderId=too-late")
-        .await;
+    venues.wazirx_order("sell 0.1 btcinr 9000000", "&clientOrderId=too-late").await;
     venues.pass(6_000);
-    let gone = venues
-        .wazirx("GET", "order", "clientOrderId=too-late")
-        .await;
-    assert_eq!(
-        gone.body["message"], "Order does not exist",
-        "5 s is the default window"
-    );
+    let gone = venues.wazirx("GET", "order", "clientOrderId=too-late").await;
+    assert_eq!(gone.body["message"], "Order does not exist", "5 s is the default window");
     assert_eq!(venues.wazirx.balance("BTC").free, dec("4.9"));
 }
 
@@ -129,9 +110,7 @@ async fn refusals_can_be_asked_for_by_code() {
     let refused = venues.binance_order("SELL 0.1 BTCUSDT 99000", GTC).await;
     assert_eq!(refused.body["msg"], "Market is closed.");
     venues.fault("binance", "get_order", "reject:-1007", None);
-    let unknown = venues
-        .binance("GET", "/api/v3/order", "symbol=BTCUSDT&orderId=1")
-        .await;
+    let unknown = venues.binance("GET", "/api/v3/order", "symbol=BTCUSDT&orderId=1").await;
     assert_eq!(unknown.refusal(), (408, -1007));
     venues.fault("coinbase", "exchange_rates", "rate_limited", None);
     let answer = venues.coinbase("/v2/exchange-rates?currency=BTC").await;
@@ -143,39 +122,19 @@ async fn refusals_can_be_asked_for_by_code() {
 async fn faults_strike_in_order() {
     let venues = venues();
     let queue = |name: &str, operation: &str, times, skip| {
-        let fault = Fault {
-            times,
-            skip,
-            ..Fault::new("binance", operation, name)
-        };
+        let fault = Fault { times, skip, ..Fault::new("binance", operation, name) };
         venues.world.faults.queue(fault)
     };
     queue("http_503", "time", 2, 1).unwrap();
     queue("http_500_not_applied", "*", 1, 0).unwrap();
     let mut seen = Vec::new();
     for _ in 0..5 {
-        seen.push(
-            venues
-                .raw_binance("GET", "/api/v3/time", "", None)
-                .await
-                .status
-                .as_u16(),
-        );
+        seen.push(venues.raw_binance("GET", "/api/v3/time", "", None).await.status.as_u16());
     }
     assert_eq!(seen, [200, 503, 503, 500, 200]);
     assert_eq!(venues.world.faults.struck().len(), 3);
-    for (name, operation) in [
-        ("http_999", "time"),
-        ("http_503", "tiem"),
-        ("reject:", "time"),
-    ] {
+    for (name, operation) in [("http_999", "time"), ("http_503", "tiem"), ("reject:", "time")] {
         assert!(queue(name, operation, 1, 0).is_err(), "{name} {operation}");
     }
-    assert!(
-        venues
-            .world
-            .faults
-            .queue(Fault::new("kraken", "time", "http_503"))
-            .is_err()
-    );
+    assert!(venues.world.faults.queue(Fault::new("kraken", "time", "http_503")).is_err());
 }

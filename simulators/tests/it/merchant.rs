@@ -27,12 +27,7 @@ impl Shop {
         let clock = ManualClock::new(SystemClock.now());
         let world = World::new(&Options::new(Arc::new(clock.clone()))).unwrap();
         let (hooks, inbox) = merchant::router(Arc::clone(&world));
-        Self {
-            clock,
-            world,
-            hooks,
-            control: merchant::control_router(inbox),
-        }
+        Self { clock, world, hooks, control: merchant::control_router(inbox) }
     }
 
     async fn send(&self, path: &str, headers: &[(&str, String)], body: &str) -> Response<Body> {
@@ -70,10 +65,7 @@ impl Shop {
         let response = self.control.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
     async fn received(&self) -> Vec<Value> {
@@ -85,35 +77,19 @@ impl Shop {
 #[tokio::test]
 async fn everything_is_kept_as_it_came() {
     let shop = Shop::new();
-    let response = shop
-        .send("/hooks/shop-1", &[("x-any", "thing".to_owned())], BODY)
-        .await;
+    let response = shop.send("/hooks/shop-1", &[("x-any", "thing".to_owned())], BODY).await;
     assert_eq!(response.status(), StatusCode::OK);
     shop.send("/hooks/shop/two/deep", &[], "not json").await;
     let rows = shop.received().await;
     assert_eq!(rows.len(), 2);
-    assert_eq!(
-        (&rows[0]["body"], &rows[0]["path"]),
-        (&json!(BODY), &json!("/hooks/shop-1"))
-    );
+    assert_eq!((&rows[0]["body"], &rows[0]["path"]), (&json!(BODY), &json!("/hooks/shop-1")));
     assert_eq!(rows[0]["headers"]["x-any"], "thing");
     assert_eq!(rows[0]["json"]["data"]["payment_id"], "pay_1");
-    assert_eq!(
-        (&rows[0]["verified"], &rows[0]["answered"]),
-        (&Value::Null, &json!(200))
-    );
-    assert_eq!(
-        (&rows[1]["body"], &rows[1]["json"]),
-        (&json!("not json"), &Value::Null)
-    );
+    assert_eq!((&rows[0]["verified"], &rows[0]["answered"]), (&Value::Null, &json!(200)));
+    assert_eq!((&rows[1]["body"], &rows[1]["json"]), (&json!("not json"), &Value::Null));
     let (_, later) = shop.control("GET", "/received?after=1", json!({})).await;
-    assert_eq!(
-        (&later["count"], &later["received"][0]["sequence"]),
-        (&json!(1), &json!(2))
-    );
-    let (_, one) = shop
-        .control("GET", "/received?path=hooks/shop-1", json!({}))
-        .await;
+    assert_eq!((&later["count"], &later["received"][0]["sequence"]), (&json!(1), &json!(2)));
+    let (_, one) = shop.control("GET", "/received?path=hooks/shop-1", json!({})).await;
     assert_eq!(one["count"], 1);
     assert_eq!(shop.world.journal.entries("merchant", 0, 10).len(), 2);
 }
@@ -123,25 +99,17 @@ async fn signatures_are_verified_per_path() {
     let shop = Shop::new();
     let path = "/hooks/shop-1";
     let register = json!({"path": path, "secret": SECRET});
-    assert_eq!(
-        shop.control("POST", "/secrets", register).await.0,
-        StatusCode::OK
-    );
+    assert_eq!(shop.control("POST", "/secrets", register).await.0, StatusCode::OK);
     let other = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    shop.send(path, &shop.signed("msg_1", &[SECRET]), BODY)
-        .await;
-    shop.send(path, &shop.signed("msg_1", &[other, SECRET]), BODY)
-        .await;
+    shop.send(path, &shop.signed("msg_1", &[SECRET]), BODY).await;
+    shop.send(path, &shop.signed("msg_1", &[other, SECRET]), BODY).await;
     shop.send(path, &shop.signed("msg_2", &[other]), BODY).await;
-    shop.send(path, &shop.signed("msg_3", &[SECRET]), "{}")
-        .await;
-    shop.send(path, &shop.signed("msg_4", &[SECRET])[..2], BODY)
-        .await;
+    shop.send(path, &shop.signed("msg_3", &[SECRET]), "{}").await;
+    shop.send(path, &shop.signed("msg_4", &[SECRET])[..2], BODY).await;
     let stale = shop.signed("msg_5", &[SECRET]);
     shop.clock.advance(TimeDelta::seconds(301));
     shop.send(path, &stale, BODY).await;
-    shop.send("/hooks/shop-2", &shop.signed("msg_6", &[SECRET]), BODY)
-        .await;
+    shop.send("/hooks/shop-2", &shop.signed("msg_6", &[SECRET]), BODY).await;
     let rows = shop.received().await;
     let verified: Vec<&Value> = rows.iter().map(|row| &row["verified"]).collect();
     assert_eq!(
@@ -156,35 +124,21 @@ async fn signatures_are_verified_per_path() {
             &Value::Null
         ]
     );
-    assert_eq!(
-        (&rows[0]["repeated"], &rows[1]["repeated"]),
-        (&json!(false), &json!(true))
-    );
+    assert_eq!((&rows[0]["repeated"], &rows[1]["repeated"]), (&json!(false), &json!(true)));
     assert_eq!(rows[2]["problem"], "no signature matches");
     assert_eq!(rows[4]["problem"], "a webhook header is missing");
     // A second secret is accepted beside the first, until it replaces it.
-    shop.control("POST", "/secrets", json!({"path": path, "secret": other}))
-        .await;
+    shop.control("POST", "/secrets", json!({"path": path, "secret": other})).await;
     shop.send(path, &shop.signed("msg_7", &[other]), BODY).await;
-    shop.send(path, &shop.signed("msg_8", &[SECRET]), BODY)
-        .await;
+    shop.send(path, &shop.signed("msg_8", &[SECRET]), BODY).await;
     let only = json!({"path": path, "secret": other, "replace": true});
     shop.control("POST", "/secrets", only).await;
-    shop.send(path, &shop.signed("msg_9", &[SECRET]), BODY)
-        .await;
+    shop.send(path, &shop.signed("msg_9", &[SECRET]), BODY).await;
     let rows = shop.received().await;
-    assert_eq!(
-        (&rows[7]["verified_with"], &rows[8]["verified"]),
-        (&json!(1), &json!(true))
-    );
+    assert_eq!((&rows[7]["verified_with"], &rows[8]["verified"]), (&json!(1), &json!(true)));
     assert_eq!(rows[9]["verified"], false);
-    let (status, _) = shop
-        .control(
-            "POST",
-            "/secrets",
-            json!({"path": path, "secret": "whsec_!"}),
-        )
-        .await;
+    let (status, _) =
+        shop.control("POST", "/secrets", json!({"path": path, "secret": "whsec_!"})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
@@ -196,24 +150,13 @@ async fn answers_as_told() {
         {"path": "/hooks/shop-1", "status": 410},
         {"status": 302, "location": "http://127.0.0.1:1/elsewhere"},
     ]});
-    assert_eq!(
-        shop.control("POST", "/replies", replies).await.0,
-        StatusCode::OK
-    );
+    assert_eq!(shop.control("POST", "/replies", replies).await.0, StatusCode::OK);
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        statuses.push(
-            shop.send("/hooks/shop-1", &[], BODY)
-                .await
-                .status()
-                .as_u16(),
-        );
+        statuses.push(shop.send("/hooks/shop-1", &[], BODY).await.status().as_u16());
     }
     assert_eq!(statuses, [410, 500, 500, 302]);
-    assert_eq!(
-        shop.send("/hooks/shop-1", &[], BODY).await.status(),
-        StatusCode::OK
-    );
+    assert_eq!(shop.send("/hooks/shop-1", &[], BODY).await.status(), StatusCode::OK);
     let redirect = json!({"replies": [{"status": 307, "location": "http://127.0.0.1:1/x"}]});
     shop.control("POST", "/replies", redirect).await;
     let response = shop.send("/hooks/shop-1", &[], BODY).await;
@@ -223,15 +166,10 @@ async fn answers_as_told() {
     let asked = std::time::Instant::now();
     shop.send("/hooks/shop-1", &[], BODY).await;
     assert!(asked.elapsed().as_millis() >= 30);
-    let (status, _) = shop
-        .control("POST", "/replies", json!({"replies": [{"status": 99}]}))
-        .await;
+    let (status, _) = shop.control("POST", "/replies", json!({"replies": [{"status": 99}]})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    shop.control("POST", "/replies", json!({"replies": [{"status": 500}]}))
-        .await;
-    let (_, view) = shop
-        .control("POST", "/replies", json!({"clear": true}))
-        .await;
+    shop.control("POST", "/replies", json!({"replies": [{"status": 500}]})).await;
+    let (_, view) = shop.control("POST", "/replies", json!({"clear": true})).await;
     assert_eq!(view["replies"], json!([]));
     assert_eq!(shop.received().await.len(), 7);
 }
@@ -252,10 +190,7 @@ async fn shared_faults_strike_here_too() {
     let response = shop.send("/hooks/shop-1", &[], BODY).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     strike("reject:410");
-    assert_eq!(
-        shop.send("/hooks/shop-1", &[], BODY).await.status(),
-        StatusCode::GONE
-    );
+    assert_eq!(shop.send("/hooks/shop-1", &[], BODY).await.status(), StatusCode::GONE);
     assert_eq!(shop.received().await.len(), 1);
 }
 

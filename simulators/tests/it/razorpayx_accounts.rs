@@ -18,13 +18,7 @@ fn is_id(value: &Value, prefix: &str) -> bool {
 async fn only_the_key_opens() {
     let bench = Bench::new();
     let good = bench.authorization();
-    for wrong in [
-        "",
-        "Basic",
-        "Basic !!!",
-        "Bearer x",
-        "Basic cnpwX3Rlc3Rfa2V5OnNlY3JldA==",
-    ] {
+    for wrong in ["", "Basic", "Basic !!!", "Bearer x", "Basic cnpwX3Rlc3Rfa2V5OnNlY3JldA=="] {
         let request = Request::get("/v1/contacts").header("authorization", wrong);
         let (status, body) = bench.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{wrong}");
@@ -33,21 +27,14 @@ async fn only_the_key_opens() {
     let request = Request::get("/v1/contacts").header("authorization", good);
     let (status, body) = bench.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(
-        body,
-        json!({"entity": "collection", "count": 0, "items": []})
-    );
+    assert_eq!(body, json!({"entity": "collection", "count": 0, "items": []}));
 }
 
 #[tokio::test]
 async fn unknown_urls_and_ids_are_400() {
     let bench = Bench::new();
     let words = "The requested URL was not found on the server.";
-    for (method, path) in [
-        ("GET", "/v1/nothing"),
-        ("GET", "/"),
-        ("DELETE", "/v1/payouts"),
-    ] {
+    for (method, path) in [("GET", "/v1/nothing"), ("GET", "/"), ("DELETE", "/v1/payouts")] {
         let request = Request::builder().method(method).uri(path);
         let request = request.header("authorization", bench.authorization());
         let (status, body) = bench.send(request.body(Body::empty()).unwrap()).await;
@@ -64,18 +51,13 @@ async fn unknown_urls_and_ids_are_400() {
     ] {
         let (status, body) = bench.get(path).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
-        assert_eq!(
-            body["error"]["description"],
-            "The id provided does not exist"
-        );
+        assert_eq!(body["error"]["description"], "The id provided does not exist");
         assert_eq!(body["error"]["reason"], "input_validation_failed");
     }
     let request = Request::post("/v1/contacts").header("authorization", bench.authorization());
     let (status, _) = bench.send(request.body(Body::from("[1")).unwrap()).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    let (status, refusal) = bench
-        .post("/v1/contacts", json!({"name": "x".repeat(70_000)}))
-        .await;
+    let (status, refusal) = bench.post("/v1/contacts", json!({"name": "x".repeat(70_000)})).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(refusal["error"]["code"], "BAD_REQUEST_ERROR");
 }
@@ -102,21 +84,14 @@ async fn identical_contacts_are_one() {
     let bare = bench.posted("/v1/contacts", json!({"name": "Asha"})).await;
     assert_eq!((&bare["notes"], &bare["email"]), (&json!([]), &Value::Null));
     let path = format!("/v1/contacts/{}", text(&bare, "id"));
-    let (status, patched) = bench
-        .patch(&path, json!({"active": false, "email": "asha@example.com"}))
-        .await;
-    assert_eq!(
-        (status, &patched["active"]),
-        (StatusCode::OK, &json!(false))
-    );
+    let (status, patched) =
+        bench.patch(&path, json!({"active": false, "email": "asha@example.com"})).await;
+    assert_eq!((status, &patched["active"]), (StatusCode::OK, &json!(false)));
     assert_eq!(bench.got(&path).await, patched);
     let list = bench.got("/v1/contacts?email=asha%40example.com").await;
     assert_eq!(list["items"], json!([patched]));
     assert_eq!(bench.got("/v1/contacts?active=1").await["count"], 2);
-    assert_eq!(
-        bench.got("/v1/contacts?count=1&skip=1").await["items"],
-        json!([other])
-    );
+    assert_eq!(bench.got("/v1/contacts?count=1&skip=1").await["items"], json!([other]));
     assert_eq!(bench.got("/v1/contacts?to=1").await["count"], 0);
 }
 
@@ -132,15 +107,9 @@ async fn contact_rules() {
         ("name", json!({"name": 7})),
         ("type", json!({"name": "Asha", "type": "Vendor"})),
         ("email", json!({"name": "Asha", "email": "nobody"})),
-        (
-            "reference_id",
-            json!({"name": "Asha", "reference_id": "x".repeat(41)}),
-        ),
+        ("reference_id", json!({"name": "Asha", "reference_id": "x".repeat(41)})),
         ("notes", json!({"name": "Asha", "notes": many})),
-        (
-            "notes",
-            json!({"name": "Asha", "notes": {"k": "x".repeat(257)}}),
-        ),
+        ("notes", json!({"name": "Asha", "notes": {"k": "x".repeat(257)}})),
     ] {
         let (status, refusal) = bench.post("/v1/contacts", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{refusal}");
@@ -149,15 +118,9 @@ async fn contact_rules() {
         assert_eq!(refusal["error"]["metadata"], json!({}));
     }
     let (_, refusal) = bench.post("/v1/contacts", json!({})).await;
-    assert_eq!(
-        refusal["error"]["description"],
-        "The name field is required."
-    );
+    assert_eq!(refusal["error"]["description"], "The name field is required.");
     let (status, refusal) = bench.get("/v1/contacts?count=101").await;
-    assert_eq!(
-        (status, &refusal["error"]["field"]),
-        (StatusCode::BAD_REQUEST, &json!("count"))
-    );
+    assert_eq!((status, &refusal["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("count")));
 }
 
 #[tokio::test]
@@ -181,22 +144,14 @@ async fn fund_accounts_of_both_kinds() {
     });
     let bank = bench.posted("/v1/fund_accounts", body.clone()).await;
     assert_eq!(bank["bank_account"]["ifsc"], "HDFC0000053");
-    assert_eq!(
-        bench.posted("/v1/fund_accounts", body).await["id"],
-        bank["id"]
-    );
+    assert_eq!(bench.posted("/v1/fund_accounts", body).await["id"], bank["id"]);
 
     let path = format!("/v1/fund_accounts/{}", text(&bank, "id"));
     let (_, patched) = bench.patch(&path, json!({"active": false})).await;
     assert_eq!(patched["active"], false);
     assert_eq!(bench.got(&path).await, patched);
-    assert_eq!(
-        bench.patch(&path, json!({})).await.0,
-        StatusCode::BAD_REQUEST
-    );
-    let list = bench
-        .got(&format!("/v1/fund_accounts?contact_id={contact_id}"))
-        .await;
+    assert_eq!(bench.patch(&path, json!({})).await.0, StatusCode::BAD_REQUEST);
+    let list = bench.got(&format!("/v1/fund_accounts?contact_id={contact_id}")).await;
     assert_eq!(list["count"], 2);
 }
 
@@ -210,16 +165,8 @@ async fn fund_account_rules() {
         })
     };
     let long = format!("{}@okbank", "x".repeat(94));
-    for wrong in [
-        "nobody",
-        "a@b@c",
-        "@okbank",
-        "a@",
-        "under_score@okbank",
-        "sp ace@ok",
-        "",
-        &long,
-    ] {
+    for wrong in ["nobody", "a@b@c", "@okbank", "a@", "under_score@okbank", "sp ace@ok", "", &long]
+    {
         let (status, refusal) = bench.post("/v1/fund_accounts", vpa(wrong)).await;
         assert_eq!((status, wrong), (StatusCode::BAD_REQUEST, wrong));
         assert_eq!(refusal["error"]["field"], "vpa.address");
@@ -257,62 +204,35 @@ async fn balance_and_statement() {
         (&json!(500_000_000), &json!(500_000_000))
     );
     let payout = bench.pay("statement-1").await;
-    bench
-        .controlled("/balance", json!({"paise": 1_000_000}))
-        .await;
+    bench.controlled("/balance", json!({"paise": 1_000_000})).await;
 
     let left = 500_000_000 - 245_000 - 590;
     let path = format!("/v1/transactions?account_number={ACCOUNT_NUMBER}");
     let items = bench.got(&path).await["items"].clone();
     let (deposit, debit) = (&items[0], &items[1]);
     assert!(is_id(debit, "txn_"), "{debit}");
-    assert_eq!(
-        (&debit["debit"], &debit["credit"]),
-        (&json!(245_590), &json!(0))
-    );
-    assert_eq!(
-        (&debit["balance"], &debit["source"]["id"]),
-        (&json!(left), &payout["id"])
-    );
+    assert_eq!((&debit["debit"], &debit["credit"]), (&json!(245_590), &json!(0)));
+    assert_eq!((&debit["balance"], &debit["source"]["id"]), (&json!(left), &payout["id"]));
     assert_eq!(deposit["source"]["entity"], "bank_transfer");
     assert_eq!(
         (&deposit["credit"], &deposit["balance"]),
         (&json!(1_000_000), &json!(left + 1_000_000))
     );
-    let one = bench
-        .got(&format!("/v1/transactions/{}", text(debit, "id")))
-        .await;
+    let one = bench.got(&format!("/v1/transactions/{}", text(debit, "id"))).await;
     assert_eq!(&one, debit);
-    assert_eq!(
-        bench.got(&format!("{path}&count=1&skip=1")).await["items"],
-        json!([debit])
-    );
-    assert_eq!(
-        bench.get("/v1/transactions").await.0,
-        StatusCode::BAD_REQUEST
-    );
-    assert_eq!(
-        bench.got("/v1/banking_balances").await["items"][0]["amount"],
-        left + 1_000_000
-    );
+    assert_eq!(bench.got(&format!("{path}&count=1&skip=1")).await["items"], json!([debit]));
+    assert_eq!(bench.get("/v1/transactions").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(bench.got("/v1/banking_balances").await["items"][0]["amount"], left + 1_000_000);
 }
 
 #[tokio::test]
 async fn a_balance_may_be_stale() {
     let bench = Bench::new();
-    bench
-        .controlled("/plan", json!({"delays": {"balance_refresh_ms": 60_000}}))
-        .await;
+    bench.controlled("/plan", json!({"delays": {"balance_refresh_ms": 60_000}})).await;
     bench.pay("stale-1").await;
-    assert_eq!(
-        bench.got("/v1/banking_balances").await["items"][0]["amount"],
-        500_000_000
-    );
+    assert_eq!(bench.got("/v1/banking_balances").await["items"][0]["amount"], 500_000_000);
     bench.pass(60_000);
-    assert_eq!(
-        bench.got("/v1/banking_balances").await["items"][0]["amount"],
-        499_754_410
-    );
+    assert_eq!(bench.got("/v1/banking_balances").await["items"][0]["amount"], 499_754_410);
 }
 
 #[tokio::test]
@@ -325,22 +245,11 @@ async fn validations_of_both_shapes() {
     });
     let older = bench.posted("/v1/fund_accounts/validations", older).await;
     assert!(is_id(&older, "fav_"), "{older}");
-    assert_eq!(
-        (&older["status"], &older["amount"]),
-        (&json!("created"), &json!(100))
-    );
+    assert_eq!((&older["status"], &older["amount"]), (&json!("created"), &json!(100)));
     bench
-        .controlled(
-            "/beneficiaries",
-            json!({"vpa": "Sold@okbank", "registered_name": "Else"}),
-        )
+        .controlled("/beneficiaries", json!({"vpa": "Sold@okbank", "registered_name": "Else"}))
         .await;
-    bench
-        .controlled(
-            "/beneficiaries",
-            json!({"vpa": "gone@okbank", "active": false}),
-        )
-        .await;
+    bench.controlled("/beneficiaries", json!({"vpa": "gone@okbank", "active": false})).await;
     let newer = |vpa: &str| {
         json!({
             "source_account_number": ACCOUNT_NUMBER, "validation_type": "pennydrop",
@@ -350,12 +259,8 @@ async fn validations_of_both_shapes() {
             },
         })
     };
-    let sold = bench
-        .posted("/v1/fund_accounts/validations", newer("sold@okbank"))
-        .await;
-    let gone = bench
-        .posted("/v1/fund_accounts/validations", newer("gone@okbank"))
-        .await;
+    let sold = bench.posted("/v1/fund_accounts/validations", newer("sold@okbank")).await;
+    let gone = bench.posted("/v1/fund_accounts/validations", newer("gone@okbank")).await;
     bench.pass(400);
     let path = |row: &Value| format!("/v1/fund_accounts/validations/{}", text(row, "id"));
     let older = bench.got(&path(&older)).await;
@@ -368,9 +273,6 @@ async fn validations_of_both_shapes() {
     assert_eq!(sold["validation_results"]["registered_name"], "Else");
     assert_eq!(sold["validation_results"]["name_match_score"], 0);
     assert_eq!(sold["fund_account"]["contact"]["name"], "Asha Rao");
-    assert_eq!(
-        bench.got(&path(&gone)).await["validation_results"]["account_status"],
-        "invalid"
-    );
+    assert_eq!(bench.got(&path(&gone)).await["validation_results"]["account_status"], "invalid");
     assert_eq!(bench.got("/v1/fund_accounts/validations").await["count"], 3);
 }

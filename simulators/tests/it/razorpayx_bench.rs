@@ -30,13 +30,7 @@ impl Bench {
         let world = World::new(&Options::new(Arc::new(clock.clone()))).unwrap();
         let (api, bank) = razorpayx::router(Arc::clone(&world));
         let control = razorpayx::control_router(Arc::clone(&bank));
-        Self {
-            clock,
-            world,
-            bank,
-            api,
-            control,
-        }
+        Self { clock, world, bank, api, control }
     }
 
     pub(crate) fn pass(&self, ms: i64) {
@@ -46,10 +40,7 @@ impl Bench {
     pub(crate) fn authorization(&self) -> String {
         let keys = self.bank.credentials();
         let pair = format!("{}:{}", keys.key_id, keys.key_secret);
-        format!(
-            "Basic {}",
-            base64::engine::general_purpose::STANDARD.encode(pair)
-        )
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
@@ -62,11 +53,7 @@ impl Bench {
             .uri(path)
             .header("authorization", self.authorization())
             .header("content-type", "application/json");
-        let body = if body.is_null() {
-            Body::empty()
-        } else {
-            Body::from(body.to_string())
-        };
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         self.send(request.body(body).unwrap()).await
     }
 
@@ -144,8 +131,7 @@ impl Bench {
             .header("authorization", self.authorization())
             .header("content-type", "application/json")
             .header("X-Payout-Idempotency", key);
-        self.send(request.body(Body::from(body.to_string())).unwrap())
-            .await
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     /// A payout of ₹ 2,450.00 to `shop@okbank`, its key also being its reference.
@@ -186,20 +172,12 @@ impl Bench {
 async fn answer(router: Router, request: Request<Body>) -> (StatusCode, Value) {
     let response = router.oneshot(request).await.unwrap();
     let status = response.status();
-    let bytes = to_bytes(response.into_body(), 1 << 20)
-        .await
-        .unwrap_or_default();
-    (
-        status,
-        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-    )
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap_or_default();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
 pub(crate) fn text(value: &Value, field: &str) -> String {
-    value[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("{field} of {value}"))
-        .to_owned()
+    value[field].as_str().unwrap_or_else(|| panic!("{field} of {value}")).to_owned()
 }
 
 /// What the listener got: event id, signature, body as bytes.
@@ -231,9 +209,7 @@ impl Listener {
     /// Listening, and the bank's target.
     pub(crate) async fn start(bench: &Bench) -> Self {
         let listener = Self::default();
-        let router = Router::new()
-            .route("/in/razorpayx", post(take))
-            .with_state(listener.clone());
+        let router = Router::new().route("/in/razorpayx", post(take)).with_state(listener.clone());
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/in/razorpayx", socket.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(socket, router).await.unwrap() });
@@ -255,11 +231,7 @@ impl Listener {
 }
 
 async fn take(State(listener): State<Listener>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let header = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let hook = Hook {
         event_id: header("x-razorpay-event-id").unwrap(),
         signature: header("x-razorpay-signature"),

@@ -35,10 +35,7 @@ async fn a_payout_runs_from_processing_to_processed() {
     let paid = bench.payout(&id).await;
     assert_eq!(paid["status"], "processed");
     let utr = text(&paid, "utr");
-    assert!(
-        utr.len() == 12 && utr.chars().all(|digit| digit.is_ascii_digit()),
-        "{utr}"
-    );
+    assert!(utr.len() == 12 && utr.chars().all(|digit| digit.is_ascii_digit()), "{utr}");
     assert_eq!(bench.bank.balance_paise(), 500_000_000 - 245_000 - 590);
 }
 
@@ -56,26 +53,16 @@ async fn the_key_is_compulsory_and_bound_to_its_body() {
         "field": "X-Payout-Idempotency",
     }});
     assert_eq!(refusal, exact);
-    assert_eq!(
-        bench.pay_with("", &body).await,
-        (StatusCode::BAD_REQUEST, exact)
-    );
+    assert_eq!(bench.pay_with("", &body).await, (StatusCode::BAD_REQUEST, exact));
     for key in ["abc", &"x".repeat(37), "semi;colon", "dot.dot"] {
-        assert_eq!(
-            bench.pay_with(key, &body).await.0,
-            StatusCode::BAD_REQUEST,
-            "{key}"
-        );
+        assert_eq!(bench.pay_with(key, &body).await.0, StatusCode::BAD_REQUEST, "{key}");
     }
     let key = "53cda91c-8f81-4e77-bbb9-7388f4ac6bf4";
     let (_, first) = bench.pay_with(key, &body).await;
     bench.pass(400);
     let (status, again) = bench.pay_with(key, &body).await;
     assert_eq!((status, &again["id"]), (StatusCode::OK, &first["id"]));
-    assert_eq!(
-        (&first["status"], &again["status"]),
-        (&json!("processing"), &json!("processed"))
-    );
+    assert_eq!((&first["status"], &again["status"]), (&json!("processing"), &json!("processed")));
     let mut other = body.clone();
     other["amount"] = json!(245_001);
     let (status, refusal) = bench.pay_with(key, &other).await;
@@ -86,12 +73,8 @@ async fn the_key_is_compulsory_and_bound_to_its_body() {
     );
     let books = bench.books().await;
     assert_eq!(books["paid"].as_array().unwrap().len(), 1);
-    let replays: Vec<&Value> = books["accepted"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| &row["replay"])
-        .collect();
+    let replays: Vec<&Value> =
+        books["accepted"].as_array().unwrap().iter().map(|row| &row["replay"]).collect();
     assert_eq!(replays, [false, true]);
 }
 
@@ -101,10 +84,7 @@ async fn a_key_lives_seven_days() {
     let body = bench.order("seven-days").await;
     let (_, first) = bench.pay_with("seven days_key", &body).await;
     bench.pass(7 * 86_400_000 - 1);
-    assert_eq!(
-        bench.pay_with("seven days_key", &body).await.1["id"],
-        first["id"]
-    );
+    assert_eq!(bench.pay_with("seven days_key", &body).await.1["id"], first["id"]);
     bench.pass(1);
     let (status, second) = bench.pay_with("seven days_key", &body).await;
     assert_eq!(status, StatusCode::OK);
@@ -159,10 +139,7 @@ async fn payout_rules() {
     let mut body = good.clone();
     body["fund_account_id"] = json!("fa_00000000000000");
     let (_, refusal) = bench.pay_with("rule-unknown", &body).await;
-    assert_eq!(
-        refusal["error"]["description"],
-        "The id provided does not exist"
-    );
+    assert_eq!(refusal["error"]["description"], "The id provided does not exist");
     assert_eq!(bench.books().await["accepted"], json!([]));
 
     let mut edge = good.clone();
@@ -171,10 +148,7 @@ async fn payout_rules() {
     assert_eq!(bench.pay_with("rule-edge", &edge).await.0, StatusCode::OK);
     let path = format!("/v1/fund_accounts/{}", text(&good, "fund_account_id"));
     bench.patch(&path, json!({"active": false})).await;
-    assert_eq!(
-        bench.pay_with("rule-inactive", &good).await.0,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(bench.pay_with("rule-inactive", &good).await.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -204,9 +178,7 @@ async fn limits_of_the_modes() {
     .into_iter()
     .enumerate()
     {
-        let (status, payout) = bench
-            .pay_with(&format!("mode-{n}"), &order(mode, amount))
-            .await;
+        let (status, payout) = bench.pay_with(&format!("mode-{n}"), &order(mode, amount)).await;
         if expected == 0 {
             assert_eq!(status, StatusCode::BAD_REQUEST, "{mode} {amount}");
             continue;
@@ -244,14 +216,9 @@ async fn a_composite_payout_makes_its_payee() {
 #[tokio::test]
 async fn low_balance_fails_or_queues() {
     let bench = Bench::new();
-    bench
-        .controlled("/balance", json!({"set_paise": 245_589}))
-        .await;
+    bench.controlled("/balance", json!({"set_paise": 245_589})).await;
     let failed = bench.pay("low-1").await;
-    assert_eq!(
-        (&failed["status"], &failed["fees"]),
-        (&json!("failed"), &json!(0))
-    );
+    assert_eq!((&failed["status"], &failed["fees"]), (&json!("failed"), &json!(0)));
     assert_eq!(failed["status_details"]["reason"], "insufficient_funds");
     let mut body = bench.order("low-2").await;
     body["queue_if_low_balance"] = json!(true);
@@ -278,9 +245,7 @@ async fn low_balance_fails_or_queues() {
 #[tokio::test]
 async fn only_queued_payouts_can_be_cancelled() {
     let bench = Bench::new();
-    bench
-        .controlled("/plan", json!({"outcomes": ["queued", "queued"]}))
-        .await;
+    bench.controlled("/plan", json!({"outcomes": ["queued", "queued"]})).await;
     for (key, method) in [("cancel-1", "POST"), ("cancel-2", "PATCH")] {
         let path = format!("/v1/payouts/{}/cancel", text(&bench.pay(key).await, "id"));
         let request = || {
@@ -292,23 +257,14 @@ async fn only_queued_payouts_can_be_cancelled() {
                 .unwrap()
         };
         let (status, payout) = bench.send(request()).await;
-        assert_eq!(
-            (status, &payout["status"]),
-            (StatusCode::OK, &json!("cancelled"))
-        );
+        assert_eq!((status, &payout["status"]), (StatusCode::OK, &json!("cancelled")));
         assert_eq!(bench.send(request()).await.0, StatusCode::BAD_REQUEST);
     }
     let running = bench.pay("cancel-3").await;
     let path = format!("/v1/payouts/{}/cancel", text(&running, "id"));
-    assert_eq!(
-        bench.post(&path, Value::Null).await.0,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(bench.post(&path, Value::Null).await.0, StatusCode::BAD_REQUEST);
     bench.pass(1_000);
-    assert_eq!(
-        bench.payout(&text(&running, "id")).await["status"],
-        "processed"
-    );
+    assert_eq!(bench.payout(&text(&running, "id")).await["status"], "processed");
     assert_eq!(bench.books().await["paid"].as_array().unwrap().len(), 1);
 }
 
@@ -321,39 +277,19 @@ async fn lists_find_by_reference() {
     }
     let list = format!("/v1/payouts?account_number={ACCOUNT_NUMBER}");
     let all = bench.got(&list).await;
-    assert_eq!(
-        (&all["entity"], &all["count"]),
-        (&json!("collection"), &json!(10))
-    );
+    assert_eq!((&all["entity"], &all["count"]), (&json!("collection"), &json!(10)));
     assert_eq!(all["items"][0]["reference_id"], "list-11");
     let found = bench.got(&format!("{list}&reference_id=list-3")).await;
     assert_eq!(found["count"], 1);
     assert_eq!(found["items"][0]["reference_id"], "list-3");
-    assert_eq!(
-        bench.got(&format!("{list}&reference_id=list-99")).await["count"],
-        0
-    );
-    assert_eq!(
-        bench.got(&format!("{list}&count=100&skip=11")).await["count"],
-        1
-    );
-    assert_eq!(
-        bench.got(&format!("{list}&status=processing")).await["count"],
-        0
-    );
-    assert_eq!(
-        bench
-            .got(&format!("{list}&status=processed&mode=UPI&count=50"))
-            .await["count"],
-        12
-    );
+    assert_eq!(bench.got(&format!("{list}&reference_id=list-99")).await["count"], 0);
+    assert_eq!(bench.got(&format!("{list}&count=100&skip=11")).await["count"], 1);
+    assert_eq!(bench.got(&format!("{list}&status=processing")).await["count"], 0);
+    assert_eq!(bench.got(&format!("{list}&status=processed&mode=UPI&count=50")).await["count"], 12);
     let since = all["items"][1]["created_at"].as_i64().unwrap();
     assert_eq!(bench.got(&format!("{list}&from={since}")).await["count"], 2);
     assert_eq!(bench.get("/v1/payouts").await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(
-        bench.get(&format!("{list}&status=lost")).await.0,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(bench.get(&format!("{list}&status=lost")).await.0, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -381,11 +317,7 @@ async fn applied_faults_leave_a_payout_and_others_do_not() {
         let list = format!("/v1/payouts?account_number={ACCOUNT_NUMBER}&reference_id={key}");
         assert_eq!(bench.got(&list).await["count"], exists, "{fault}");
         // The same request again, as a careful client would send it.
-        assert_eq!(
-            bench.pay_with(&key, &body).await.0,
-            StatusCode::OK,
-            "{fault}"
-        );
+        assert_eq!(bench.pay_with(&key, &body).await.0, StatusCode::OK, "{fault}");
         assert_eq!(bench.got(&list).await["count"], 1, "{fault}");
     }
 }
@@ -395,18 +327,12 @@ async fn a_payout_can_be_applied_after_the_caller_gave_up() {
     let bench = Bench::new();
     let body = bench.order("applied-late").await;
     bench.fault("create_payout", "delayed_apply");
-    assert_eq!(
-        bench.pay_with("applied-late", &body).await.0,
-        StatusCode::GATEWAY_TIMEOUT
-    );
+    assert_eq!(bench.pay_with("applied-late", &body).await.0, StatusCode::GATEWAY_TIMEOUT);
     let list = format!("/v1/payouts?account_number={ACCOUNT_NUMBER}&reference_id=applied-late");
     assert_eq!(bench.got(&list).await["count"], 0);
     bench.pass(1);
     assert_eq!(bench.got(&list).await["count"], 1);
-    assert_eq!(
-        bench.pay_with("applied-late", &body).await.0,
-        StatusCode::OK
-    );
+    assert_eq!(bench.pay_with("applied-late", &body).await.0, StatusCode::OK);
     assert_eq!(bench.got(&list).await["count"], 1);
 }
 
@@ -429,17 +355,8 @@ async fn faults_of_the_other_operations() {
     }
     bench.fault("create_contact", "http_500_applied");
     let body = json!({"name": "Applied Anyway"});
-    assert_eq!(
-        bench.post("/v1/contacts", body).await.0,
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
-    assert_eq!(
-        bench.got("/v1/contacts?name=Applied%20Anyway").await["count"],
-        1
-    );
+    assert_eq!(bench.post("/v1/contacts", body).await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(bench.got("/v1/contacts?name=Applied%20Anyway").await["count"], 1);
     bench.fault("create_fund_account", "rate_limited");
-    assert_eq!(
-        bench.post("/v1/fund_accounts", json!({})).await.0,
-        StatusCode::TOO_MANY_REQUESTS
-    );
+    assert_eq!(bench.post("/v1/fund_accounts", json!({})).await.0, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -37,11 +37,7 @@ fn every_arrow_and_no_other() {
     for from in Status::ALL {
         assert_eq!(Status::parse(from.as_str()), Some(from));
         for to in Status::ALL {
-            assert_eq!(
-                from.may_become(to),
-                arrows.contains(&(from, to)),
-                "{from:?} {to:?}"
-            );
+            assert_eq!(from.may_become(to), arrows.contains(&(from, to)), "{from:?} {to:?}");
         }
     }
 }
@@ -50,59 +46,19 @@ async fn history(bench: &Bench, id: &str) -> Vec<String> {
     let (_, view) = bench.control("GET", "/payouts", json!({})).await;
     let rows = view["payouts"].as_array().unwrap();
     let row = rows.iter().find(|row| row["payout"]["id"] == id).unwrap();
-    row["history"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|step| text(step, "status"))
-        .collect()
+    row["history"].as_array().unwrap().iter().map(|step| text(step, "status")).collect()
 }
 
 /// Outcome, the states it goes through, the last reason, what it costs in the end.
 const LIVES: [(&str, &str, &str, i64); 15] = [
-    (
-        "processed",
-        "processing processed",
-        "payout_processed",
-        COST,
-    ),
+    ("processed", "processing processed", "payout_processed", COST),
     ("failed", "processing failed", "beneficiary_bank_failure", 0),
-    (
-        "failed:beneficiary_bank_offline",
-        "processing failed",
-        "beneficiary_bank_offline",
-        0,
-    ),
-    (
-        "reversed:bank_account_closed",
-        "processing reversed",
-        "bank_account_closed",
-        0,
-    ),
-    (
-        "reversed_after_processed",
-        "processing processed reversed",
-        "beneficiary_bank_rejected",
-        0,
-    ),
-    (
-        "failed_then_reversed",
-        "processing failed reversed",
-        "beneficiary_bank_rejected",
-        0,
-    ),
-    (
-        "reversed_then_failed",
-        "processing reversed failed",
-        "beneficiary_bank_rejected",
-        0,
-    ),
-    (
-        "stuck_processing",
-        "processing",
-        "beneficiary_bank_confirmation_pending",
-        COST,
-    ),
+    ("failed:beneficiary_bank_offline", "processing failed", "beneficiary_bank_offline", 0),
+    ("reversed:bank_account_closed", "processing reversed", "bank_account_closed", 0),
+    ("reversed_after_processed", "processing processed reversed", "beneficiary_bank_rejected", 0),
+    ("failed_then_reversed", "processing failed reversed", "beneficiary_bank_rejected", 0),
+    ("reversed_then_failed", "processing reversed failed", "beneficiary_bank_rejected", 0),
+    ("stuck_processing", "processing", "beneficiary_bank_confirmation_pending", COST),
     ("queued", "queued", "beneficiary_bank_down", 0),
     (
         "queued_then_processed:gateway_degraded",
@@ -110,26 +66,11 @@ const LIVES: [(&str, &str, &str, i64); 15] = [
         "payout_processed",
         COST,
     ),
-    (
-        "queued_then_failed",
-        "queued failed",
-        "beneficiary_bank_offline",
-        0,
-    ),
+    ("queued_then_failed", "queued failed", "beneficiary_bank_offline", 0),
     ("pending", "pending", "pending_approval", 0),
-    (
-        "pending_then_processed",
-        "pending processing processed",
-        "payout_processed",
-        COST,
-    ),
+    ("pending_then_processed", "pending processing processed", "payout_processed", COST),
     ("pending_then_rejected", "pending rejected", "", 0),
-    (
-        "scheduled_then_processed",
-        "scheduled processing processed",
-        "payout_processed",
-        COST,
-    ),
+    ("scheduled_then_processed", "scheduled processing processed", "payout_processed", COST),
 ];
 
 #[tokio::test]
@@ -138,9 +79,7 @@ async fn planned_outcomes_and_their_money() {
     for (n, (outcome, states, reason, spent)) in LIVES.into_iter().enumerate() {
         let path: Vec<&str> = states.split(' ').collect();
         let before = bench.bank.balance_paise();
-        bench
-            .controlled("/plan", json!({"outcomes": [outcome]}))
-            .await;
+        bench.controlled("/plan", json!({"outcomes": [outcome]})).await;
         let payout = bench.pay(&format!("plan-{n}")).await;
         let id = text(&payout, "id");
         assert_eq!(payout["status"], path[0], "{outcome}");
@@ -155,20 +94,14 @@ async fn planned_outcomes_and_their_money() {
         let ended_badly = ["failed", "reversed"].contains(&last);
         assert_eq!(end["failure_reason"].is_string(), ended_badly, "{outcome}");
         assert_eq!(end["error"]["reason"].is_string(), ended_badly, "{outcome}");
-        assert_eq!(
-            end["utr"].is_string(),
-            path.contains(&"processed"),
-            "{outcome}"
-        );
+        assert_eq!(end["utr"].is_string(), path.contains(&"processed"), "{outcome}");
     }
 }
 
 #[tokio::test]
 async fn a_failure_can_hold_the_money_until_its_reversal() {
     let bench = Bench::new();
-    bench
-        .controlled("/plan", json!({"outcomes": ["failed_then_reversed"]}))
-        .await;
+    bench.controlled("/plan", json!({"outcomes": ["failed_then_reversed"]})).await;
     let id = text(&bench.pay("held-1").await, "id");
     bench.pass(400);
     assert_eq!(bench.payout(&id).await["status"], "failed");
@@ -181,16 +114,11 @@ async fn a_failure_can_hold_the_money_until_its_reversal() {
 #[tokio::test]
 async fn a_late_utr() {
     let bench = Bench::new();
-    bench
-        .controlled("/plan", json!({"outcomes": ["processed_late_utr"]}))
-        .await;
+    bench.controlled("/plan", json!({"outcomes": ["processed_late_utr"]})).await;
     let id = text(&bench.pay("late-utr").await, "id");
     bench.pass(400);
     let paid = bench.payout(&id).await;
-    assert_eq!(
-        (&paid["status"], &paid["utr"]),
-        (&json!("processed"), &Value::Null)
-    );
+    assert_eq!((&paid["status"], &paid["utr"]), (&json!("processed"), &Value::Null));
     bench.pass(400);
     assert_eq!(text(&bench.payout(&id).await, "utr").len(), 12);
 }
@@ -200,18 +128,9 @@ async fn a_plan_may_name_the_payee_or_the_reference() {
     let bench = Bench::new();
     let plan = json!({"vpa": "Shop@okbank", "outcomes": ["failed:beneficiary_vpa_invalid"]});
     bench.controlled("/plan", plan).await;
-    bench
-        .controlled(
-            "/plan",
-            json!({"reference_id": "ref-2", "outcomes": ["reversed"]}),
-        )
-        .await;
-    bench
-        .controlled("/plan", json!({"outcomes": ["queued"]}))
-        .await;
-    bench
-        .controlled("/plan", json!({"default": "stuck_processing"}))
-        .await;
+    bench.controlled("/plan", json!({"reference_id": "ref-2", "outcomes": ["reversed"]})).await;
+    bench.controlled("/plan", json!({"outcomes": ["queued"]})).await;
+    bench.controlled("/plan", json!({"default": "stuck_processing"})).await;
     let mut ids = Vec::new();
     for key in ["ref-1", "ref-2", "ref-3", "ref-4"] {
         ids.push(text(&bench.pay(key).await, "id"));
@@ -223,10 +142,7 @@ async fn a_plan_may_name_the_payee_or_the_reference() {
     }
     assert_eq!(ends, ["failed", "reversed", "queued", "processing"]);
     let view = bench.controlled("/plan", json!({"clear": true})).await;
-    assert_eq!(
-        (&view["default"], &view["next"]),
-        (&json!("processed"), &json!([]))
-    );
+    assert_eq!((&view["default"], &view["next"]), (&json!("processed"), &json!([])));
     for wrong in [
         json!({"outcomes": ["processed", "lost"]}),
         json!({"outcomes": ["failed:low_balance"]}),
@@ -243,44 +159,25 @@ async fn a_plan_may_name_the_payee_or_the_reference() {
 #[tokio::test]
 async fn by_hand_only_along_the_arrows() {
     let bench = Bench::new();
-    bench
-        .controlled("/plan", json!({"default": "stuck_processing"}))
-        .await;
+    bench.controlled("/plan", json!({"default": "stuck_processing"})).await;
     let id = text(&bench.pay("hand-1").await, "id");
     let path = format!("/payouts/{id}/advance");
-    for wrong in [
-        "processing",
-        "queued",
-        "pending",
-        "scheduled",
-        "cancelled",
-        "rejected",
-    ] {
+    for wrong in ["processing", "queued", "pending", "scheduled", "cancelled", "rejected"] {
         let (status, _) = bench.control("POST", &path, json!({"to": wrong})).await;
         assert_eq!(status, StatusCode::CONFLICT, "{wrong}");
     }
-    for wrong in [
-        json!({"to": "lost"}),
-        json!({"to": "failed", "reason": "low_balance"}),
-    ] {
+    for wrong in [json!({"to": "lost"}), json!({"to": "failed", "reason": "low_balance"})] {
         let (status, _) = bench.control("POST", &path, wrong).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
     }
-    let (status, _) = bench
-        .control("POST", "/payouts/pout_0/advance", json!({"to": "failed"}))
-        .await;
+    let (status, _) =
+        bench.control("POST", "/payouts/pout_0/advance", json!({"to": "failed"})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(
-        bench.controlled(&path, json!({"to": "processed"})).await["status"],
-        "processed"
-    );
+    assert_eq!(bench.controlled(&path, json!({"to": "processed"})).await["status"], "processed");
     assert_eq!(bench.bank.balance_paise(), OPENING - COST);
     let reversed = json!({"to": "reversed", "reason": "beneficiary_account_dormant"});
     let reversed = bench.controlled(&path, reversed).await;
-    assert_eq!(
-        reversed["status_details"]["reason"],
-        "beneficiary_account_dormant"
-    );
+    assert_eq!(reversed["status_details"]["reason"], "beneficiary_account_dormant");
     assert_eq!(bench.bank.balance_paise(), OPENING);
     bench.controlled(&path, json!({"to": "failed"})).await;
     assert_eq!(bench.bank.balance_paise(), OPENING);
@@ -292,9 +189,7 @@ async fn by_hand_only_along_the_arrows() {
 async fn a_hand_stops_what_was_planned() {
     let bench = Bench::new();
     let id = text(&bench.pay("hand-2").await, "id");
-    bench
-        .controlled(&format!("/payouts/{id}/advance"), json!({"to": "failed"}))
-        .await;
+    bench.controlled(&format!("/payouts/{id}/advance"), json!({"to": "failed"})).await;
     bench.pass(10_000);
     assert_eq!(bench.payout(&id).await["status"], "failed");
     assert_eq!(bench.bank.balance_paise(), OPENING);
@@ -310,9 +205,7 @@ async fn the_queue_for_money_is_served_in_order() {
         body["queue_if_low_balance"] = json!(true);
         ids.push(text(&bench.pay_with(key, &body).await.1, "id"));
     }
-    bench
-        .controlled("/balance", json!({"paise": 2 * COST}))
-        .await;
+    bench.controlled("/balance", json!({"paise": 2 * COST})).await;
     let mut states = Vec::new();
     for id in &ids {
         states.push(text(&bench.payout(id).await, "status"));
@@ -324,14 +217,8 @@ async fn the_queue_for_money_is_served_in_order() {
     let pending = text(&bench.pay("fifo-4").await, "id");
     let queued = text(&bench.pay("fifo-5").await, "id");
     bench.pass(10_000);
-    assert_eq!(
-        bench.payout(&pending).await["status_details"]["reason"],
-        "low_balance"
-    );
-    assert_eq!(
-        bench.payout(&queued).await["status_details"]["reason"],
-        "insufficient_funds"
-    );
+    assert_eq!(bench.payout(&pending).await["status_details"]["reason"], "low_balance");
+    assert_eq!(bench.payout(&queued).await["status_details"]["reason"], "insufficient_funds");
     assert_eq!(bench.bank.balance_paise(), 0);
 }
 
@@ -351,10 +238,7 @@ async fn the_books_say_who_was_paid() {
     assert_eq!(paid.len(), 2);
     assert_eq!(paid[0]["payout_id"], ids[0].as_str());
     assert_eq!(paid[0]["idempotency_key"], "book-1");
-    assert_eq!(
-        (&paid[0]["vpa"], &paid[0]["amount"]),
-        (&json!("shop@okbank"), &json!(245_000))
-    );
+    assert_eq!((&paid[0]["vpa"], &paid[0]["amount"]), (&json!("shop@okbank"), &json!(245_000)));
     assert_eq!(paid[0]["reversed_at"], Value::Null);
     assert_eq!(paid[1]["payout_id"], ids[2].as_str());
     assert!(paid[1]["reversed_at"].is_string());
@@ -366,18 +250,10 @@ async fn the_books_say_who_was_paid() {
         assert_eq!(entry["balance"], balance);
     }
     assert_eq!(entries.len(), 6);
-    assert_eq!(
-        (&books["balance_paise"], balance),
-        (&json!(balance), OPENING - COST - 7)
-    );
+    assert_eq!((&books["balance_paise"], balance), (&json!(balance), OPENING - COST - 7));
     // The world's journal tells the same story in rupees.
     let journal = bench.world.journal.balances("razorpayx");
-    assert_eq!(
-        journal["INR"]["bank"],
-        rust_decimal::Decimal::new(balance, 2)
-    );
-    let (status, _) = bench
-        .control("POST", "/balance", json!({"set_paise": -1}))
-        .await;
+    assert_eq!(journal["INR"]["bank"], rust_decimal::Decimal::new(balance, 2));
+    let (status, _) = bench.control("POST", "/balance", json!({"set_paise": -1})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }

@@ -23,10 +23,7 @@ async fn the_events_of_an_ordinary_payout() {
     let listener = Listener::start(&bench).await;
     let payout = bench.pay("hook-1").await;
     bench.deliver().await;
-    assert_eq!(
-        listener.events(),
-        ["payout.initiated", "transaction.created"]
-    );
+    assert_eq!(listener.events(), ["payout.initiated", "transaction.created"]);
     bench.pass(400);
     bench.deliver().await;
     let events = listener.events();
@@ -44,19 +41,11 @@ async fn the_events_of_an_ordinary_payout() {
     let last = listener.got()[3].json();
     assert_eq!(last["contains"], json!(["payout"]));
     let entity = &last["payload"]["payout"]["entity"];
-    assert_eq!(
-        (&entity["id"], &entity["status"]),
-        (&payout["id"], &json!("processed"))
-    );
+    assert_eq!((&entity["id"], &entity["status"]), (&payout["id"], &json!("processed")));
     assert_eq!(entity["fund_account"]["vpa"]["address"], "shop@okbank");
     let debit = listener.got()[1].json();
     assert_eq!(debit["payload"]["transaction"]["entity"]["debit"], 245_590);
-    assert!(
-        deliveries(&bench)
-            .await
-            .iter()
-            .all(|row| row["state"] == "delivered")
-    );
+    assert!(deliveries(&bench).await.iter().all(|row| row["state"] == "delivered"));
 }
 
 #[tokio::test]
@@ -65,10 +54,7 @@ async fn an_event_for_every_state() {
     let listener = Listener::start(&bench).await;
     for (n, (outcome, expected)) in [
         ("queued_then_failed", vec!["payout.queued", "payout.failed"]),
-        (
-            "pending_then_rejected",
-            vec!["payout.pending", "payout.rejected"],
-        ),
+        ("pending_then_rejected", vec!["payout.pending", "payout.rejected"]),
         (
             "reversed",
             vec![
@@ -80,37 +66,23 @@ async fn an_event_for_every_state() {
         ),
         (
             "processed_late_utr",
-            vec![
-                "payout.initiated",
-                "transaction.created",
-                "payout.processed",
-                "payout.updated",
-            ],
+            vec!["payout.initiated", "transaction.created", "payout.processed", "payout.updated"],
         ),
     ]
     .into_iter()
     .enumerate()
     {
         let before = listener.got().len();
-        bench
-            .controlled("/plan", json!({"outcomes": [outcome]}))
-            .await;
+        bench.controlled("/plan", json!({"outcomes": [outcome]})).await;
         bench.pay(&format!("state-{n}")).await;
         bench.pass(10_000);
         bench.deliver().await;
         assert_eq!(&listener.events()[before..], expected, "{outcome}");
     }
-    bench
-        .controlled(
-            "/webhooks/downtime",
-            json!({"method": "IMPS", "bank": "HDFC"}),
-        )
-        .await;
+    bench.controlled("/webhooks/downtime", json!({"method": "IMPS", "bank": "HDFC"})).await;
     bench.deliver().await;
     assert_eq!(listener.events().last().unwrap(), "payout.downtime.started");
-    let (status, _) = bench
-        .control("POST", "/webhooks/downtime", json!({"method": "UPI"}))
-        .await;
+    let (status, _) = bench.control("POST", "/webhooks/downtime", json!({"method": "UPI"})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
@@ -123,10 +95,7 @@ async fn duplicates_are_the_same_bytes() {
     bench.deliver().await;
     let got = listener.got();
     assert_eq!(got.len(), 6);
-    let initiated: Vec<_> = got
-        .iter()
-        .filter(|hook| hook.event() == "payout.initiated")
-        .collect();
+    let initiated: Vec<_> = got.iter().filter(|hook| hook.event() == "payout.initiated").collect();
     assert_eq!(initiated.len(), 3);
     assert!(
         initiated.iter().all(|hook| {
@@ -148,12 +117,7 @@ async fn reordered_events_come_newest_first() {
     bench.deliver().await;
     assert_eq!(
         listener.events(),
-        [
-            "payout.processed",
-            "payout.updated",
-            "transaction.created",
-            "payout.initiated"
-        ]
+        ["payout.processed", "payout.updated", "transaction.created", "payout.initiated"]
     );
 }
 
@@ -168,10 +132,7 @@ async fn delayed_dropped_and_sent_again() {
     assert!(listener.got().is_empty());
     bench.pass(1);
     bench.deliver().await;
-    assert_eq!(
-        listener.events(),
-        ["payout.initiated", "transaction.created"]
-    );
+    assert_eq!(listener.events(), ["payout.initiated", "transaction.created"]);
 
     let bench = Bench::new();
     let listener = Listener::start(&bench).await;
@@ -180,23 +141,13 @@ async fn delayed_dropped_and_sent_again() {
     bench.pass(400);
     bench.deliver().await;
     assert!(listener.got().is_empty());
-    assert!(
-        deliveries(&bench)
-            .await
-            .iter()
-            .all(|row| row["state"] == "dropped")
-    );
+    assert!(deliveries(&bench).await.iter().all(|row| row["state"] == "dropped"));
     mode(&bench, json!({})).await;
-    assert_eq!(
-        bench.controlled("/webhooks/replay", json!({})).await["events"],
-        4
-    );
+    assert_eq!(bench.controlled("/webhooks/replay", json!({})).await["events"], 4);
     bench.deliver().await;
     assert_eq!(listener.got().len(), 4);
     let event_id = listener.got()[0].event_id.clone();
-    bench
-        .controlled("/webhooks/replay", json!({"event_id": event_id}))
-        .await;
+    bench.controlled("/webhooks/replay", json!({"event_id": event_id})).await;
     bench.deliver().await;
     assert_eq!(listener.got()[4].body, listener.got()[0].body);
 }
@@ -205,9 +156,7 @@ async fn delayed_dropped_and_sent_again() {
 async fn failures_are_retried_with_growing_pauses_and_given_up() {
     let bench = Bench::new();
     let listener = Listener::start(&bench).await;
-    bench
-        .controlled("/plan", json!({"default": "pending"}))
-        .await;
+    bench.controlled("/plan", json!({"default": "pending"})).await;
     mode(&bench, json!({"attempts_max": 3, "retry_ms": 1_000})).await;
     listener.answer(&[500, 302, 410]);
     bench.pay("retry-1").await;
@@ -218,12 +167,8 @@ async fn failures_are_retried_with_growing_pauses_and_given_up() {
     }
     let row = &deliveries(&bench).await[0];
     assert_eq!(row["state"], "gave_up");
-    let statuses: Vec<&Value> = row["attempts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|attempt| &attempt["status"])
-        .collect();
+    let statuses: Vec<&Value> =
+        row["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["status"]).collect();
     assert_eq!(statuses, [500, 302, 410]);
 
     listener.answer(&[503]);
@@ -240,19 +185,12 @@ async fn failures_are_retried_with_growing_pauses_and_given_up() {
 async fn rotation_and_forgery() {
     let bench = Bench::new();
     let listener = Listener::start(&bench).await;
-    bench
-        .controlled("/plan", json!({"default": "pending"}))
-        .await;
+    bench.controlled("/plan", json!({"default": "pending"})).await;
     let first = bench.bank.credentials().webhook_secret;
     listener.answer(&[500]);
     bench.pay("rotate-1").await;
     bench.deliver().await;
-    bench
-        .controlled(
-            "/webhooks",
-            json!({"secrets": ["the new one", first.clone()]}),
-        )
-        .await;
+    bench.controlled("/webhooks", json!({"secrets": ["the new one", first.clone()]})).await;
     bench.pass(500);
     bench.deliver().await;
     bench.pay("rotate-2").await;
@@ -266,19 +204,12 @@ async fn rotation_and_forgery() {
     let made = |place: usize, secret: &str| {
         got[place].signature.clone() == Some(sign(secret, got[place].body.as_bytes()))
     };
-    assert!(
-        made(0, &first) && made(1, &first),
-        "a retry keeps the old secret"
-    );
+    assert!(made(0, &first) && made(1, &first), "a retry keeps the old secret");
     assert!(made(2, "the new one"));
     assert!(made(3, &first));
     assert!(!made(4, &first) && !made(4, "the new one"));
     assert_eq!(got[5].signature, None);
-    for wrong in [
-        json!({"secrets": []}),
-        json!({"url": "ftp://x"}),
-        json!({"mode": {"x": 1}}),
-    ] {
+    for wrong in [json!({"secrets": []}), json!({"url": "ftp://x"}), json!({"mode": {"x": 1}})] {
         let (status, _) = bench.control("POST", "/webhooks", wrong).await;
         assert!(status.is_client_error());
     }
@@ -289,9 +220,7 @@ async fn a_webhook_can_come_before_the_reply() {
     let bench = Bench::new();
     let listener = Listener::start(&bench).await;
     let running = spawn(Arc::clone(&bench.bank));
-    bench
-        .controlled("/plan", json!({"delays": {"processing_ms": 0}}))
-        .await;
+    bench.controlled("/plan", json!({"delays": {"processing_ms": 0}})).await;
     mode(&bench, json!({"before_reply": true})).await;
     for n in 0..5 {
         bench.pay(&format!("before-{n}")).await;
@@ -305,30 +234,21 @@ async fn a_dead_target_holds_nobody_up() {
     let bench = Bench::new();
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/never", socket.local_addr().unwrap());
-    bench
-        .controlled("/webhooks", json!({"url": url, "mode": {"timeout_ms": 50}}))
-        .await;
+    bench.controlled("/webhooks", json!({"url": url, "mode": {"timeout_ms": 50}})).await;
     let running = spawn(Arc::clone(&bench.bank));
     let paying = async {
         for n in 0..50 {
             bench.pay(&format!("dead-{n}")).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), paying)
-        .await
-        .unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(20), paying).await.unwrap();
     let tried = async {
         while deliveries(&bench).await[0]["attempts"] == json!([]) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), tried)
-        .await
-        .unwrap();
-    assert_eq!(
-        deliveries(&bench).await[0]["attempts"][0]["error"],
-        "no answer in time"
-    );
+    tokio::time::timeout(std::time::Duration::from_secs(20), tried).await.unwrap();
+    assert_eq!(deliveries(&bench).await[0]["attempts"][0]["error"], "no answer in time");
     running.abort();
 }
 
@@ -337,12 +257,7 @@ async fn without_a_target_events_are_kept() {
     let bench = Bench::new();
     bench.pay("kept-1").await;
     bench.deliver().await;
-    assert!(
-        deliveries(&bench)
-            .await
-            .iter()
-            .all(|row| row["state"] == "no_target")
-    );
+    assert!(deliveries(&bench).await.iter().all(|row| row["state"] == "no_target"));
     let listener = Listener::start(&bench).await;
     bench.controlled("/webhooks/replay", json!({})).await;
     bench.deliver().await;

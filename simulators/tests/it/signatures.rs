@@ -63,31 +63,14 @@ async fn wazirx_takes_the_raw_string_wherever_it_stands() {
     let signed = format!("{unsorted}&signature={signature}");
     let uri = format!("/sapi/v1/funds?{signed}");
     venues.raw_wazirx("GET", &uri, "", key).await.ok();
-    let in_body = venues
-        .raw_wazirx("POST", "/sapi/v1/create_auth_token", &signed, key)
-        .await;
+    let in_body = venues.raw_wazirx("POST", "/sapi/v1/create_auth_token", &signed, key).await;
     assert_eq!(in_body.ok()["timeout_duration"], 900);
     let resorted = format!("/sapi/v1/funds?recvWindow=10000&timestamp={now}&signature={signature}");
-    assert_eq!(
-        venues.raw_wazirx("GET", &resorted, "", key).await.refusal(),
-        (400, 2005)
-    );
+    assert_eq!(venues.raw_wazirx("GET", &resorted, "", key).await.refusal(), (400, 2005));
     let bare = format!("/sapi/v1/funds?timestamp={now}");
-    assert_eq!(
-        venues.raw_wazirx("GET", &bare, "", key).await.refusal(),
-        (400, 2115)
-    );
-    assert_eq!(
-        venues
-            .raw_wazirx("GET", &uri, "", Some("nobody"))
-            .await
-            .refusal(),
-        (401, 2078)
-    );
-    assert_eq!(
-        venues.raw_wazirx("GET", &uri, "", None).await.refusal(),
-        (401, 2078)
-    );
+    assert_eq!(venues.raw_wazirx("GET", &bare, "", key).await.refusal(), (400, 2115));
+    assert_eq!(venues.raw_wazirx("GET", &uri, "", Some("nobody")).await.refusal(), (401, 2078));
+    assert_eq!(venues.raw_wazirx("GET", &uri, "", None).await.refusal(), (401, 2078));
 }
 
 #[tokio::test]
@@ -97,33 +80,13 @@ async fn wazirx_keeps_its_receiving_window() {
     let ask = async |params: String| {
         let signature = hmac_hex(secret.secret.expose(), &params);
         let uri = format!("/sapi/v1/funds?{params}&signature={signature}");
-        venues
-            .raw_wazirx("GET", &uri, "", Some(&secret.api_key))
-            .await
+        venues.raw_wazirx("GET", &uri, "", Some(&secret.api_key)).await
     };
     let now = venues.timestamp();
-    assert_eq!(
-        ask(format!("timestamp={}", now - 5000))
-            .await
-            .status
-            .as_u16(),
-        200
-    );
-    assert_eq!(
-        ask(format!("timestamp={}", now + 999))
-            .await
-            .status
-            .as_u16(),
-        200
-    );
-    assert_eq!(
-        ask(format!("timestamp={}", now - 5001)).await.refusal(),
-        (400, 2098)
-    );
-    assert_eq!(
-        ask(format!("timestamp={}", now + 1000)).await.refusal(),
-        (400, 2098)
-    );
+    assert_eq!(ask(format!("timestamp={}", now - 5000)).await.status.as_u16(), 200);
+    assert_eq!(ask(format!("timestamp={}", now + 999)).await.status.as_u16(), 200);
+    assert_eq!(ask(format!("timestamp={}", now - 5001)).await.refusal(), (400, 2098));
+    assert_eq!(ask(format!("timestamp={}", now + 1000)).await.refusal(), (400, 2098));
     let wide = format!("recvWindow=60000&timestamp={}", now - 59_000);
     assert_eq!(ask(wide).await.status.as_u16(), 200);
     for window in ["0", "60001", "x"] {
@@ -146,34 +109,17 @@ async fn binance_checks_signature_window_and_key() {
     let split = format!("{body}&signature={}", signature.to_uppercase());
     venues.raw_binance("POST", &uri, &split, key).await.ok();
     let joined = hmac_hex(keys.secret.expose(), &format!("{query}&{body}"));
-    let wrong = venues
-        .raw_binance("POST", &uri, &format!("{body}&signature={joined}"), key)
-        .await;
+    let wrong = venues.raw_binance("POST", &uri, &format!("{body}&signature={joined}"), key).await;
     assert_eq!(wrong.refusal(), (400, -1022));
-    assert_eq!(
-        wrong.body["msg"],
-        "Signature for this request is not valid."
-    );
+    assert_eq!(wrong.body["msg"], "Signature for this request is not valid.");
     let account = "/api/v3/account";
     let unsigned = format!("{account}?timestamp={now}");
     let missing = venues.raw_binance("GET", &unsigned, "", key).await;
     assert_eq!(missing.refusal(), (400, -1102));
     let text = "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.";
     assert_eq!(missing.body["msg"], text);
-    assert_eq!(
-        venues
-            .raw_binance("GET", &unsigned, "", None)
-            .await
-            .refusal(),
-        (401, -2014)
-    );
-    assert_eq!(
-        venues
-            .raw_binance("GET", &unsigned, "", Some("x"))
-            .await
-            .refusal(),
-        (401, -2015)
-    );
+    assert_eq!(venues.raw_binance("GET", &unsigned, "", None).await.refusal(), (401, -2014));
+    assert_eq!(venues.raw_binance("GET", &unsigned, "", Some("x")).await.refusal(), (401, -2015));
     let at = async |params: String| {
         let signature = hmac_hex(keys.secret.expose(), &params);
         let uri = format!("{account}?{params}&signature={signature}");
@@ -181,18 +127,11 @@ async fn binance_checks_signature_window_and_key() {
     };
     let late = at(format!("timestamp={}", now - 5001)).await;
     assert_eq!(late.refusal(), (400, -1021));
-    assert_eq!(
-        late.body["msg"],
-        "Timestamp for this request is outside of the recvWindow."
-    );
+    assert_eq!(late.body["msg"], "Timestamp for this request is outside of the recvWindow.");
     let early = at(format!("timestamp={}", now + 1000)).await;
     let text = "Timestamp for this request was 1000ms ahead of the server's time.";
     assert_eq!(early.body["msg"], text);
-    assert_eq!(
-        at(format!("timestamp={now}000")).await.status.as_u16(),
-        200,
-        "microseconds"
-    );
+    assert_eq!(at(format!("timestamp={now}000")).await.status.as_u16(), 200, "microseconds");
     let wide = format!("recvWindow=60000.001&timestamp={now}");
     assert_eq!(at(wide).await.refusal(), (400, -1131));
 }

@@ -39,15 +39,7 @@ impl Venues {
         let (wazirx_api, wazirx) = wazirx::router(Arc::clone(&world));
         let (binance_api, binance) = binance::router(Arc::clone(&world));
         let coinbase_api = coinbase::router(Arc::clone(&world));
-        Self {
-            clock,
-            world,
-            wazirx,
-            binance,
-            wazirx_api,
-            binance_api,
-            coinbase_api,
-        }
+        Self { clock, world, wazirx, binance, wazirx_api, binance_api, coinbase_api }
     }
 
     pub(crate) fn pin(&self, pair: &str, price: &str) {
@@ -85,14 +77,7 @@ impl Venues {
         body: &str,
         key: Option<&str>,
     ) -> Answer {
-        send(
-            &self.wazirx_api,
-            method,
-            uri,
-            body,
-            key.map(|key| ("x-api-key", key)),
-        )
-        .await
+        send(&self.wazirx_api, method, uri, body, key.map(|key| ("x-api-key", key))).await
     }
 
     /// A signed Binance call: the query for GET and DELETE, a form body for POST.
@@ -104,8 +89,7 @@ impl Venues {
         if method == "POST" {
             return self.raw_binance(method, path, &signed, key).await;
         }
-        self.raw_binance(method, &format!("{path}?{signed}"), "", key)
-            .await
+        self.raw_binance(method, &format!("{path}?{signed}"), "", key).await
     }
 
     pub(crate) async fn raw_binance(
@@ -115,14 +99,7 @@ impl Venues {
         body: &str,
         key: Option<&str>,
     ) -> Answer {
-        send(
-            &self.binance_api,
-            method,
-            uri,
-            body,
-            key.map(|key| ("x-mbx-apikey", key)),
-        )
-        .await
+        send(&self.binance_api, method, uri, body, key.map(|key| ("x-mbx-apikey", key))).await
     }
 
     pub(crate) async fn coinbase(&self, uri: &str) -> Answer {
@@ -153,10 +130,7 @@ impl Venues {
 
     /// Balances equal the sums of the journal, at both exchanges, and none is below zero.
     pub(crate) fn assert_books_balance(&self) {
-        for (name, book) in [
-            ("wazirx", self.wazirx.book()),
-            ("binance", self.binance.book()),
-        ] {
+        for (name, book) in [("wazirx", self.wazirx.book()), ("binance", self.binance.book())] {
             let sums = self.world.journal.balances(name);
             for (asset, pockets) in book["balances"].as_object().unwrap() {
                 for pocket in ["free", "locked"] {
@@ -179,10 +153,7 @@ impl Answer {
 
     /// Status and code of a refusal.
     pub(crate) fn refusal(&self) -> (u16, i64) {
-        (
-            self.status.as_u16(),
-            self.body["code"].as_i64().unwrap_or_default(),
-        )
+        (self.status.as_u16(), self.body["code"].as_i64().unwrap_or_default())
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -212,15 +183,8 @@ async fn send(
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, 128 << 20).await.ok();
     let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let body = text
-        .as_ref()
-        .and_then(|text| serde_json::from_str(text).ok());
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        text,
-        body: body.unwrap_or(Value::Null),
-    }
+    let body = text.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    Answer { status: parts.status, headers: parts.headers, text, body: body.unwrap_or(Value::Null) }
 }
 
 pub(crate) fn dec(text: &str) -> Decimal {
@@ -229,7 +193,5 @@ pub(crate) fn dec(text: &str) -> Decimal {
 
 /// A decimal string field.
 pub(crate) fn number(value: &Value, field: &str) -> Decimal {
-    dec(value[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("{field} of {value}")))
+    dec(value[field].as_str().unwrap_or_else(|| panic!("{field} of {value}")))
 }

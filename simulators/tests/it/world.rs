@@ -11,9 +11,7 @@ use tokio::{
 };
 
 async fn world() -> Running {
-    simulators::start(Options::new(Arc::new(SystemClock)))
-        .await
-        .unwrap()
+    simulators::start(Options::new(Arc::new(SystemClock))).await.unwrap()
 }
 
 /// One request over a plain socket: status and body.
@@ -31,22 +29,13 @@ async fn http(base_url: &str, method: &str, path: &str, body: Option<Value>) -> 
     stream.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (
-        head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body.to_owned(),
-    )
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 async fn control(running: &Running, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-    let base_url = running.first_line()["control"]["base_url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let base_url = running.first_line()["control"]["base_url"].as_str().unwrap().to_owned();
     let (status, body) = http(&base_url, method, path, body).await;
-    (
-        status,
-        serde_json::from_str(&body).unwrap_or(Value::String(body)),
-    )
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
 }
 
 #[tokio::test]
@@ -60,29 +49,13 @@ async fn the_first_line_names_every_server_and_nothing_else() {
     };
     let fields = |name: &str| keys(&line[name]);
     let names = keys(&line);
-    assert_eq!(
-        names,
-        [
-            "binance",
-            "coinbase",
-            "control",
-            "merchant",
-            "razorpayx",
-            "wazirx"
-        ]
-    );
+    assert_eq!(names, ["binance", "coinbase", "control", "merchant", "razorpayx", "wazirx"]);
     assert_eq!(fields("wazirx"), ["api_key", "base_url", "secret"]);
     assert_eq!(fields("binance"), ["api_key", "base_url", "secret"]);
     for name in ["coinbase", "merchant", "control"] {
         assert_eq!(fields(name), ["base_url"]);
     }
-    let bank = [
-        "account_number",
-        "base_url",
-        "key_id",
-        "key_secret",
-        "webhook_secret",
-    ];
+    let bank = ["account_number", "base_url", "key_id", "key_secret", "webhook_secret"];
     assert_eq!(fields("razorpayx"), bank);
     for name in &names {
         let base_url = line[name]["base_url"].as_str().unwrap();
@@ -90,20 +63,12 @@ async fn the_first_line_names_every_server_and_nothing_else() {
         assert!(port.parse::<u16>().unwrap() > 0, "{base_url}");
     }
     let again = world().await;
-    assert_eq!(
-        again.first_line()["wazirx"]["secret"],
-        line["wazirx"]["secret"],
-        "same seed"
-    );
+    assert_eq!(again.first_line()["wazirx"]["secret"], line["wazirx"]["secret"], "same seed");
     running.shutdown().await;
     let mut options = Options::new(Arc::new(SystemClock));
     options.seed = 2;
     let other = simulators::start(options).await.unwrap();
-    assert_ne!(
-        other.first_line()["wazirx"]["secret"],
-        line["wazirx"]["secret"],
-        "other seed"
-    );
+    assert_ne!(other.first_line()["wazirx"]["secret"], line["wazirx"]["secret"], "other seed");
 }
 
 #[tokio::test]
@@ -117,21 +82,13 @@ async fn control_sets_prices_faults_and_settings() {
     let fault = json!({"target": "wazirx", "operation": "time", "fault": "http_503", "times": 2});
     assert_eq!(post("/faults", fault).await.0, 200);
     assert_eq!(get("/faults").await.1["waiting"][0]["fault"], "http_503");
-    let base_url = running.first_line()["wazirx"]["base_url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let base_url = running.first_line()["wazirx"]["base_url"].as_str().unwrap().to_owned();
     assert_eq!(http(&base_url, "GET", "/sapi/v1/time", None).await.0, 503);
     assert_eq!(control(&running, "DELETE", "/faults", None).await.0, 200);
     assert_eq!(http(&base_url, "GET", "/sapi/v1/time", None).await.0, 200);
     assert_eq!(post("/limits", json!({"limits": false})).await.0, 200);
     assert_eq!(get("/wazirx/settings").await.1["limits"], false);
-    assert_eq!(
-        post("/wazirx/settings", json!({"duplicates": "accept"}))
-            .await
-            .0,
-        200
-    );
+    assert_eq!(post("/wazirx/settings", json!({"duplicates": "accept"})).await.0, 200);
     let deposit = json!({"asset": "eth", "amount": "2.5", "reference": "tx"});
     assert_eq!(post("/wazirx/deposit", deposit).await.0, 200);
     let book = get("/books/wazirx?after=6").await.1;
@@ -154,20 +111,11 @@ async fn control_refuses_what_it_does_not_understand() {
         ("/prices", json!({"BTCINR": "-1"})),
         ("/prices", json!({"BTCINR": "NaN"})),
         ("/prices", json!([])),
-        (
-            "/faults",
-            json!({"target": "wazirx", "operation": "time", "fault": "nonsense"}),
-        ),
+        ("/faults", json!({"target": "wazirx", "operation": "time", "fault": "nonsense"})),
         ("/prices", json!({"BTCINR": "1", "ZZZ": null})),
-        (
-            "/faults",
-            json!({"target": "wazirx", "operation": "time", "fault": "http_503", "x": 1}),
-        ),
+        ("/faults", json!({"target": "wazirx", "operation": "time", "fault": "http_503", "x": 1})),
         ("/price_mode", json!({"source": "kraken", "mode": "stale"})),
-        (
-            "/price_mode",
-            json!({"source": "wazirx", "mode": "scaled", "value": 99}),
-        ),
+        ("/price_mode", json!({"source": "wazirx", "mode": "scaled", "value": 99})),
         ("/wazirx/settings", json!({"fee_bps": 10_001})),
         ("/wazirx/settings", json!({"unknown": 1})),
         ("/wazirx/deposit", json!({"asset": "ETH", "amount": "-1"})),
@@ -189,10 +137,7 @@ async fn oversized_bodies_are_refused() {
     let running = world().await;
     let big = Value::String("x".repeat(70_000));
     for name in ["wazirx", "binance", "coinbase"] {
-        let base_url = running.first_line()[name]["base_url"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let base_url = running.first_line()[name]["base_url"].as_str().unwrap().to_owned();
         let (status, _) = http(&base_url, "POST", "/sapi/v1/order", Some(big.clone())).await;
         assert_eq!(status, 413, "{name}");
     }
@@ -207,15 +152,10 @@ async fn shutdown_does_not_wait_for_hanging_answers() {
     control(&running, "POST", "/faults", Some(fault)).await;
     let address = running.addresses.binance;
     let mut hanging = TcpStream::connect(address).await.unwrap();
-    hanging
-        .write_all(b"GET /api/v3/time HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    hanging.write_all(b"GET /api/v3/time HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     while running.world.faults.struck().is_empty() {
         tokio::task::yield_now().await;
     }
-    tokio::time::timeout(Duration::from_secs(10), running.shutdown())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), running.shutdown()).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }

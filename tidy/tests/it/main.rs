@@ -1,8 +1,5 @@
 //! Every house rule, run over the repository. One test per rule; a failure lists all places.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a rule that cannot read the repository fails"
-)]
+#![allow(clippy::unwrap_used, reason = "a rule that cannot read the repository fails")]
 
 use tidy::{
     Violation, code, documents, graph, migrations, names, owners, report,
@@ -15,10 +12,7 @@ fn sources() -> Vec<Source> {
 }
 
 fn rust() -> Vec<Source> {
-    sources()
-        .into_iter()
-        .filter(|source| source.has_extension("rs"))
-        .collect()
+    sources().into_iter().filter(|source| source.has_extension("rs")).collect()
 }
 
 fn holds(rule: &str, violations: Vec<Violation>) {
@@ -26,34 +20,21 @@ fn holds(rule: &str, violations: Vec<Violation>) {
 }
 
 fn holds_in_each(rule: &str, files: Vec<Source>, judge: impl Fn(&Source) -> Vec<Violation>) {
-    assert!(
-        !files.is_empty(),
-        "{rule}: no files were found, so nothing was judged"
-    );
+    assert!(!files.is_empty(), "{rule}: no files were found, so nothing was judged");
     holds(rule, files.iter().flat_map(judge).collect());
 }
 
 #[test]
 fn rooms_import_only_what_the_table_allows() {
     let packages = graph::packages().unwrap();
-    assert!(
-        packages.len() >= 18,
-        "cargo named {} crates only",
-        packages.len()
-    );
-    holds(
-        "a room imports what it may not",
-        graph::forbidden_edges(&packages, table::ROOMS),
-    );
+    assert!(packages.len() >= 18, "cargo named {} crates only", packages.len());
+    holds("a room imports what it may not", graph::forbidden_edges(&packages, table::ROOMS));
 }
 
 #[test]
 fn third_party_crates_stay_in_their_rooms() {
     let packages = graph::packages().unwrap();
-    holds(
-        "a crate strayed from its room",
-        graph::strayed_crates(&packages, table::OWNERS),
-    );
+    holds("a crate strayed from its room", graph::strayed_crates(&packages, table::OWNERS));
 }
 
 #[test]
@@ -70,32 +51,20 @@ fn every_declared_dependency_is_used() {
 #[test]
 fn cargo_features_are_the_known_ones() {
     let packages = graph::packages().unwrap();
-    holds(
-        "a Cargo feature the house does not know",
-        graph::unknown_features(&packages),
-    );
+    holds("a Cargo feature the house does not know", graph::unknown_features(&packages));
 }
 
 #[test]
 fn each_crate_builds_one_integration_test_binary() {
     let packages = graph::packages().unwrap();
-    holds(
-        "several test binaries in one crate",
-        graph::many_test_binaries(&packages),
-    );
+    holds("several test binaries in one crate", graph::many_test_binaries(&packages));
 }
 
 #[test]
 fn banned_crates_are_not_in_the_lock_file() {
     let lock = std::fs::read_to_string(repository::root().join("Cargo.lock")).unwrap();
-    assert!(
-        lock.contains("name = \"chukta\""),
-        "this is not our lock file"
-    );
-    holds(
-        "a banned crate",
-        owners::banned_crates(&lock, table::BANNED),
-    );
+    assert!(lock.contains("name = \"chukta\""), "this is not our lock file");
+    holds("a banned crate", owners::banned_crates(&lock, table::BANNED));
 }
 
 #[test]
@@ -107,9 +76,7 @@ fn files_are_short() {
 
 #[test]
 fn functions_are_short() {
-    holds_in_each("a long function", rust(), |source| {
-        sizes::long_functions(source).unwrap()
-    });
+    holds_in_each("a long function", rust(), |source| sizes::long_functions(source).unwrap());
 }
 
 #[test]
@@ -121,10 +88,7 @@ fn lines_are_short() {
 fn primitives_is_no_drawer() {
     let sources = sources();
     let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
-    holds(
-        "a crowded primitives",
-        sizes::crowded_primitives(&paths).into_iter().collect(),
-    );
+    holds("a crowded primitives", sizes::crowded_primitives(&paths).into_iter().collect());
 }
 
 #[test]
@@ -143,10 +107,7 @@ fn names_say_something() {
 fn a_folder_has_its_door_inside() {
     let sources = rust();
     let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
-    holds(
-        "a module beside its folder",
-        names::doors_beside_folders(&paths),
-    );
+    holds("a module beside its folder", names::doors_beside_folders(&paths));
 }
 
 #[test]
@@ -157,17 +118,13 @@ fn files_begin_with_what_lives_in_them() {
 
 #[test]
 fn nothing_is_unfinished() {
-    holds_in_each("unfinished work", rust(), |source| {
-        code::unfinished(source).unwrap()
-    });
+    holds_in_each("unfinished work", rust(), |source| code::unfinished(source).unwrap());
     holds_in_each("a mark of unfinished work", sources(), text::marks);
 }
 
 #[test]
 fn no_test_is_switched_off() {
-    holds_in_each("an ignored test", rust(), |source| {
-        code::ignored_tests(source).unwrap()
-    });
+    holds_in_each("an ignored test", rust(), |source| code::ignored_tests(source).unwrap());
     holds_in_each("a test that runs alone", sources(), text::only_tests);
 }
 
@@ -196,12 +153,7 @@ fn lock_files_of_npm_name_no_host() {
 #[test]
 fn documents_have_one_title_and_live_references() {
     let root = repository::root();
-    let documents = || {
-        sources()
-            .into_iter()
-            .filter(|source| source.has_extension("md"))
-            .collect()
-    };
+    let documents = || sources().into_iter().filter(|source| source.has_extension("md")).collect();
     holds_in_each("titles", documents(), documents::titles);
     holds_in_each("a dead reference", documents(), |source| {
         documents::dead_references(source, |path| root.join(path).exists())
@@ -220,8 +172,6 @@ fn migrations_are_named_and_only_add() {
         "a migration's name",
         migrations::bad_names(&files.iter().map(|f| &**f).collect::<Vec<_>>()),
     );
-    let removals = found
-        .iter()
-        .flat_map(|source| migrations::removals(&source.path, &source.text));
+    let removals = found.iter().flat_map(|source| migrations::removals(&source.path, &source.text));
     holds("a migration that removes", removals.collect());
 }

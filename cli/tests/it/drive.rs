@@ -1,0 +1,30 @@
+//! The whole product under `kill -9`: the demo's own drive, with its fleet killed and started again
+//! every few seconds. Each payment must still end as expected, every event reach the merchant, and
+//! the simulators' books equal ours: nothing lost, nothing doubled.
+
+use crate::binary::{chukta, given, text};
+
+#[test]
+fn killing_the_fleet_loses_and_doubles_nothing() {
+    let owner = given("CHUKTA_TEST_POSTGRES_URL");
+    let mut app = url::Url::parse(&owner).unwrap();
+    app.set_username("chukta_app").unwrap();
+    app.set_password(None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let output = chukta()
+        .args(["demo", "--once", "--kill-every", "9", "--database", "chukta_killed"])
+        .current_dir(dir.path())
+        .env("CHUKTA_OWNER_DATABASE_URL", &owner)
+        .env("CHUKTA_DATABASE_URL", app.as_str())
+        .env("CHUKTA_REDIS_URL", given("CHUKTA_TEST_REDIS_URL"))
+        .env("CHUKTA_ANVIL", given("CHUKTA_ANVIL"))
+        .output()
+        .unwrap();
+    let (said, complained) = text(&output);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(said.contains("fleet killed"), "the fleet was never killed: {said}");
+    assert!(
+        output.status.success() && last == "demo: 10 payments, 10 as expected, books balanced",
+        "{said}\n{complained}"
+    );
+}

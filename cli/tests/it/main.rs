@@ -1,0 +1,18 @@
+//! The real binary, from outside: what it prints, how it ends, and that killing it loses nothing.
+//!
+//! Invariant: every process started here ends here. Needs the private PostgreSQL, Redis and anvil
+//! that `make test` starts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod binary;
+mod drive;
+mod settings;
+mod simulate;

@@ -1,0 +1,88 @@
+//! Settings and checks: wrong ones give a clear sentence and never echo a secret.
+
+use std::io::Write as _;
+
+use crate::binary::{chukta, given, text};
+
+fn file(content: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_are_named_without_their_value() {
+    for (content, named) in [
+        ("[settlement]\nfee_bp = 1\n", "fee_bp"),
+        ("[settlement]\nfee_bps = \"hunter2-secret\"\n", "fee_bps"),
+        ("[settlement]\nfee_bps = 10001\n", "fee_bps"),
+        ("[[connectors]]\nkind = \"wazirx\"\nsecret = \"hunter2-secret\"\n", "connectors"),
+    ] {
+        let file = file(content);
+        let output = chukta().args(["doctor", "--config"]).arg(file.path()).output().unwrap();
+        let (_, said) = text(&output);
+        assert!(!output.status.success(), "{content}");
+        assert!(said.contains(named), "{named} in: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_missing_database_is_a_sentence() {
+    for command in [vec!["serve"], vec!["migrate"], vec!["ledgerck"]] {
+        let output = chukta().args(&command).output().unwrap();
+        let (_, said) = text(&output);
+        assert!(!output.status.success() && said.contains("DATABASE_URL is not set"), "{said}");
+    }
+    let none = chukta().args(["doctor", "--config", "no-such-file.toml"]).output().unwrap();
+    assert!(text(&none).1.contains("no settings file"));
+}
+
+// The doctor names each part that is wrong and goes on to the next.
+#[test]
+fn doctor_names_what_is_down() {
+    let file = file(
+        r#"
+        [settlement.networks.nowhere]
+        assets = ["ETH"]
+        confirm = { rule = "finalized" }
+        poll_ms = 1000
+        batch_blocks = 10
+        reorg_limit = 32
+        [[evm]]
+        network = "nowhere"
+        chain_id = 1
+        rpc_urls = ["http://127.0.0.1:9"]
+        xpub = "xpub6DCoCpSuQZB2jawqnGMEPS63ePKWkwWPH4TU45Q7LPXWuNd8TMtVxRrgjtEshuqpK3mdhaWHPFsBngh5GFZaM6si3yZdUsT8ddYM3PwnATt"
+        "#,
+    );
+    let url = given("CHUKTA_TEST_POSTGRES_URL");
+    let output = chukta()
+        .args(["doctor", "--config"])
+        .arg(file.path())
+        .env("CHUKTA_DATABASE_URL", url)
+        .output()
+        .unwrap();
+    let (said, _) = text(&output);
+    assert!(!output.status.success());
+    for line in [
+        "FAIL  network nowhere: chain id",
+        "FAIL  venue wazirx: has a connector",
+        "FAIL  rail razorpayx: has a connector",
+        "ok    database reachable",
+    ] {
+        assert!(said.contains(line), "{line} in: {said}");
+    }
+}
+
+// Generated documents are what the binary prints; `make generate` writes them.
+#[test]
+fn generated_documents_are_current() {
+    for (command, committed) in [
+        ("openapi", include_str!("../../../api/openapi.json")),
+        ("states", include_str!("../../../docs/STATES.md")),
+    ] {
+        let output = chukta().arg(command).output().unwrap();
+        assert_eq!(text(&output).0.trim(), committed.trim(), "run `make generate`");
+    }
+}
