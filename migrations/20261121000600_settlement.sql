@@ -11,14 +11,13 @@ create domain positive_minor as numeric(38,0) check (value > 0 and value < 1e38)
 create domain asset_code as text check (value in ('INR', 'BTC', 'ETH', 'SOL', 'USDC', 'USDT'));
 create domain network_id as text check (value ~ '^[a-z0-9-]{2,32}$');
 
--- ---------------------------------------------------------------- merchants' settings
-create table merchant_settings (
-  merchant_id    uuid primary key references merchants (id),
-  fee_bps        integer not null check (fee_bps between 0 and 1000),
-  spread_bps     integer not null check (spread_bps between 0 and 1000),
-  webhook_url    text check (length(webhook_url) <= 2048),
-  webhook_secret text check (length(webhook_secret) <= 200),
-  updated_at     timestamptz not null
+-- ---------------------------------------------------------------- merchants
+create table webhook_endpoints (
+  merchant_id uuid primary key references merchants (id),
+  url         text check (length(url) <= 2048),
+  secret      text check (length(secret) <= 200),
+  updated_at  timestamptz not null,
+  check ((url is null) = (secret is null))
 );
 
 -- A destination is never changed: a new version is added, and payments keep the one they froze.
@@ -164,7 +163,6 @@ create table deposits (
   height        bigint,
   seen_at       timestamptz not null,
   confirmed_at  timestamptz,
-  refund_minor  minor_amount not null default 0, -- surplus promised back
   updated_at    timestamptz not null,
   constraint deposits_identity unique (network, tx_id, ordinal),
   check ((purpose = 'suspense') = (reason is not null))
@@ -400,7 +398,7 @@ begin
     execute format('create trigger facts_never_truncated before truncate on %I for each statement execute function forbid_change()', t);
     execute format('grant select, insert on %I to chukta_app', t);
   end loop;
-  foreach t in array array['merchant_settings', 'rail_beneficiaries', 'payments', 'payment_methods', 'deposit_addresses',
+  foreach t in array array['webhook_endpoints', 'rail_beneficiaries', 'payments', 'payment_methods', 'deposit_addresses',
     'chain_cursors', 'chain_blocks', 'deposits', 'conversions', 'conversion_queue', 'order_attempts', 'payouts',
     'payout_attempts', 'deliveries', 'inbox', 'cases', 'switches'] loop
     execute format('grant select, insert, update on %I to chukta_app', t);

@@ -62,6 +62,8 @@ enum Command {
     Reconcile,
     /// Checks the books themselves; fails on any defect.
     Ledgerck,
+    /// Lists what a person must look at; closes a case with a note.
+    Cases(commands::cases::Cases),
     /// Opens or closes a kill switch.
     Switch {
         /// quotes, conversions or payouts
@@ -100,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    use commands::{check, explain, migrate, open_books, seed, serve, simulate, switch};
+    use commands::{cases, check, explain, migrate, open_books, seed, serve, simulate, switch};
     match arguments.command {
         Command::Openapi => {
             println!("{}", api::openapi());
@@ -127,6 +129,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::OpenBooks => open_books::run(&config).await,
         Command::Demo(options) => demo::run(&config, options).await,
         Command::Explain { payment, json } => explain::run(&config, &payment, json).await,
+        Command::Cases(options) => cases::run(&config, options).await,
         Command::Doctor => check::doctor(&config).await,
         Command::Reconcile => check::reconcile(&config).await,
         Command::Ledgerck => check::ledgerck(&config).await,

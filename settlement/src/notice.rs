@@ -46,17 +46,13 @@ pub async fn set_endpoint_in(
     url: Option<&str>,
     secret: Option<&Secret>,
 ) -> Result<(), Error> {
-    let settings = &base.settings;
     sqlx::query(
-        "insert into merchant_settings (merchant_id, fee_bps, spread_bps, webhook_url,
-           webhook_secret, updated_at)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (merchant_id) do update set webhook_url = excluded.webhook_url,
-           webhook_secret = excluded.webhook_secret, updated_at = excluded.updated_at",
+        "insert into webhook_endpoints (merchant_id, url, secret, updated_at)
+         values ($1, $2, $3, $4)
+         on conflict (merchant_id) do update set url = excluded.url, secret = excluded.secret,
+           updated_at = excluded.updated_at",
     )
     .bind(merchant.uuid())
-    .bind(i32::try_from(settings.fee_bps.get()).unwrap_or(0))
-    .bind(i32::try_from(settings.spread_bps.get()).unwrap_or(0))
     .bind(url)
     .bind(secret.map(Secret::expose))
     .bind(base.now())
@@ -91,7 +87,7 @@ pub(crate) async fn tell_in(
     .execute(&mut *conn)
     .await?;
     let url: Option<String> =
-        sqlx::query_scalar("select webhook_url from merchant_settings where merchant_id = $1")
+        sqlx::query_scalar("select url from webhook_endpoints where merchant_id = $1")
             .bind(payment.merchant.uuid())
             .fetch_optional(&mut *conn)
             .await?
@@ -120,11 +116,11 @@ pub(crate) async fn tell_in(
 /// `Database`.
 pub async fn message(conn: &mut PgConnection, id: DeliveryId) -> Result<Message, Error> {
     let row = sqlx::query(
-        "select d.event_id, d.merchant_id, d.url, d.state, d.attempts, s.webhook_secret,
+        "select d.event_id, d.merchant_id, d.url, d.state, d.attempts, s.secret,
                 e.payment_id, e.seq, e.kind, e.data, e.at, p.reference
          from deliveries d join payment_events e on e.id = d.event_id
          join payments p on p.id = e.payment_id
-         left join merchant_settings s on s.merchant_id = d.merchant_id where d.id = $1",
+         left join webhook_endpoints s on s.merchant_id = d.merchant_id where d.id = $1",
     )
     .bind(id.uuid())
     .fetch_one(conn)
@@ -144,7 +140,7 @@ pub async fn message(conn: &mut PgConnection, id: DeliveryId) -> Result<Message,
         event,
         merchant: MerchantId::from_uuid(row.try_get("merchant_id")?),
         url: row.try_get("url")?,
-        secret: row.try_get::<Option<String>, _>("webhook_secret")?.map(Secret::new),
+        secret: row.try_get::<Option<String>, _>("secret")?.map(Secret::new),
         body: body.to_string(),
         attempts: row.try_get("attempts")?,
         pending: row.try_get::<&str, _>("state")? == "pending",

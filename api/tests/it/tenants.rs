@@ -44,7 +44,7 @@ async fn a_stranger_sees_nothing_and_changes_nothing() {
     let mine = shop.ask(Ask::get("/v1/payout_destinations")).await.text;
     assert!(!mine.contains("stranger"), "{mine}");
     let owners: Vec<uuid::Uuid> = sqlx::query_scalar(
-        "SELECT merchant_id FROM merchant_settings WHERE webhook_url IS NOT NULL",
+        "SELECT merchant_id FROM webhook_endpoints WHERE url IS NOT NULL",
     )
     .fetch_all(&shop.db.owner)
     .await

@@ -13,7 +13,7 @@ fn put(url: Value) -> Ask {
 async fn an_endpoint_is_set_changed_and_taken_away() {
     let shop = Shop::open().await;
     let stored = async || -> (Option<String>, Option<String>) {
-        sqlx::query_as("SELECT webhook_url, webhook_secret FROM merchant_settings")
+        sqlx::query_as("SELECT url, secret FROM webhook_endpoints")
             .fetch_one(&shop.db.owner)
             .await
             .unwrap()
