@@ -151,7 +151,8 @@ impl Fleet {
     /// # Errors
     /// When something is still on its way after a while; it says what.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        self.round().await?;
+        // Long enough for the scan to look at the chain again.
+        self.step(2).await?;
         let mut busy = self.busy().await?;
         for turn in 0..PATIENCE {
             let Some(what) = &busy else { return Ok(()) };

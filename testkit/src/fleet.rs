@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use identity::{KeyKind, NewApiKey, Scopes};
 use primitives::{Clock as _, Entropy, ManualClock, MerchantId, Secret, SystemClock, Vpa};
 use queue::Failure;
+use serde_json::json;
 use settlement::{Base, Settings, bookkeeping, chart, destination, notice, rates::Board};
 use testkit_db::TestDb;
 use tokio::{net::TcpListener, sync::watch};
@@ -101,8 +102,7 @@ impl Fleet {
             Outside::start(&clock, options.seed),
         )?;
         let settings = Arc::new(options.settings);
-        let plant =
-            Plant { clock: &clock, settings: &settings, node: &node, outside: &outside };
+        let plant = Plant { clock: &clock, settings: &settings, node: &node, outside: &outside };
         let base = plant.base(db.app.clone(), Entropy::seeded(options.seed));
         let board = match &options.redis_url {
             Some(url) => Board::connect(base.clone(), url),
@@ -211,8 +211,8 @@ impl Fleet {
         let vpa = format!("shop{number}@okaxis");
         let hook = format!("/hooks/shop-{number}");
         let secret = Secret::new("whsec_Y2h1a3RhIHRlc3QgbWVyY2hhbnQgc2VjcmV0ISE=");
-        let inbox = &self.outside.sims.inbox;
-        inbox.add_secret(&hook, secret.expose().to_owned(), true);
+        let known = json!({ "path": hook, "secret": secret.expose(), "replace": true });
+        self.outside.control.post("/merchant/secrets", &known).await?;
         let url = format!("{}{hook}", self.outside.text("merchant", "base_url")?);
         let mut tx = base.pool.begin().await?;
         let name = format!("Shop {number}");

@@ -106,5 +106,7 @@ impl Outside {
 
 fn text(said: &Value, simulator: &str, field: &str) -> anyhow::Result<String> {
     let value = said.get(simulator).and_then(|s| s.get(field)).and_then(Value::as_str);
-    value.map(str::to_owned).with_context(|| format!("the simulators do not tell {simulator}.{field}"))
+    value
+        .map(str::to_owned)
+        .with_context(|| format!("the simulators do not tell {simulator}.{field}"))
 }

@@ -1,0 +1,357 @@
+//! The proof after every story: our books are sound, and equal the books of everybody outside.
+//!
+//! Invariant: nothing here reads the outside through the product's adapters but the chain node;
+//! venue and bank are asked for their own append-only books. Letters and numbers in the messages
+//! are the invariants of the handbook's page on reliability.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, ensure};
+use primitives::{Amount, Asset, MerchantId, PaymentId};
+use serde_json::Value;
+use settlement::reconcile::{Scope, books_in, funded_addresses};
+use sqlx::PgConnection;
+
+use crate::{ASSETS, Fleet, settings::network};
+
+/// What the bank takes for one payout.
+const COST_PAISE: i128 = 590;
+
+impl Fleet {
+    /// Everything that must be true whenever nothing is running.
+    ///
+    /// # Errors
+    /// A sentence naming the first thing that is not.
+    pub async fn check_books(&self) -> anyhow::Result<()> {
+        self.round().await?;
+        let mut conn = self.base.pool.acquire().await?;
+        ledger_is_sound(&mut conn).await?;
+        self.venue_equals(&mut conn).await?;
+        self.every_order_is_ours(&mut conn).await?;
+        self.bank_equals(&mut conn).await?;
+        self.every_debit_is_ours(&mut conn).await?;
+        self.chain_equals(&mut conn).await?;
+        owed_is_what_payments_say(&mut conn).await?;
+        self.queue_is_at_rest(&mut conn).await?;
+        self.merchants_were_told(&mut conn).await?;
+        drop(conn);
+        for line in workers::compare_all(&self.worker.ctx).await? {
+            ensure!(line.agrees() || line.in_flight, "X: our own comparison differs: {line:?}");
+        }
+        self.every_payment_adds_up().await
+    }
+
+    /// X2: free and locked at the venue, per asset, and what its journal adds up to.
+    async fn venue_equals(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let journal = self.outside.sims.world.journal.balances("wazirx");
+        for asset in ASSETS.into_iter().chain([Asset::Inr]) {
+            let pockets = self.outside.sims.wazirx.balance(asset.code());
+            let sum = pockets.free + pockets.locked;
+            let entered = journal.get(asset.code()).map(|p| p.values().sum()).unwrap_or_default();
+            ensure!(sum == entered, "the venue's journal of {asset}: {entered}, balance {sum}");
+            let theirs = Amount::parse_units(&sum.normalize().to_string(), asset)?;
+            let ours = books_in(conn, &Scope::Venue("wazirx".into(), asset)).await?;
+            ensure!(ours == theirs, "X2: venue {asset}: ours {ours}, theirs {theirs}");
+        }
+        Ok(())
+    }
+
+    /// S1, S5, X5: the venue's orders are ours, once each, and its trades are our fills.
+    async fn every_order_is_ours(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let book = self.outside.sims.wazirx.book();
+        let mut theirs = BTreeSet::new();
+        for order in rows(&book, "orders")? {
+            let reference = word(order, "clientOrderId")?;
+            ensure!(theirs.insert(reference.to_owned()), "S1: {reference} was accepted twice");
+        }
+        let ours: BTreeSet<String> = sqlx::query_scalar("select client_ref from order_attempts")
+            .fetch_all(&mut *conn)
+            .await?
+            .into_iter()
+            .collect();
+        let unknown: Vec<_> = theirs.difference(&ours).collect();
+        ensure!(unknown.is_empty(), "X7: orders we never planned: {unknown:?}");
+        let denied: Vec<String> = sqlx::query_scalar(
+            "select client_ref from order_attempts where state in ('absent', 'rejected')",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let denied: Vec<_> = denied.iter().filter(|r| theirs.contains(*r)).collect();
+        ensure!(denied.is_empty(), "S3: called absent, and yet there: {denied:?}");
+        let traded: BTreeSet<String> =
+            rows(&book, "trades")?.map(|trade| number(trade, "id")).collect::<Result<_, _>>()?;
+        let booked: BTreeSet<String> = sqlx::query_scalar("select trade_id from fills")
+            .fetch_all(&mut *conn)
+            .await?
+            .into_iter()
+            .collect();
+        let late: bool = sqlx::query_scalar(
+            "select exists (select from order_attempts where state in ('sent', 'unknown', 'open'))",
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        ensure!(late || traded == booked, "S5: trades {traded:?}, fills {booked:?}");
+        let oversold: Vec<uuid::Uuid> = sqlx::query_scalar(
+            "select c.id from conversions c left join (select conversion_id,
+               sum(sold_minor) as sold from fills group by 1) f on f.conversion_id = c.id
+             where coalesce(f.sold, 0) > c.target_minor
+                or (c.state = 'filled' and coalesce(f.sold, 0) <> c.sold_minor)",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        ensure!(oversold.is_empty(), "S4: sold more than was to be sold: {oversold:?}");
+        Ok(())
+    }
+
+    /// X3: the bank's balance is ours, less what is on its way there.
+    async fn bank_equals(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let bank = &self.outside.sims.bank;
+        let theirs = i128::from(bank.balance_paise());
+        let ours = books_in(conn, &Scope::Rail("razorpayx".into())).await?.minor();
+        let under_way: Vec<String> = sqlx::query_scalar(
+            "select idempotency_key from payout_attempts
+             where state in ('sent', 'unknown', 'pending', 'queued', 'processing')",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let books = bank.books();
+        let keys = keys_by_payout(&books)?;
+        let mut gone = 0_i128;
+        for entry in rows(&books, "entries")? {
+            let Some(id) = entry.get("payout_id").and_then(Value::as_str) else { continue };
+            if keys.get(id).is_some_and(|key| under_way.contains(key)) {
+                gone += whole(entry, "debit")? - whole(entry, "credit")?;
+            }
+        }
+        ensure!(ours - gone == theirs, "X3: bank: ours {ours}, under way {gone}, theirs {theirs}");
+        Ok(())
+    }
+
+    /// X4, X7, P1, P6: money that left the bank is one attempt of ours each, of the right amount,
+    /// to the right person, and at most one per payout stays gone.
+    async fn every_debit_is_ours(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let books = self.outside.sims.bank.books();
+        let ours: Vec<(String, String, String, String)> = sqlx::query_as(
+            "select a.idempotency_key, p.id::text, p.amount_minor::text, p.vpa
+             from payout_attempts a join payouts p on p.id = a.payout_id",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let ours: BTreeMap<&str, (&str, i128, &str)> = ours
+            .iter()
+            .map(|(key, id, amount, vpa)| {
+                Ok((key.as_str(), (id.as_str(), amount.parse()?, vpa.as_str())))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        for accepted in rows(&books, "accepted")? {
+            let key = word(accepted, "idempotency_key")?;
+            let (_, amount, vpa) =
+                ours.get(key).with_context(|| format!("X7: no attempt has the key {key}"))?;
+            let to = accepted.get("beneficiary").and_then(|b| b.get("vpa"));
+            ensure!(to.and_then(Value::as_str) == Some(*vpa), "P6: {key} went to {to:?}");
+            ensure!(whole(accepted, "amount")? == *amount, "P1: {key} has another amount");
+        }
+        let keys = keys_by_payout(&books)?;
+        let mut out: BTreeMap<&str, i128> = BTreeMap::new();
+        let mut debits: BTreeMap<&str, u32> = BTreeMap::new();
+        for entry in rows(&books, "entries")? {
+            let Some(id) = entry.get("payout_id").and_then(Value::as_str) else { continue };
+            let key = keys.get(id).with_context(|| format!("X4: nobody asked for {id}"))?;
+            let (payout, amount, _) =
+                ours.get(key.as_str()).with_context(|| format!("X4: no attempt: {key}"))?;
+            let moved = whole(entry, "debit")? - whole(entry, "credit")?;
+            ensure!(moved.abs() == amount + COST_PAISE, "X4: {id} moved {moved}, not {amount}");
+            *debits.entry(key.as_str()).or_default() += u32::from(moved > 0);
+            *out.entry(payout).or_default() += moved;
+        }
+        ensure!(debits.values().all(|times| *times <= 1), "X4: debited twice: {debits:?}");
+        let paid: Vec<(String, String, String)> = sqlx::query_as(
+            "select id::text, state, amount_minor::text from payouts where state in
+               ('paid', 'final', 'failed', 'rejected', 'cancelled', 'reversed', 'in_review')",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        for (id, state, amount) in &paid {
+            let gone = out.get(id.as_str()).copied().unwrap_or(0);
+            let due = if matches!(state.as_str(), "paid" | "final") {
+                amount.parse::<i128>()? + COST_PAISE
+            } else {
+                0
+            };
+            ensure!(gone == due, "P1: payout {id} is {state}: {gone} paise left, {due} should");
+        }
+        let once = out.iter().find(|(id, gone)| {
+            let amount = ours.values().find(|(payout, ..)| payout == *id).map_or(0, |o| o.1);
+            **gone > amount + COST_PAISE
+        });
+        ensure!(once.is_none(), "P1: paid twice: {once:?}");
+        Ok(())
+    }
+
+    /// X1: what the chain holds on every address that was ever paid.
+    async fn chain_equals(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let network = network()?;
+        let chain = self.worker.ctx.connectors.chains.get(&network).context("no chain")?;
+        for asset in ASSETS {
+            let mut theirs = Amount::zero(asset);
+            for address in funded_addresses(conn, &network, asset).await? {
+                theirs = theirs.checked_add(chain.balance(&address, asset).await?)?;
+            }
+            let seen: String = sqlx::query_scalar(
+                "select coalesce(sum(amount_minor), 0)::text from deposits
+                 where asset = $1 and state = 'seen'",
+            )
+            .bind(asset.code())
+            .fetch_one(&mut *conn)
+            .await?;
+            let ours = books_in(conn, &Scope::Escrow(network.clone(), asset)).await?;
+            let ours = ours.checked_add(Amount::parse_minor(&seen, asset)?)?;
+            ensure!(ours == theirs, "X1: chain {asset}: ours {ours}, theirs {theirs}");
+        }
+        Ok(())
+    }
+
+    /// J2, J5, V3: nothing due is undone, nothing is held, nothing died, and a sweep finds nothing
+    /// that waits without a job.
+    async fn queue_is_at_rest(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let restless: Vec<(String, String)> = sqlx::query_as(
+            "select job_type, status from apalis.jobs
+             where status in ('Queued', 'Running', 'Killed')
+                or (status in ('Pending', 'Failed') and run_at <= $1)",
+        )
+        .bind(self.now())
+        .fetch_all(&mut *conn)
+        .await?;
+        ensure!(restless.is_empty(), "V3: jobs not at rest: {restless:?}");
+        let stranded: Vec<PaymentId> = sqlx::query_scalar::<_, uuid::Uuid>(STRANDED)
+            .fetch_all(&mut *conn)
+            .await?
+            .into_iter()
+            .map(PaymentId::from_uuid)
+            .collect();
+        ensure!(stranded.is_empty(), "J2: payments without a job: {stranded:?}");
+        let mut looking = self.base.pool.begin().await?;
+        let found = settlement::stuck::sweep_in(&mut looking, &self.base).await?;
+        looking.rollback().await?;
+        ensure!(found == 0, "J2: the sweep finds {found} jobs missing in calm");
+        Ok(())
+    }
+
+    /// W3: what was delivered arrived with a good signature; nothing arrived with a bad one.
+    async fn merchants_were_told(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let received = self.outside.sims.inbox.received(0, None);
+        let mut verified = BTreeSet::new();
+        for message in rows(&received, "received")? {
+            let good = message.get("verified").and_then(Value::as_bool);
+            ensure!(good == Some(true), "W3: a merchant got a message it cannot trust: {message}");
+            if whole(message, "answered")? < 300 {
+                let id = message.get("headers").and_then(|h| h.get("webhook-id"));
+                verified.extend(id.and_then(Value::as_str).map(str::to_owned));
+            }
+        }
+        let delivered: Vec<uuid::Uuid> =
+            sqlx::query_scalar("select event_id from deliveries where state = 'delivered'")
+                .fetch_all(conn)
+                .await?;
+        for event in delivered {
+            let id = primitives::EventId::from_uuid(event).to_string();
+            ensure!(verified.contains(&id), "W3: {id} is called delivered and never arrived");
+        }
+        Ok(())
+    }
+
+    async fn every_payment_adds_up(&self) -> anyhow::Result<()> {
+        let payments: Vec<(uuid::Uuid, uuid::Uuid)> =
+            sqlx::query_as("select merchant_id, id from payments")
+                .fetch_all(&self.base.pool)
+                .await?;
+        for (merchant, payment) in payments {
+            self.story_of(MerchantId::from_uuid(merchant), PaymentId::from_uuid(payment)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Payments that are not at an end and that no job will ever look at.
+const STRANDED: &str = "select p.id from payments p
+    left join conversion_queue q on q.payment_id = p.id
+    left join payouts o on o.payment_id = p.id
+    where p.state in ('awaiting_deposit', 'confirming', 'accepted', 'settling')
+      and not exists (select from conversions c
+        where c.id = q.conversion_id and c.state = 'in_review')
+      and not exists (select from apalis.jobs j
+        where j.status in ('Pending', 'Queued', 'Running', 'Failed') and (
+          (p.state in ('awaiting_deposit', 'confirming') and j.job_type = 'expire_payment'
+            and convert_from(j.job, 'utf8')::jsonb ->> 'payment' like '%_' || replace(p.id::text, '-', ''))
+          or (p.state = 'accepted' and j.job_type = 'convert'
+            and convert_from(j.job, 'utf8')::jsonb ->> 'asset' = q.asset)
+          or (p.state = 'settling' and j.job_type = 'resolve_conversion'
+            and convert_from(j.job, 'utf8')::jsonb ->> 'conversion' like '%_' || replace(q.conversion_id::text, '-', ''))
+          or (p.state = 'settling' and j.job_type in ('pay_out', 'resolve_payout')
+            and convert_from(j.job, 'utf8')::jsonb ->> 'payout' like '%_' || replace(o.id::text, '-', ''))))";
+
+/// L1 to L11: the books by themselves.
+async fn ledger_is_sound(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let defects = ledger::audit(conn).await?;
+    ensure!(defects.is_empty(), "L: {defects:?}");
+    let lines = ledger::trial_balance(conn).await?;
+    let unbalanced = ledger::unbalanced(&lines)?;
+    ensure!(unbalanced.is_empty(), "L2: not zero: {unbalanced:?}");
+    let seals = ledger::verify_seals(conn).await?;
+    ensure!(seals.iter().all(|seal| seal.ok), "L9: a seal is broken: {seals:?}");
+    Ok(())
+}
+
+/// P5: what the books owe each merchant is what accepted payments promised, less what was paid.
+async fn owed_is_what_payments_say(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let due: Vec<(uuid::Uuid, String)> = sqlx::query_as(
+        "select p.merchant_id, sum(p.amount_minor - round(p.amount_minor * 0.01)
+             - round(round(p.amount_minor * 0.01) * 0.18))::text
+         from payments p left join payouts o on o.payment_id = p.id
+         where p.accepted_at is not null and coalesce(o.state, '') not in ('paid', 'final')
+         group by 1",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut due: BTreeMap<uuid::Uuid, i128> = due
+        .into_iter()
+        .map(|(merchant, owed)| Ok((merchant, owed.parse()?)))
+        .collect::<anyhow::Result<_>>()?;
+    let all: Vec<uuid::Uuid> =
+        sqlx::query_scalar("select id from merchants").fetch_all(&mut *conn).await?;
+    for merchant in all {
+        let code = settlement::chart::merchant(MerchantId::from_uuid(merchant)).code;
+        let owed = ledger::balance(conn, &code).await?.map_or(0, |b| b.posted.minor());
+        let expected = due.remove(&merchant).unwrap_or(0);
+        ensure!(owed == expected, "P5: {code} owes {owed} and should owe {expected}");
+    }
+    Ok(())
+}
+
+fn rows<'a>(book: &'a Value, field: &str) -> anyhow::Result<impl Iterator<Item = &'a Value>> {
+    let rows = book.get(field).and_then(Value::as_array);
+    Ok(rows.with_context(|| format!("a book without {field}"))?.iter())
+}
+
+fn word<'a>(row: &'a Value, field: &str) -> anyhow::Result<&'a str> {
+    row.get(field).and_then(Value::as_str).with_context(|| format!("a row without {field}"))
+}
+
+fn whole(row: &Value, field: &str) -> anyhow::Result<i128> {
+    let value = row.get(field).and_then(Value::as_i64);
+    value.map(i128::from).with_context(|| format!("a row without the number {field}"))
+}
+
+fn number(row: &Value, field: &str) -> anyhow::Result<String> {
+    let value = row.get(field).with_context(|| format!("a row without {field}"))?;
+    Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+/// The idempotency key each of the bank's payouts was asked for under.
+fn keys_by_payout(books: &Value) -> anyhow::Result<BTreeMap<String, String>> {
+    rows(books, "accepted")?
+        .map(|row| {
+            Ok((word(row, "payout_id")?.to_owned(), word(row, "idempotency_key")?.to_owned()))
+        })
+        .collect()
+}
