@@ -12,7 +12,7 @@ use serde_json::Value;
 use settlement::reconcile::{Scope, books_in, funded_addresses};
 use sqlx::PgConnection;
 
-use crate::{ASSETS, Fleet, settings::network};
+use crate::{ASSETS, Fleet, Shop, settings::network};
 
 /// What the bank takes for one payout.
 const COST_PAISE: i128 = 590;
@@ -39,6 +39,38 @@ impl Fleet {
             ensure!(line.agrees() || line.in_flight, "X: our own comparison differs: {line:?}");
         }
         self.every_payment_adds_up().await
+    }
+
+    /// How many orders the venue took, by its own book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn orders_at_venue(&self) -> anyhow::Result<usize> {
+        Ok(rows(&self.outside.sims.wazirx.book(), "orders")?.count())
+    }
+
+    /// How many payouts the bank made because it was asked, by its own book; repeats of a key are
+    /// not counted.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn payouts_at_bank(&self) -> anyhow::Result<usize> {
+        let books = self.outside.sims.bank.books();
+        let fresh = |row: &&Value| row.get("replay").and_then(Value::as_bool) == Some(false);
+        Ok(rows(&books, "accepted")?.filter(fresh).count())
+    }
+
+    /// What a shop has and keeps, by the bank's own book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn received_by(&self, shop: &Shop) -> anyhow::Result<i128> {
+        let books = self.outside.sims.bank.books();
+        let kept = |row: &&Value| {
+            row.get("reversed_at").is_none_or(Value::is_null)
+                && row.get("vpa").and_then(Value::as_str) == Some(shop.vpa.as_str())
+        };
+        rows(&books, "paid")?.filter(kept).map(|row| whole(row, "amount")).sum()
     }
 
     /// X2: free and locked at the venue, per asset, and what its journal adds up to.

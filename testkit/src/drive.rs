@@ -12,6 +12,7 @@ use queue::{Drained, Failure};
 use settlement::{
     payment::{self, NewPayment},
     quote::{self, Quote},
+    switch::{self, Switch},
     views::{Explanation, explain},
 };
 
@@ -151,15 +152,23 @@ impl Fleet {
     /// # Errors
     /// When something is still on its way after a while; it says what.
     pub async fn settle(&self) -> anyhow::Result<()> {
+        self.settle_by(&[&self.worker]).await
+    }
+
+    /// As [`Fleet::settle`], with the jobs drained by these processes at the same time.
+    ///
+    /// # Errors
+    /// As [`Fleet::settle`].
+    pub async fn settle_by(&self, processes: &[&Process]) -> anyhow::Result<()> {
         // Long enough for the scan to look at the chain again.
-        self.step(2).await?;
+        self.step_by(processes, 2).await?;
         let mut busy = self.busy().await?;
         for turn in 0..PATIENCE {
             let Some(what) = &busy else { return Ok(()) };
             if what == "deposits" {
                 self.mine(1).await?;
             }
-            self.step(if turn < 30 { 1 } else { 5 }).await?;
+            self.step_by(processes, if turn < 30 { 1 } else { 5 }).await?;
             busy = self.busy().await?;
         }
         bail!("still busy with {}; failures: {:?}", busy.unwrap_or_default(), self.failures());
@@ -170,9 +179,21 @@ impl Fleet {
     /// # Errors
     /// When a drain fails.
     pub async fn step(&self, seconds: i64) -> anyhow::Result<()> {
+        self.step_by(&[&self.worker], seconds).await
+    }
+
+    async fn step_by(&self, processes: &[&Process], seconds: i64) -> anyhow::Result<()> {
+        self.pass(seconds).await?;
+        self.round_by(processes).await
+    }
+
+    /// Time passes, and nobody does anything.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn pass(&self, seconds: i64) -> anyhow::Result<()> {
         self.clock.advance(TimeDelta::seconds(seconds));
-        self.node.pass_time(seconds).await?;
-        self.round().await
+        self.node.pass_time(seconds).await
     }
 
     /// Everything that is due now: ticks, jobs, the bank's own doings and its webhooks.
@@ -188,9 +209,7 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::round`].
     pub async fn round_by(&self, processes: &[&Process]) -> anyhow::Result<()> {
-        let mut conn = self.base.pool.acquire().await?;
-        workers::schedule().tick(&mut conn, self.base.now()).await?;
-        drop(conn);
+        self.tick().await?;
         for _ in 0..ECHOES {
             let runs = self.drain(processes).await?;
             self.outside.sims.bank.deliver_due().await;
@@ -199,6 +218,16 @@ impl Fleet {
             }
         }
         bail!("the fleet does not come to rest");
+    }
+
+    /// Asks for the periodic jobs of this moment, as every process does.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tick(&self) -> anyhow::Result<()> {
+        let mut conn = self.base.pool.acquire().await?;
+        workers::schedule().tick(&mut conn, self.base.now()).await?;
+        Ok(())
     }
 
     async fn drain(&self, processes: &[&Process]) -> anyhow::Result<usize> {
@@ -294,6 +323,25 @@ impl Fleet {
     pub async fn cases(&self) -> anyhow::Result<Vec<String>> {
         let sql = "select kind from cases order by opened_at, id";
         Ok(sqlx::query_scalar(sql).fetch_all(&self.base.pool).await?)
+    }
+
+    /// A whole number the database knows.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn count(&self, sql: &'static str) -> anyhow::Result<i64> {
+        Ok(sqlx::query_scalar(sql).fetch_one(&self.db.owner).await?)
+    }
+
+    /// Opens or closes a kill switch.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn switch(&self, switch: Switch, closed: bool) -> anyhow::Result<()> {
+        let mut tx = self.base.pool.begin().await?;
+        switch::set_in(&mut tx, &self.base, switch, closed, "a story").await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     #[must_use]

@@ -11,10 +11,13 @@ use std::{
     },
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use identity::{KeyKind, NewApiKey, Scopes};
-use primitives::{Clock as _, Entropy, ManualClock, MerchantId, Secret, SystemClock, Vpa};
+use primitives::{
+    Amount, Asset, Clock as _, Entropy, ManualClock, MerchantId, Secret, SystemClock, Vpa,
+};
 use queue::Failure;
+use rust_decimal::Decimal;
 use serde_json::json;
 use settlement::{Base, Settings, bookkeeping, chart, destination, notice, rates::Board};
 use testkit_db::TestDb;
@@ -40,6 +43,10 @@ pub struct Options {
     pub redis_url: Option<String>,
     /// Whether the rail knows where to send webhooks; without, only asking helps.
     pub rail_webhooks: bool,
+    /// What is on the bank's account to begin with, when it is not plenty.
+    pub bank_paise: Option<i64>,
+    /// What the venue holds to begin with, of assets it does not have plenty of.
+    pub venue: Vec<(Asset, Decimal)>,
 }
 
 impl Options {
@@ -47,7 +54,15 @@ impl Options {
     /// When the settings are not complete.
     pub fn new() -> anyhow::Result<Self> {
         let settings = settings()?;
-        Ok(Self { settings, seed: 1, shops: 1, redis_url: None, rail_webhooks: true })
+        Ok(Self {
+            settings,
+            seed: 1,
+            shops: 1,
+            redis_url: None,
+            rail_webhooks: true,
+            bank_paise: None,
+            venue: Vec::new(),
+        })
     }
 }
 
@@ -101,6 +116,13 @@ impl Fleet {
             Node::start(),
             Outside::start(&clock, options.seed),
         )?;
+        if let Some(paise) = options.bank_paise {
+            outside.control.post("/razorpayx/balance", &json!({ "set_paise": paise })).await?;
+        }
+        for (asset, wanted) in &options.venue {
+            let held = outside.sims.wazirx.balance(asset.code()).free;
+            outside.sims.wazirx.deposit(asset.code(), *wanted - held, "before the opening");
+        }
         let settings = Arc::new(options.settings);
         let plant = Plant { clock: &clock, settings: &settings, node: &node, outside: &outside };
         let base = plant.base(db.app.clone(), Entropy::seeded(options.seed));
@@ -202,6 +224,35 @@ impl Fleet {
                 bookkeeping::capital_paid_in(&mut tx, &self.base, account, amount, &key).await?;
             }
         }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The owners put rupees into the account at the bank, and that is booked.
+    ///
+    /// # Errors
+    /// When bank or books refuse.
+    pub async fn put_into_bank(&self, paise: i64) -> anyhow::Result<()> {
+        self.outside.control.post("/razorpayx/balance", &json!({ "paise": paise })).await?;
+        let amount = Amount::try_new(i128::from(paise), Asset::Inr)?;
+        self.book_capital(chart::bank("razorpayx"), amount).await
+    }
+
+    /// The owners put crypto into the venue, and that is booked.
+    ///
+    /// # Errors
+    /// When venue or books refuse.
+    pub async fn put_into_venue(&self, amount: Amount) -> anyhow::Result<()> {
+        let asset = amount.asset();
+        let units = amount.to_units().parse()?;
+        ensure!(self.outside.sims.wazirx.deposit(asset.code(), units, "top-up"), "refused");
+        self.book_capital(chart::venue_free("wazirx", asset), amount).await
+    }
+
+    async fn book_capital(&self, into: ledger::Account, amount: Amount) -> anyhow::Result<()> {
+        let key = format!("top-up:{}", self.base.uuid());
+        let mut tx = self.base.pool.begin().await?;
+        bookkeeping::capital_paid_in(&mut tx, &self.base, into, amount, &key).await?;
         tx.commit().await?;
         Ok(())
     }

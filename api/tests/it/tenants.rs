@@ -43,12 +43,11 @@ async fn a_stranger_sees_nothing_and_changes_nothing() {
     assert_eq!(shop.ask(put).await.status, 200);
     let mine = shop.ask(Ask::get("/v1/payout_destinations")).await.text;
     assert!(!mine.contains("stranger"), "{mine}");
-    let owners: Vec<uuid::Uuid> = sqlx::query_scalar(
-        "SELECT merchant_id FROM webhook_endpoints WHERE url IS NOT NULL",
-    )
-    .fetch_all(&shop.db.owner)
-    .await
-    .unwrap();
+    let owners: Vec<uuid::Uuid> =
+        sqlx::query_scalar("SELECT merchant_id FROM webhook_endpoints WHERE url IS NOT NULL")
+            .fetch_all(&shop.db.owner)
+            .await
+            .unwrap();
     assert_eq!(owners, [stranger.uuid()]);
 }
 

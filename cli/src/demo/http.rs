@@ -50,7 +50,12 @@ impl Caller {
     ///
     /// # Errors
     /// When there is no answer for a minute, or it is not a success.
-    pub(crate) async fn create(&self, path: &str, key: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn create(
+        &self,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
         let mut tries = 120_u32;
         loop {
             let target = self.target(path).header("idempotency-key", Secret::new(key));

@@ -57,22 +57,13 @@ impl TestDb {
         .fetch_one(&mut conn)
         .await?;
         let sql = format!("create database {name} template {template}");
-        sqlx::query(AssertSqlSafe(sql))
-            .execute(&mut conn)
-            .await
-            .context("clone the template")?;
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.context("clone the template")?;
         conn.close().await?;
         let owner_url = in_database(&admin, &name);
         let app_url = as_app(&owner_url)?;
         let owner = ledger::connect_pool(owner_url.as_str(), OWNER_CONNECTIONS).await?;
         let app = ledger::connect_pool(app_url.as_str(), app_connections).await?;
-        Ok(Self {
-            owner,
-            app,
-            admin,
-            name,
-            dropped: false,
-        })
+        Ok(Self { owner, app, admin, name, dropped: false })
     }
 
     /// The database's name on its server.
@@ -114,9 +105,7 @@ impl Drop for TestDb {
         }
         let (admin, name) = (self.admin.clone(), self.name.clone());
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
                 // What is left behind is swept when the next template is made. The timer is made
                 // inside: it needs the runtime.
@@ -132,26 +121,18 @@ impl Drop for TestDb {
 async fn drop_database(admin: &Url, name: &str) -> anyhow::Result<()> {
     let mut conn = connect(admin).await?;
     let sql = format!("drop database if exists {name} with (force)");
-    sqlx::query(AssertSqlSafe(sql))
-        .execute(&mut conn)
-        .await
-        .context("drop the test database")?;
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.context("drop the test database")?;
     conn.close().await?;
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests have no cli to read settings for them"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests have no cli to read settings for them")]
 fn server_url() -> anyhow::Result<Url> {
     let url = std::env::var("CHUKTA_TEST_POSTGRES_URL").context(
         "CHUKTA_TEST_POSTGRES_URL is not set: this test needs a PostgreSQL server; \
          run `make test`, which starts a private one",
     )?;
-    let url: Url = url
-        .parse()
-        .context("CHUKTA_TEST_POSTGRES_URL is not a URL")?;
+    let url: Url = url.parse().context("CHUKTA_TEST_POSTGRES_URL is not a URL")?;
     ensure!(url.has_host(), "CHUKTA_TEST_POSTGRES_URL names no host");
     Ok(url)
 }
@@ -177,10 +158,7 @@ fn as_app(url: &Url) -> anyhow::Result<Url> {
     let mut url = url.clone();
     let user = url.set_username(APP_ROLE);
     let password = url.set_password(None);
-    ensure!(
-        user.is_ok() && password.is_ok(),
-        "CHUKTA_TEST_POSTGRES_URL cannot carry a user"
-    );
+    ensure!(user.is_ok() && password.is_ok(), "CHUKTA_TEST_POSTGRES_URL cannot carry a user");
     Ok(url)
 }
 
@@ -202,28 +180,18 @@ mod tests {
         let one = TestDb::create().await.unwrap();
         let two = TestDb::create().await.unwrap();
         assert_ne!(one.name(), two.name());
-        let who: String = sqlx::query_scalar("select current_user::text")
-            .fetch_one(&one.app)
-            .await
-            .unwrap();
+        let who: String =
+            sqlx::query_scalar("select current_user::text").fetch_one(&one.app).await.unwrap();
         assert_eq!(who, APP_ROLE);
         let open = "select ledger.open_account('escrow:test:ETH', 'ETH', 'escrow')";
         sqlx::query(open).execute(&one.app).await.unwrap();
         let count = "select count(*) from ledger.accounts";
-        let there: i64 = sqlx::query_scalar(count)
-            .fetch_one(&one.owner)
-            .await
-            .unwrap();
-        let here: i64 = sqlx::query_scalar(count)
-            .fetch_one(&two.owner)
-            .await
-            .unwrap();
+        let there: i64 = sqlx::query_scalar(count).fetch_one(&one.owner).await.unwrap();
+        let here: i64 = sqlx::query_scalar(count).fetch_one(&two.owner).await.unwrap();
         assert_eq!((there, here), (1, 0));
 
-        let (admin, names) = (
-            one.admin.clone(),
-            vec![one.name().to_owned(), two.name().to_owned()],
-        );
+        let (admin, names) =
+            (one.admin.clone(), vec![one.name().to_owned(), two.name().to_owned()]);
         one.drop_now().await.unwrap();
         drop(two);
         let mut conn = connect(&admin).await.unwrap();

@@ -35,19 +35,13 @@ pub(crate) async fn ensure(conn: &mut PgConnection, server: &Url) -> anyhow::Res
     if is_complete(conn, &name).await? {
         return Ok(name);
     }
-    sqlx::query("select pg_advisory_lock($1)")
-        .bind(LOCK)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *conn).await?;
     // A failure ends the process's connection, and with it the lock.
     if !is_complete(conn, &name).await? {
         make(conn, server, &name).await?;
         sweep(conn).await?;
     }
-    sqlx::query("select pg_advisory_unlock($1)")
-        .bind(LOCK)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut *conn).await?;
     Ok(name)
 }
 
@@ -62,20 +56,12 @@ async fn is_complete(conn: &mut PgConnection, name: &str) -> anyhow::Result<bool
 
 async fn make(conn: &mut PgConnection, server: &Url, name: &str) -> anyhow::Result<()> {
     // One that is there but not marked belongs to a process that died on the way.
-    for sql in [
-        format!("drop database if exists {name} with (force)"),
-        create(name),
-    ] {
+    for sql in [format!("drop database if exists {name} with (force)"), create(name)] {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *conn).await?;
     }
     let pool = ledger::connect_pool(in_database(server, name).as_str(), 4).await?;
-    migrations::MIGRATOR
-        .run(&pool)
-        .await
-        .context("migrate the template database")?;
-    queue::setup(&pool)
-        .await
-        .context("set up the queue in the template database")?;
+    migrations::MIGRATOR.run(&pool).await.context("migrate the template database")?;
+    queue::setup(&pool).await.context("set up the queue in the template database")?;
     pool.close().await;
     let sql = format!("alter database {name} with is_template true allow_connections false");
     sqlx::query(AssertSqlSafe(sql)).execute(conn).await?;
