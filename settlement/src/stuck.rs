@@ -3,6 +3,7 @@
 //! Invariant: whatever the rows say is unfinished has a job after a sweep. Wiping the queue at any
 //! instant therefore costs a minute, not an outcome.
 
+use chrono::TimeDelta;
 use primitives::{ConversionId, DeliveryId, DepositId, InboxId, PaymentId, PayoutId};
 use queue::Enqueued;
 use sqlx::PgConnection;
@@ -38,8 +39,11 @@ pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error
         found.count(queue::ensure(conn, &job, now).await?);
     }
     let open = "select id from payments where state in ('awaiting_deposit', 'confirming')
-                and expires_at <= now() + interval '1 day' order by expires_at limit $1";
-    for id in ids(conn, open).await? {
+                and expires_at <= $2 order by expires_at limit $1";
+    let soon = now + TimeDelta::days(1);
+    let ending: Vec<Uuid> =
+        sqlx::query_scalar(open).bind(BATCH).bind(soon).fetch_all(&mut *conn).await?;
+    for id in ending {
         let job = ExpirePayment { payment: PaymentId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
     }
@@ -92,8 +96,9 @@ async fn sweep_money_out(
     for id in ids(conn, planned).await? {
         found.count(queue::ensure(conn, &PayOut { payout: PayoutId::from_uuid(id) }, now).await?);
     }
+    // Paid ones wait for days and are many: they come last.
     let underway = "select id from payouts where state in ('submitted', 'unknown', 'pending',
-                    'queued', 'processing', 'paid') order by id limit $1";
+                    'queued', 'processing', 'paid') order by state = 'paid', id limit $1";
     for id in ids(conn, underway).await? {
         let job = ResolvePayout { payout: PayoutId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);

@@ -45,8 +45,8 @@ impl Caller {
         answer.json(Effect::None).context("an answer in JSON")
     }
 
-    /// A POST that creates something, repeated under one key while there is no answer: the fleet
-    /// may be killed and started again meanwhile, and still creates it once.
+    /// A POST that creates something, repeated under one key while there is no answer: the
+    /// fleet may be killed and started again meanwhile, and still creates it once.
     ///
     /// # Errors
     /// When there is no answer for a minute, or it is not a success.

@@ -38,24 +38,27 @@ fn a_missing_database_is_a_sentence() {
     assert!(text(&none).1.contains("no settings file"));
 }
 
+const NOWHERE: &str = r#"
+[settlement.networks.nowhere]
+assets = ["ETH"]
+confirm = { rule = "finalized" }
+poll_ms = 1000
+batch_blocks = 10
+reorg_limit = 32
+[[evm]]
+network = "nowhere"
+chain_id = 1
+rpc_urls = ["http://127.0.0.1:9"]
+"#;
+
 // The doctor names each part that is wrong and goes on to the next.
 #[test]
 fn doctor_names_what_is_down() {
-    let file = file(
-        r#"
-        [settlement.networks.nowhere]
-        assets = ["ETH"]
-        confirm = { rule = "finalized" }
-        poll_ms = 1000
-        batch_blocks = 10
-        reorg_limit = 32
-        [[evm]]
-        network = "nowhere"
-        chain_id = 1
-        rpc_urls = ["http://127.0.0.1:9"]
-        xpub = "xpub6DCoCpSuQZB2jawqnGMEPS63ePKWkwWPH4TU45Q7LPXWuNd8TMtVxRrgjtEshuqpK3mdhaWHPFsBngh5GFZaM6si3yZdUsT8ddYM3PwnATt"
-        "#,
-    );
+    let file = file(&format!(
+        r#"{NOWHERE}xpub = "{}"
+"#,
+        chains_evm::sandbox::dev_xpub()
+    ));
     let url = given("CHUKTA_TEST_POSTGRES_URL");
     let output = chukta()
         .args(["doctor", "--config"])

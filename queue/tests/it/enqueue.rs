@@ -30,7 +30,7 @@ async fn a_job_comes_and_goes_with_its_transaction() {
         assert_eq!(db.count("SELECT count(*) FROM starts").await, 0, "nothing before the commit");
         tx.commit().await.unwrap();
 
-        db.until("runs after commit", Duration::from_secs(3), "SELECT count(*) FROM effects", 1)
+        db.until("runs after commit", Duration::from_secs(20), "SELECT count(*) FROM effects", 1)
             .await;
         assert_eq!(db.text("SELECT string_agg(job, ',') FROM starts").await, "b");
         assert_eq!(db.count("SELECT count(*) FROM apalis.jobs").await, 1);

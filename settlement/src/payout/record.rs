@@ -120,9 +120,19 @@ pub async fn record_in(
         }
         _ => {
             bookkeeping::payout_failed(conn, base, &payout, attempt).await?;
-            again_or_stop(conn, base, &mut payout, attempt, facts.retryable, facts).await
+            let may_retry = match facts.outcome {
+                RailOutcome::Reversed => may_repay(base, &payout, attempt),
+                _ => facts.retryable,
+            };
+            again_or_stop(conn, base, &mut payout, attempt, may_retry, facts).await
         }
     }
+}
+
+/// A reversal has one rule, whether or not we heard in between that it was paid: which words of
+/// the rail reached us must not decide what happens to the merchant.
+fn may_repay(base: &Base, payout: &Payout, attempt: i32) -> bool {
+    attempt == 1 && payout.amount.minor() <= i128::from(base.settings.repay_max_paise)
 }
 
 struct Stored {
@@ -229,9 +239,8 @@ async fn returned(
         let cause = json!({ "reason": facts.reason, "returned": payout.amount });
         payment::step_in(conn, base, &mut payment, PaymentEvent::PayoutReturned, cause).await?;
     }
-    let small = payout.amount.minor() <= i128::from(base.settings.repay_max_paise);
-    let first = attempt == 1;
-    again_or_stop(conn, base, payout, attempt, small && first, facts).await
+    let may_retry = may_repay(base, payout, attempt);
+    again_or_stop(conn, base, payout, attempt, may_retry, facts).await
 }
 
 /// After a definite end: once more under a new key, or a person.
