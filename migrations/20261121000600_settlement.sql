@@ -236,7 +236,7 @@ create table order_attempts (
   note           text,
   evidence       jsonb,                            -- the proof of absence, where one was needed
   primary key (conversion_id, attempt),
-  constraint order_attempts_absent_needs_proof check (state <> 'absent' or evidence is not null)
+  constraint order_attempts_absent_needs_proof check (state <> 'absent' or (evidence is not null and evidence ? 'second'))
 );
 create unique index order_attempts_one_live on order_attempts (conversion_id)
   where state in ('planned', 'sent', 'unknown', 'open');
@@ -300,7 +300,7 @@ create table payout_attempts (
   primary key (payout_id, attempt)
 );
 create unique index payout_attempts_one_live on payout_attempts (payout_id)
-  where state in ('planned', 'sent', 'unknown', 'pending', 'queued', 'processing');
+  where state in ('planned', 'sent', 'unknown', 'pending', 'queued', 'processing', 'processed');
 
 -- ---------------------------------------------------------------- what happened, and who must know
 create table transitions (
@@ -363,9 +363,10 @@ create table cases (
   amount_minor minor_amount,
   detail       jsonb not null default '{}',
   opened_at    timestamptz not null,
-  closed_at    timestamptz,
-  constraint cases_one_per_subject unique (kind, subject)
+  closed_at    timestamptz
 );
+-- One open case per subject; what happens again after it was closed is shown again.
+create unique index cases_one_open on cases (kind, subject) where closed_at is null;
 create index cases_open on cases (opened_at) where closed_at is null;
 
 -- A closed switch stops new work of its kind; it is read in the transaction that plans the work.
@@ -393,12 +394,13 @@ do $$
 declare t text;
 begin
   foreach t in array array['payout_destinations', 'rate_ticks', 'quotes', 'inclusions', 'fills',
-    'transitions', 'payment_events', 'unknown_tokens', 'reconciliations'] loop
+    'transitions', 'payment_events', 'unknown_tokens', 'reconciliations',
+    'rail_beneficiaries'] loop
     execute format('create trigger facts_never_change before update or delete on %I for each row execute function forbid_change()', t);
     execute format('create trigger facts_never_truncated before truncate on %I for each statement execute function forbid_change()', t);
     execute format('grant select, insert on %I to chukta_app', t);
   end loop;
-  foreach t in array array['webhook_endpoints', 'rail_beneficiaries', 'payments', 'payment_methods', 'deposit_addresses',
+  foreach t in array array['webhook_endpoints', 'payments', 'payment_methods', 'deposit_addresses',
     'chain_cursors', 'chain_blocks', 'deposits', 'conversions', 'conversion_queue', 'order_attempts', 'payouts',
     'payout_attempts', 'deliveries', 'inbox', 'cases', 'switches'] loop
     execute format('grant select, insert, update on %I to chukta_app', t);

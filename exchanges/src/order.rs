@@ -30,6 +30,9 @@ pub struct NewOrder {
     pub sell: Asset,
     pub quantity: Decimal,
     pub price: Decimal,
+    /// When it was marked as sent: the signed time of the request. A process that wakes up late
+    /// sends an old stamp, and the venue's receive window refuses it.
+    pub stamp: DateTime<Utc>,
 }
 
 /// Only explicit success is done and only explicit refusal is closed without a fill.

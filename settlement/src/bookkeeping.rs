@@ -281,7 +281,28 @@ pub async fn payout_paid(
 ) -> Result<(), Error> {
     let how = resolution(base, payout_key(payout, attempt, "done"), "payout", json!({}));
     ledger::capture(conn, &payout_key(payout, attempt, "hold"), &how).await?;
-    let Some((fees, tax)) = cost else { return Ok(()) };
+    match cost {
+        Some((fees, tax)) => payout_cost(conn, base, payout, attempt, fees, tax).await,
+        None => Ok(()),
+    }
+}
+
+/// What the rail took for a paid attempt, once: it may be told later than the payment itself.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn payout_cost(
+    conn: &mut PgConnection,
+    base: &Base,
+    payout: &Payout,
+    attempt: i32,
+    fees: Amount,
+    tax: Amount,
+) -> Result<(), Error> {
+    let key = payout_key(payout, attempt, "cost");
+    if ledger::find(conn, &key).await?.is_some() {
+        return Ok(());
+    }
     let bank = chart::bank(&payout.rail);
     let mut legs = Vec::new();
     let net = fees.checked_sub(tax)?;
@@ -292,7 +313,6 @@ pub async fn payout_paid(
         legs.push(Leg::new(chart::gst_input(), bank, tax));
     }
     if !legs.is_empty() {
-        let key = payout_key(payout, attempt, "cost");
         ledger::post(conn, &transfer(base, key, "payout.cost", payout.payment.uuid(), legs))
             .await?;
     }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::{Base, Error, money_column};
 
-/// A reason to call a person. One case per (kind, subject), however often it is opened.
+/// A reason to call a person. One open case per (kind, subject).
 #[derive(Debug)]
 pub struct NewCase<'a> {
     /// Stable code, a heading of `docs/RUNBOOK.md`.
@@ -18,7 +18,7 @@ pub struct NewCase<'a> {
     pub detail: Value,
 }
 
-/// Opens the case in the caller's transaction; quiet when it is known, open or closed.
+/// Opens the case in the caller's transaction; quiet while one is open.
 ///
 /// # Errors
 /// `Database`.
@@ -26,7 +26,7 @@ pub async fn open_in(conn: &mut PgConnection, base: &Base, new: NewCase<'_>) -> 
     sqlx::query(
         "insert into cases (id, kind, subject, payment_id, asset, amount_minor, detail, opened_at)
          values ($1, $2, $3, $4, $5, $6::text::numeric, $7, $8)
-         on conflict on constraint cases_one_per_subject do nothing",
+         on conflict (kind, subject) where closed_at is null do nothing",
     )
     .bind(CaseId::from_uuid(base.uuid()).uuid())
     .bind(new.kind)

@@ -309,8 +309,6 @@ const STRANDED: &str = "select p.id from payments p
     left join conversion_queue q on q.payment_id = p.id
     left join payouts o on o.payment_id = p.id
     where p.state in ('awaiting_deposit', 'confirming', 'accepted', 'settling')
-      and not exists (select from conversions c
-        where c.id = q.conversion_id and c.state = 'in_review')
       and not exists (select from apalis.jobs j
         where j.status in ('Pending', 'Queued', 'Running', 'Failed') and (
           (p.state in ('awaiting_deposit', 'confirming') and j.job_type = 'expire_payment'

@@ -137,10 +137,9 @@ impl Fleet {
     /// # Errors
     /// When a drain fails.
     pub async fn advance(&self, seconds: i64) -> anyhow::Result<()> {
-        let longest = if seconds <= 3_600 { 60 } else { i64::MAX };
         let mut passed = 0;
         while passed < seconds {
-            let step = (passed / 2).clamp(1, longest).min(seconds - passed);
+            let step = (passed / 2).max(1).min(seconds - passed);
             self.step(step).await?;
             passed += step;
         }
@@ -163,15 +162,30 @@ impl Fleet {
         // Long enough for the scan to look at the chain again.
         self.step_by(processes, 2).await?;
         let mut busy = self.busy().await?;
-        for turn in 0..PATIENCE {
+        for _ in 0..PATIENCE {
             let Some(what) = &busy else { return Ok(()) };
             if what == "deposits" {
                 self.mine(1).await?;
             }
-            self.step_by(processes, if turn < 30 { 1 } else { 5 }).await?;
+            let step = self.until_next_job().await?;
+            self.step_by(processes, step).await?;
             busy = self.busy().await?;
         }
         bail!("still busy with {}; failures: {:?}", busy.unwrap_or_default(), self.failures());
+    }
+
+    /// Seconds until a job is due that is about something: at least one, and not many, because the
+    /// outside has plans of its own.
+    async fn until_next_job(&self) -> anyhow::Result<i64> {
+        let next: Option<DateTime<Utc>> = sqlx::query_scalar(
+            "select min(run_at) from apalis.jobs where status in ('Pending', 'Failed')
+             and job_type not in ('scan_chain', 'refill_addresses', 'sync_rates', 'sweep_stuck',
+               'reconcile', 'expire_payment')",
+        )
+        .fetch_one(&self.base.pool)
+        .await?;
+        let left = next.map_or(0, |next| (next - self.now()).num_milliseconds());
+        Ok((left.saturating_add(999) / 1_000).clamp(1, 20))
     }
 
     /// One step of time, and everything that is due then.
@@ -213,7 +227,7 @@ impl Fleet {
         for _ in 0..ECHOES {
             let runs = self.drain(processes).await?;
             self.outside.sims.bank.deliver_due().await;
-            if runs == 0 && !self.has_letters().await? {
+            if runs == 0 && !self.is_anything_due().await? {
                 return Ok(());
             }
         }
@@ -255,9 +269,19 @@ impl Fleet {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn has_letters(&self) -> anyhow::Result<bool> {
-        let sql = "select exists (select from inbox where state = 'new')";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.base.pool).await?)
+    /// A webhook that came in asks for a job.
+    async fn is_anything_due(&self) -> anyhow::Result<bool> {
+        let due = "select exists (select from apalis.jobs
+            where status in ('Pending', 'Failed') and run_at <= $1)";
+        Ok(sqlx::query_scalar(due).bind(self.now()).fetch_one(&self.base.pool).await?)
+    }
+
+    /// True when nothing is on its way.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn at_rest(&self) -> anyhow::Result<bool> {
+        Ok(self.busy().await?.is_none())
     }
 
     /// What is on its way, if anything.

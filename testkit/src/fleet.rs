@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use chrono::TimeDelta;
 use identity::{KeyKind, NewApiKey, Scopes};
 use primitives::{
     Amount, Asset, Clock as _, Entropy, ManualClock, MerchantId, Secret, SystemClock, Vpa,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Connections of one process; a drain runs one job at a time.
 const CONNECTIONS: u32 = 8;
+
+/// A fleet lives in the past: the books take nothing from the future, and time must be able to pass.
+const HEAD_START: TimeDelta = TimeDelta::days(30);
 
 /// How a fleet is to be. The default suits most stories.
 #[derive(Debug)]
@@ -110,10 +114,10 @@ impl Fleet {
     /// As [`Fleet::open`].
     pub async fn with(options: Options) -> anyhow::Result<Self> {
         outbound::install_crypto();
-        let clock = ManualClock::new(SystemClock.now());
+        let clock = ManualClock::new(SystemClock.now() - HEAD_START);
         let (db, node, outside) = tokio::try_join!(
             TestDb::create_with_connections(CONNECTIONS),
-            Node::start(),
+            Node::start(clock.now()),
             Outside::start(&clock, options.seed),
         )?;
         if let Some(paise) = options.bank_paise {

@@ -1,6 +1,6 @@
 //! A real chain node of the test's own: it mines a block per transaction, and more by command.
 //!
-//! Invariant: its clock is never behind the fleet's, so a block is never older than what it holds.
+//! Invariant: its clock runs with the fleet's, a few seconds ahead at most.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use chains_evm::{
     EvmChain, EvmConfig, TokenConfig,
     sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub},
 };
+use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset};
 use serde_json::json;
 
@@ -39,14 +40,15 @@ impl std::fmt::Debug for Node {
 impl Node {
     /// # Errors
     /// When there is no anvil: run `make test`.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start(now: DateTime<Utc>) -> anyhow::Result<Self> {
         let anvil = Anvil::start(AnvilOptions::default()).await?;
+        let rpc = Http::new(anvil.rpc_url(), None)?;
+        rpc.rpc("evm_setTime", json!([now.timestamp()])).await?;
         let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await?;
         let tokens = Tokens {
             usdc: token(&payer, "USD Coin", Asset::Usdc).await?,
             usdt: token(&payer, "Tether USD", Asset::Usdt).await?,
         };
-        let rpc = Http::new(anvil.rpc_url(), None)?;
         Ok(Self { anvil, payer, tokens, rpc })
     }
 

@@ -4,8 +4,13 @@
 use std::{future::Future, sync::Arc};
 
 use queue::{JobArgs, JobError, Lease, Outcome, Runner};
+use serde_json::json;
+use settlement::case;
 
 use crate::{Ctx, WorkError, jobs};
+
+/// Failures in a row after which a person is told.
+const SHOWN_AFTER: i32 = 8;
 
 /// A runner that knows the jobs `wanted` says yes to. `name` is part of the worker names.
 #[must_use]
@@ -38,7 +43,37 @@ where
     }
     let ctx = ctx.clone();
     runner.register(move |job: J, lease: Lease| {
+        let (shown, attempt) = (job.key(), lease.attempt());
         let running = run(ctx.clone(), job, lease);
-        async move { running.await.map_err(JobError::from) }
+        let ctx = ctx.clone();
+        async move {
+            match running.await {
+                Ok(outcome) => Ok(outcome),
+                Err(error) => Err(failed(&ctx, &shown, attempt, error).await),
+            }
+        }
     })
+}
+
+/// A job that goes on failing is shown to a person long before it is given up.
+async fn failed(ctx: &Ctx, key: &str, attempt: i32, error: WorkError) -> JobError {
+    let error = JobError::from(error);
+    if attempt == SHOWN_AFTER && !matches!(error, JobError::LeaseLost) {
+        let new = case::NewCase {
+            kind: "job_failing",
+            subject: key,
+            payment: None,
+            amount: None,
+            detail: json!({ "failures": attempt, "error": error.to_string() }),
+        };
+        let opened = async {
+            let mut conn = ctx.conn().await?;
+            case::open_in(&mut conn, &ctx.base, new).await?;
+            Ok::<_, WorkError>(())
+        };
+        if let Err(weather) = opened.await {
+            tracing::warn!(key, error = %weather, "the case of a failing job could not be opened");
+        }
+    }
+    error
 }

@@ -3,8 +3,12 @@
 
 use exchanges::{ClientRef, Exchange, NewOrder, Order};
 use primitives::{Asset, CallError};
-use queue::Lease;
-use settlement::conversion::{self, Market, OrderAttempt};
+use queue::{Lease, Outcome};
+use serde_json::json;
+use settlement::{
+    case,
+    conversion::{self, Market, OrderAttempt},
+};
 
 use crate::{Ctx, WorkError, in_our_words};
 
@@ -44,18 +48,17 @@ pub(crate) async fn send(
     order: &OrderAttempt,
 ) -> Result<(), WorkError> {
     let venue = ctx.connectors.exchange(&ctx.base.settings.venue)?;
+    let mut tx = ctx.begin(lease).await?;
+    let marked = conversion::mark_sent_in(&mut tx, &ctx.base, order).await?;
+    tx.commit().await?;
+    let Some(stamp) = marked else { return Ok(()) };
     let new = NewOrder {
         client_ref: client_ref(order)?,
         sell: asset,
         quantity: order.quantity,
         price: order.price,
+        stamp,
     };
-    let mut tx = ctx.begin(lease).await?;
-    let marked = conversion::mark_sent_in(&mut tx, &ctx.base, order).await?;
-    tx.commit().await?;
-    if !marked {
-        return Ok(());
-    }
     // Call: nothing is open here, and nothing may retry it.
     let answer = venue.place_order(&new).await;
     // Fills are read before the record opens; failing to read them leaves the order open.
@@ -90,4 +93,23 @@ pub(crate) async fn send(
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// The venue's bid cannot be believed: nothing is sold, and a person may look.
+pub(crate) async fn off_market(
+    ctx: &Ctx,
+    lease: &Lease,
+    asset: Asset,
+) -> Result<Outcome, WorkError> {
+    let mut tx = ctx.begin(lease).await?;
+    let new = case::NewCase {
+        kind: "price_collar",
+        subject: &format!("{}:{asset}:{}", ctx.base.settings.venue, ctx.now().date_naive()),
+        payment: None,
+        amount: None,
+        detail: json!({ "asset": asset }),
+    };
+    case::open_in(&mut tx, &ctx.base, new).await?;
+    let later = ctx.again_in(15);
+    ctx.finish(tx, lease, later).await
 }

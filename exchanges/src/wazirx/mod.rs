@@ -147,7 +147,7 @@ impl Exchange for Wazirx {
             ("price", print(order.price)),
             ("clientOrderId", order.client_ref.as_str().to_owned()),
         ];
-        let response = self.caller.signed(Endpoint::PlaceOrder, &params).await?;
+        let response = self.caller.place(&params, order.stamp).await?;
         let placed = read(&response, Effect::Money)?;
         let placed = mapped(map::order(&placed, &order.client_ref), Effect::Money)?;
         if placed.sell != order.sell || placed.quantity != order.quantity {

@@ -151,10 +151,10 @@ impl Caller {
         endpoint: Endpoint,
         params: &[(&str, String)],
     ) -> Result<Response, Refusal> {
-        match self.signed_once(endpoint, params).await? {
+        match self.signed_once(endpoint, params, None).await? {
             Ok(response) => Ok(response),
             Err(Stale) if endpoint.effect() == Effect::None => {
-                match self.signed_once(endpoint, params).await? {
+                match self.signed_once(endpoint, params, None).await? {
                     Ok(response) => Ok(response),
                     Err(Stale) => Err(stale()),
                 }
@@ -163,14 +163,27 @@ impl Caller {
         }
     }
 
+    /// The call that creates an order, stamped with the time it was decided at, so that the
+    /// venue refuses it when it comes late.
+    pub(super) async fn place(
+        &self,
+        params: &[(&str, String)],
+        decided_at: DateTime<Utc>,
+    ) -> Result<Response, Refusal> {
+        let placed = self.signed_once(Endpoint::PlaceOrder, params, Some(decided_at)).await?;
+        placed.map_err(|Stale| stale())
+    }
+
     async fn signed_once(
         &self,
         endpoint: Endpoint,
         params: &[(&str, String)],
+        decided_at: Option<DateTime<Utc>>,
     ) -> Result<Result<Response, Stale>, Refusal> {
         let offset = self.measured_offset().await?;
         self.take_turn(endpoint).await?;
-        let stamp = self.clock.now().checked_add_signed(offset).unwrap_or_else(|| self.clock.now());
+        let ours = decided_at.unwrap_or_else(|| self.clock.now());
+        let stamp = ours.checked_add_signed(offset).unwrap_or(ours);
         let mut pairs: Vec<(&str, String)> = params.to_vec();
         pairs.push(("recvWindow", self.recv_window_ms.to_string()));
         pairs.push(("timestamp", stamp.timestamp_millis().to_string()));

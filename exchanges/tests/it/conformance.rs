@@ -124,7 +124,8 @@ async fn wazirx_is_stamped_by_the_venues_clock() {
     ours.advance(TimeDelta::minutes(7));
     venue.holdings().await.unwrap();
     ours.advance(TimeDelta::minutes(7));
-    let order = order(venue.as_ref(), Asset::Eth, "clock-1", 5_000, 90).await;
+    let mut order = order(venue.as_ref(), Asset::Eth, "clock-1", 5_000, 90).await;
+    order.stamp = ours.now();
     let refused = venue.place_order(&order).await;
     assert!(matches!(refused, Err(CallError::NotSent(_))), "{refused:?}");
     assert_eq!(venue.find_order(&order.client_ref).await, Ok(None));

@@ -30,6 +30,7 @@ fn order() -> NewOrder {
         sell: Asset::Eth,
         quantity: Decimal::new(500, 3),
         price: Decimal::new(2_500_000, 1),
+        stamp: chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap(),
     }
 }
 

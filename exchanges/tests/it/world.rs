@@ -80,5 +80,6 @@ pub(crate) async fn order(
     let on_grid = |value: Decimal, step: Decimal| (value / step).floor() * step;
     let price = on_grid(bid * Decimal::new(percent, 2), rules.price_tick);
     let quantity = on_grid(Decimal::new(inr, 0) / bid, rules.quantity_step) + rules.quantity_step;
-    NewOrder { client_ref: client_ref(reference), sell, quantity, price }
+    let stamp = exchange.server_time().await.unwrap();
+    NewOrder { client_ref: client_ref(reference), sell, quantity, price, stamp }
 }

@@ -73,10 +73,14 @@ impl Razorpayx {
             .map_err(|_| CallError::NotSent(format!("{NAME}: body cannot be written")))?;
         let response = self.http.post(self.target(path), Body::Json(body), Effect::Money).await?;
         if response.is_success() {
-            response.json(Effect::Money)
-        } else {
-            Err(refusal(&response, Effect::Money))
+            return response.json(Effect::Money);
         }
+        let refusal = refusal(&response, Effect::Money);
+        if is_about_us(&response, &refusal) {
+            tracing::error!(rail = NAME, %refusal, "the rail refuses us, not the payee");
+            return Err(CallError::NotSent(format!("{NAME}: {refusal}")));
+        }
+        Err(refusal)
     }
 }
 

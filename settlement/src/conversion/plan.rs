@@ -3,6 +3,7 @@
 //! Invariant: everything an order will say is frozen here before anything is sent, and its
 //! reference is derived from (conversion, attempt), so a repeat recomputes the same order.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, ConversionId, PaymentId, derived_uuid};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::json;
@@ -10,12 +11,12 @@ use sqlx::{PgConnection, Row};
 
 use super::{
     AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, lock_in,
-    oldest_waiting_in, record::finish_in, store::step_in,
+    oldest_waiting_in, payments_of, record::finish_in, store::step_in,
 };
 use crate::{
     Base, Error, Record, bookkeeping, case, money_column,
     payment::{self, PaymentEvent},
-    record_in,
+    rates, record_in,
     switch::{self, Switch},
 };
 
@@ -37,6 +38,8 @@ pub enum Planned {
     Nothing,
     /// Conversions are switched off.
     Stopped,
+    /// The venue's bid is far below the last price that could be believed, or there is none.
+    OffMarket,
     /// Too many orders of this conversion ended short: a person must look.
     NeedsPerson,
 }
@@ -57,6 +60,9 @@ pub async fn plan_batch_in(
     let waiting = take_waiting(conn, base, asset).await?;
     if waiting.is_empty() {
         return Ok(Planned::Nothing);
+    }
+    if !is_near_market(conn, base, asset, market).await? {
+        return Ok(Planned::OffMarket);
     }
     let mut total = Amount::zero(asset);
     for (_, amount) in &waiting {
@@ -110,6 +116,9 @@ pub async fn plan_next_in(
     if !matches!(conversion.state, ConversionState::Rejected | ConversionState::PartlyFilled) {
         return Ok(Planned::Nothing);
     }
+    if !is_near_market(conn, base, conversion.asset, market).await? {
+        return Ok(Planned::OffMarket);
+    }
     let used: i32 = sqlx::query_scalar(
         "select coalesce(max(attempt), 0) from order_attempts where conversion_id = $1",
     )
@@ -117,17 +126,7 @@ pub async fn plan_next_in(
     .fetch_one(&mut *conn)
     .await?;
     if used >= base.settings.order_attempts_max {
-        let cause = json!({ "reason": "too many orders", "orders": used });
-        step_in(conn, base, &mut conversion, ConversionEvent::NeedsPerson, cause).await?;
-        let missing = conversion.target.checked_sub(conversion.sold)?;
-        let new = case::NewCase {
-            kind: "conversion_stuck",
-            subject: &id.to_string(),
-            payment: None,
-            amount: Some(missing),
-            detail: json!({ "orders": used }),
-        };
-        case::open_in(conn, base, new).await?;
+        call_a_person_in(conn, base, &mut conversion, used).await?;
         return Ok(Planned::NeedsPerson);
     }
     let missing = conversion.target.checked_sub(conversion.sold)?;
@@ -142,13 +141,65 @@ pub async fn plan_next_in(
     plan_order(conn, base, &mut conversion, market).await
 }
 
+/// Too many orders ended short: the conversion and the payments it would have paid are in review.
+async fn call_a_person_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &mut Conversion,
+    orders: i32,
+) -> Result<(), Error> {
+    let cause = json!({ "reason": "too many orders", "orders": orders });
+    step_in(conn, base, conversion, ConversionEvent::NeedsPerson, cause).await?;
+    let new = case::NewCase {
+        kind: "conversion_stuck",
+        subject: &conversion.id.to_string(),
+        payment: None,
+        amount: Some(conversion.target.checked_sub(conversion.sold)?),
+        detail: json!({ "orders": orders }),
+    };
+    case::open_in(conn, base, new).await?;
+    for (id, amount) in payments_of(conn, conversion).await? {
+        let mut payment = payment::lock_in(conn, id).await?;
+        if payment.state != payment::PaymentState::Settling {
+            continue;
+        }
+        let cause = json!({ "reason": "conversion_stuck", "conversion": conversion.id });
+        payment::step_in(conn, base, &mut payment, PaymentEvent::NeedsPerson, cause).await?;
+        let new = case::NewCase {
+            kind: "conversion_stuck",
+            subject: &format!("{}:{id}", conversion.id),
+            payment: Some(id),
+            amount: Some(amount),
+            detail: json!({ "conversion": conversion.id }),
+        };
+        case::open_in(conn, base, new).await?;
+    }
+    Ok(())
+}
+
+/// True when the venue's best bid lies no further below the last price that could be believed than
+/// an outlier may: an emptied or lying book must not take the batch for nothing.
+async fn is_near_market(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+    market: &Market,
+) -> Result<bool, Error> {
+    let kept = Decimal::from(10_000_u32.saturating_sub(base.settings.outlier_bps.get()));
+    let floor = rates::last_good_in(conn, base, asset)
+        .await?
+        .and_then(|price| price.checked_mul(kept))
+        .and_then(|price| price.checked_div(Decimal::from(10_000)));
+    Ok(floor.is_some_and(|floor| market.best_bid >= floor))
+}
+
 /// What waits to be sold, with its payments locked: payments first, in id order.
 async fn take_waiting(
     conn: &mut PgConnection,
     base: &Base,
     asset: Asset,
 ) -> Result<Vec<(PaymentId, Amount)>, Error> {
-    let age = chrono::TimeDelta::seconds(base.settings.conversion_age_s);
+    let age = TimeDelta::seconds(base.settings.conversion_age_s);
     let oldest = oldest_waiting_in(conn, asset).await?;
     if oldest.is_none_or(|oldest| oldest + age > base.now()) {
         return Ok(Vec::new());
@@ -288,7 +339,8 @@ async fn plan_order(
 }
 
 /// The last step before the call: `planned → sent`, for exactly one caller. From here the order
-/// may exist. `false` when somebody else was first: do not send.
+/// may exist. Answers the time it was marked, which stamps the request; `None` when somebody else
+/// was first or conversions are switched off: do not send.
 ///
 /// # Errors
 /// `Database`.
@@ -296,7 +348,11 @@ pub async fn mark_sent_in(
     conn: &mut PgConnection,
     base: &Base,
     order: &OrderAttempt,
-) -> Result<bool, Error> {
+) -> Result<Option<DateTime<Utc>>, Error> {
+    if !switch::is_open_in(conn, Switch::Conversions).await? {
+        return Ok(None);
+    }
+    let now = base.now();
     let mut conversion = lock_in(conn, order.conversion).await?;
     let marked = sqlx::query(
         "update order_attempts set state = 'sent', sent_at = $3
@@ -304,13 +360,13 @@ pub async fn mark_sent_in(
     )
     .bind(order.conversion.uuid())
     .bind(order.attempt)
-    .bind(base.now())
+    .bind(now)
     .execute(&mut *conn)
     .await?;
     if marked.rows_affected() != 1 {
-        return Ok(false);
+        return Ok(None);
     }
     let cause = json!({ "order": order.client_ref });
     step_in(conn, base, &mut conversion, ConversionEvent::OrderSent, cause).await?;
-    Ok(true)
+    Ok(Some(now))
 }

@@ -121,11 +121,35 @@ async fn book_fill(
     .bind(base.now())
     .execute(&mut *conn)
     .await?;
-    if inserted.rows_affected() == 1 {
-        let (venue, id) = (&conversion.venue, conversion.id.uuid());
-        bookkeeping::filled(conn, base, venue, id, fill).await?;
+    if inserted.rows_affected() == 0 {
+        return same_fill(conn, conversion, attempt, fill).await;
     }
-    Ok(())
+    bookkeeping::filled(conn, base, &conversion.venue, conversion.id.uuid(), fill).await
+}
+
+/// A trade we know must be this very one: another under its number is the venue's contradiction.
+async fn same_fill(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+    attempt: i32,
+    fill: &FillFacts,
+) -> Result<(), Error> {
+    let same: bool = sqlx::query_scalar(
+        "select conversion_id = $3 and attempt = $4 and sold_minor = $5::text::numeric
+           and gross_minor = $6::text::numeric from fills where venue = $1 and trade_id = $2",
+    )
+    .bind(&conversion.venue)
+    .bind(&fill.trade_id)
+    .bind(conversion.id.uuid())
+    .bind(attempt)
+    .bind(money_column::minor(fill.sold))
+    .bind(money_column::minor(fill.gross))
+    .fetch_one(conn)
+    .await?;
+    if same {
+        return Ok(());
+    }
+    Err(Error::Inconsistent(format!("trade {} is booked with other content", fill.trade_id)))
 }
 
 /// What the booked fills add up to: of the conversion, and of this order.

@@ -168,7 +168,7 @@ pub async fn plan_attempt_in(
 }
 
 /// The last step before the call: `planned → sent`, for exactly one caller. `false` when somebody
-/// else was first: do not send.
+/// else was first or payouts are switched off: do not send.
 ///
 /// # Errors
 /// `Database`.
@@ -177,6 +177,9 @@ pub async fn mark_sent_in(
     base: &Base,
     attempt: &PayoutAttempt,
 ) -> Result<bool, Error> {
+    if !switch::is_open_in(conn, Switch::Payouts).await? {
+        return Ok(false);
+    }
     let mut payout = lock_in(conn, attempt.payout).await?;
     let marked = sqlx::query(
         "update payout_attempts set state = 'sent', sent_at = coalesce(sent_at, $3)

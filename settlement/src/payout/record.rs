@@ -89,7 +89,8 @@ pub async fn record_in(
     let Some(known) = stored(conn, id, attempt).await? else {
         return Err(Error::Inconsistent("the rail knows an attempt we do not".into()));
     };
-    if facts.amount != payout.amount || facts.fund_account_id != known.fund_account_id {
+    let another = known.rail_payout_id.as_ref().is_some_and(|id| *id != facts.rail_payout_id);
+    if another || facts.amount != payout.amount || facts.fund_account_id != known.fund_account_id {
         return disagree(conn, base, &payout, attempt, facts).await;
     }
     let newest: i32 =
@@ -105,17 +106,22 @@ pub async fn record_in(
     if facts.outcome.attempt_state() == known.state {
         return late_details(conn, base, &mut payout, attempt, facts).await;
     }
-    if from.next(facts.outcome.event()).is_err() {
-        return Ok(()); // An older word than the one we know: events come unordered.
+    // A paid payout that is told to have failed was reversed in between, and we were not told.
+    let event = match facts.outcome {
+        RailOutcome::Failed if was_paid => PayoutEvent::SaidReversed,
+        outcome => outcome.event(),
+    };
+    if from.next(event).is_err() {
+        return out_of_order(conn, base, &mut payout, attempt, &known.state, facts).await;
     }
     store_facts(conn, base, id, attempt, facts).await?;
     payout.utr = facts.utr.clone().or(payout.utr.take());
     let cause = json!({ "attempt": attempt, "reason": facts.reason, "utr": facts.utr });
-    step_in(conn, base, &mut payout, facts.outcome.event(), cause).await?;
+    step_in(conn, base, &mut payout, event, cause).await?;
     match facts.outcome {
         RailOutcome::Pending | RailOutcome::Queued | RailOutcome::Processing => Ok(()),
         RailOutcome::Processed => paid(conn, base, &payout, attempt, facts).await,
-        RailOutcome::Reversed if was_paid => {
+        RailOutcome::Reversed | RailOutcome::Failed if was_paid => {
             returned(conn, base, &mut payout, attempt, facts).await
         }
         _ => {
@@ -137,6 +143,7 @@ fn may_repay(base: &Base, payout: &Payout, attempt: i32) -> bool {
 
 struct Stored {
     state: String,
+    rail_payout_id: Option<String>,
     fund_account_id: String,
 }
 
@@ -145,14 +152,18 @@ async fn stored(
     id: PayoutId,
     attempt: i32,
 ) -> Result<Option<Stored>, Error> {
-    let row: Option<(String, String)> = sqlx::query_as(
-        "select state, fund_account_id from payout_attempts where payout_id = $1 and attempt = $2",
+    let row: Option<(String, Option<String>, String)> = sqlx::query_as(
+        "select state, rail_payout_id, fund_account_id from payout_attempts where payout_id = $1 and attempt = $2",
     )
     .bind(id.uuid())
     .bind(attempt)
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|(state, fund_account_id)| Stored { state, fund_account_id }))
+    Ok(row.map(|(state, rail_payout_id, fund_account_id)| Stored {
+        state,
+        rail_payout_id,
+        fund_account_id,
+    }))
 }
 
 async fn store_facts(
@@ -211,6 +222,11 @@ async fn late_details(
     facts: &RailFacts,
 ) -> Result<(), Error> {
     store_facts(conn, base, payout.id, attempt, facts).await?;
+    if facts.outcome == RailOutcome::Processed
+        && let Some((fees, tax)) = facts.fees.zip(facts.tax)
+    {
+        bookkeeping::payout_cost(conn, base, payout, attempt, fees, tax).await?;
+    }
     if payout.utr.is_none() && facts.utr.is_some() {
         sqlx::query("update payouts set utr = $2, updated_at = $3 where id = $1")
             .bind(payout.id.uuid())
@@ -260,6 +276,28 @@ async fn again_or_stop(
     let wait_s = 2_i64.saturating_pow(attempt.unsigned_abs().min(10));
     let at = base.now() + TimeDelta::seconds(wait_s);
     queue::enqueue(conn, &PayOut { payout: payout.id }, at).await?;
+    Ok(())
+}
+
+/// A word that does not follow from the one we know. Most are merely late: events come unordered.
+/// One that says an attempt paid after we booked that it did not stops everything: a new attempt
+/// would pay twice.
+async fn out_of_order(
+    conn: &mut PgConnection,
+    base: &Base,
+    payout: &mut Payout,
+    attempt: i32,
+    known: &str,
+    facts: &RailFacts,
+) -> Result<(), Error> {
+    let ended = matches!(known, "failed" | "rejected" | "cancelled" | "reversed");
+    if facts.outcome != RailOutcome::Processed || !ended {
+        return Ok(());
+    }
+    old_attempt(conn, base, payout, attempt, known, facts).await?;
+    if payout.state == PayoutState::Planned {
+        stop_in(conn, base, payout, "an attempt booked as unpaid is told to have paid").await?;
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{
     deposit::address_pool,
     money_column,
     payment::{self, PaymentState},
-    rates::BoardRate,
+    rates::{self, BoardRate, Verdict},
     switch::{self, Switch},
 };
 
@@ -31,6 +31,9 @@ pub enum QuoteError {
     TooThin,
     #[error("quotes are stopped")]
     Stopped,
+    /// The newest rate may not be believed.
+    #[error("no rate can be trusted now")]
+    NoRate,
     #[error("no deposit address is ready")]
     NoAddress,
     #[error(transparent)]
@@ -94,6 +97,11 @@ pub async fn create_in(
     }
     if rate.base != asset || !base.settings.carries(network, asset) {
         return Err(QuoteError::UnknownMethod);
+    }
+    // The board may be read from a cache: the newest word in the history decides.
+    let newest = rates::latest_in(conn, asset).await?;
+    if newest.is_none_or(|newest| matches!(newest.verdict, Verdict::Unusable(_))) {
+        return Err(QuoteError::NoRate);
     }
     let template = uri_template(conn, network, asset).await?.ok_or(QuoteError::UnknownMethod)?;
     let spread = base.settings.spread_bps;

@@ -79,6 +79,7 @@ pub async fn live_of(
 ) -> Result<Option<Quote>, Error> {
     sqlx::query(select_quote!(
         "where payment_id = $1 and network = $2 and asset = $3 and valid_until >= $4 \
+         and created_at <= $4 + interval '2 minutes' \
          order by created_at desc limit 1"
     ))
     .bind(payment.uuid())

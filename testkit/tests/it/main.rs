@@ -3,10 +3,13 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::float_arithmetic,
     reason = "tests"
 )]
 
+mod crash_at_every_beat;
+mod every_job_twice;
 mod stories;
+mod storm;

@@ -24,6 +24,10 @@ pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome,
     let order = match planned {
         Ok(Planned::Order(order)) => order,
         Ok(Planned::Stopped) => return Ok(ctx.again_in(15)),
+        Ok(Planned::OffMarket) => {
+            tx.rollback().await?;
+            return selling::off_market(&ctx, &lease, job.asset).await;
+        }
         Ok(Planned::Nothing | Planned::NeedsPerson) => {
             let next = when_due(&ctx, &mut tx, &job).await?;
             return ctx.finish(tx, &lease, next).await;

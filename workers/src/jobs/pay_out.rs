@@ -116,7 +116,8 @@ async fn send(
     let marked = payout::mark_sent_in(&mut tx, &ctx.base, attempt).await?;
     tx.commit().await?;
     if !marked {
-        return Ok(Outcome::Done);
+        // Somebody else sends it, or payouts are switched off: look again, it may still be planned.
+        return Ok(ctx.again_in(15));
     }
     // Call: nothing is open here, and nothing may retry it.
     let answer = rail.send(&request_of(attempt)).await;

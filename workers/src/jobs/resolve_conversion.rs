@@ -60,6 +60,10 @@ async fn plan_next(
             Ok(ctx.again_in(1))
         }
         Planned::Stopped => Ok(ctx.again_in(15)),
+        Planned::OffMarket => {
+            tx.rollback().await?;
+            selling::off_market(ctx, lease, conversion.asset).await
+        }
         Planned::Nothing | Planned::NeedsPerson => ctx.finish(tx, lease, Outcome::Done).await,
     }
 }
@@ -158,6 +162,7 @@ async fn look_for_traces(
     let holdings = venue.holdings().await?;
     let held = holdings.iter().find(|h| h.asset == conversion.asset);
     let Some(held) = held else { return Ok(None) };
+    let locked = held.locked;
     let held = held
         .free
         .checked_add(held.locked)
@@ -171,7 +176,8 @@ async fn look_for_traces(
             unnamed = unnamed.saturating_add(1);
         }
     }
-    let clean = unnamed == 0 && held == books;
+    // Nothing of ours may rest at the venue either: a resting order only moves free to locked.
+    let clean = unnamed == 0 && held == books && locked.is_zero();
     Ok(clean.then(|| json!({ "order": null, "trades": trades.len(), "balance": held })))
 }
 

@@ -19,6 +19,10 @@ use crate::{Ctx, WorkError, in_our_words};
 
 /// A send that has not answered yet may still be under way in the process that began it.
 const SEND_LIMIT: TimeDelta = TimeDelta::seconds(45);
+/// The rail's own rule: what it does not list this long after it was sent never was.
+const ABSENT_AFTER: TimeDelta = TimeDelta::hours(1);
+/// A payout in progress this long is shown to a person; asking goes on.
+const SLOW_CASE: TimeDelta = TimeDelta::days(1);
 /// A payout whose fate is unknown this long is shown to a person; asking goes on.
 const UNKNOWN_CASE: TimeDelta = TimeDelta::minutes(15);
 
@@ -38,7 +42,10 @@ pub(crate) async fn run(ctx: Ctx, job: ResolvePayout, lease: Lease) -> Result<Ou
         }
         PayoutState::Pending | PayoutState::Queued | PayoutState::Processing => {
             let age = ctx.now() - attempt.sent_at.unwrap_or(ctx.now());
-            ask(&ctx, &attempt, &lease, ctx.now() + pause(age)).await
+            show_slow(&ctx, &payout, &attempt, &lease, age).await?;
+            let next = ctx.now() + pause(age);
+            ask(&ctx, &attempt, &lease, Some(next)).await?;
+            Ok(Outcome::Again(next))
         }
         PayoutState::Paid => watch_paid(&ctx, &payout, &attempt, &lease).await,
         _ => Ok(Outcome::Done),
@@ -90,6 +97,9 @@ async fn settle_unknown(
             if let Some(found) = rail.find(&attempt.reference).await? {
                 return record(ctx, attempt, lease, &found).await;
             }
+            if ctx.now() < sent_at + ABSENT_AFTER {
+                return still_unknown(ctx, payout, attempt, lease, sent_at).await;
+            }
             let mut tx = ctx.begin(lease).await?;
             let outcome = record_answer(ctx, &mut tx, attempt, rejected).await?;
             ctx.finish(tx, lease, outcome).await
@@ -138,29 +148,55 @@ async fn still_unknown(
     Ok(Outcome::Again(ctx.now() + pause(age).max(TimeDelta::seconds(3))))
 }
 
-/// Asks the rail by its own id and records the answer.
+/// Asks the rail by its own id and records the answer; with a time, the job ends until then.
 async fn ask(
     ctx: &Ctx,
     attempt: &PayoutAttempt,
     lease: &Lease,
-    next: DateTime<Utc>,
-) -> Result<Outcome, WorkError> {
+    next: Option<DateTime<Utc>>,
+) -> Result<(), WorkError> {
     let payout = {
         let mut conn = ctx.conn().await?;
         payout::get_in(&mut conn, attempt.payout).await?
     };
     let rail = ctx.connectors.rail(&payout.rail)?;
     let told = match &attempt.rail_payout_id {
-        Some(id) => rail.fetch(id).await?,
-        None => match rail.find(&attempt.reference).await? {
-            Some(told) => told,
-            None => return Ok(Outcome::Again(next)),
-        },
+        Some(id) => Some(rail.fetch(id).await?),
+        None => rail.find(&attempt.reference).await?,
     };
+    let Some(told) = told else { return Ok(()) };
     let mut tx = ctx.begin(lease).await?;
     let facts = in_our_words::rail_payout(&told);
     payout::record_in(&mut tx, &ctx.base, attempt.payout, attempt.attempt, &facts).await?;
-    ctx.finish(tx, lease, Outcome::Again(next)).await
+    match next {
+        Some(next) => drop(ctx.finish(tx, lease, Outcome::Again(next)).await?),
+        None => tx.commit().await?,
+    }
+    Ok(())
+}
+
+/// A payout that stays in progress for days is no error, but somebody should know.
+async fn show_slow(
+    ctx: &Ctx,
+    payout: &Payout,
+    attempt: &PayoutAttempt,
+    lease: &Lease,
+    age: TimeDelta,
+) -> Result<(), WorkError> {
+    if age < SLOW_CASE {
+        return Ok(());
+    }
+    let mut tx = ctx.begin(lease).await?;
+    let new = case::NewCase {
+        kind: "payout_slow",
+        subject: &attempt.reference,
+        payment: Some(payout.payment),
+        amount: Some(payout.amount),
+        detail: json!({ "state": payout.state.name() }),
+    };
+    case::open_in(&mut tx, &ctx.base, new).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn watch_paid(
@@ -172,13 +208,17 @@ async fn watch_paid(
     let paid_at = payout.paid_at.unwrap_or(ctx.now());
     let final_at = paid_at + TimeDelta::seconds(ctx.base.settings.payout_final_s);
     if ctx.now() >= final_at {
+        // A timer is no proof: the rail must say once more, now, that it is paid.
+        ask(ctx, attempt, lease, None).await?;
         let mut tx = ctx.begin(lease).await?;
         payout::finalize_in(&mut tx, &ctx.base, payout.id).await?;
         return ctx.finish(tx, lease, Outcome::Done).await;
     }
     let age = ctx.now() - paid_at;
     let wait = if payout.utr.is_none() { pause(age) } else { paid_pause(age) };
-    ask(ctx, attempt, lease, (ctx.now() + wait).min(final_at)).await
+    let next = (ctx.now() + wait).min(final_at);
+    ask(ctx, attempt, lease, Some(next)).await?;
+    Ok(Outcome::Again(next))
 }
 
 /// A reversal is announced by webhook; asking is the net below it.

@@ -9,10 +9,6 @@ use crate::{Ctx, WorkError};
 
 pub(crate) async fn run(ctx: Ctx, _: SweepStuck, lease: Lease) -> Result<Outcome, WorkError> {
     let mut tx = ctx.begin(&lease).await?;
-    let found = stuck::sweep_in(&mut tx, &ctx.base).await?;
-    if found > 0 {
-        tracing::warn!(found, "work had no job");
-    }
     let dead = admin::Filter { state: Some(admin::State::Killed), ..admin::Filter::default() };
     for job in admin::jobs(&mut tx, &dead).await? {
         let new = case::NewCase {
@@ -23,6 +19,11 @@ pub(crate) async fn run(ctx: Ctx, _: SweepStuck, lease: Lease) -> Result<Outcome
             detail: json!({ "kind": job.kind, "key": job.key, "error": job.error }),
         };
         case::open_in(&mut tx, &ctx.base, new).await?;
+    }
+    // After the dead were shown: the sweep gives their work a new job.
+    let found = stuck::sweep_in(&mut tx, &ctx.base).await?;
+    if found > 0 {
+        tracing::warn!(found, "work had no job");
     }
     queue::prune(&mut tx).await?;
     ctx.finish(tx, &lease, Outcome::Done).await?;

@@ -48,6 +48,9 @@ impl From<QuoteError> for Problem {
                 Self::new(Code::MarketTooThin, "Try later, a smaller amount or another asset.")
             }
             QuoteError::Stopped => Self::new(Code::QuotesPaused, "Try again later."),
+            QuoteError::NoRate => {
+                Self::new(Code::RateUnavailable, "Try again in a moment.").retry_after(10)
+            }
             QuoteError::NoAddress => Self::new(Code::AddressUnavailable, "Try again in a moment."),
             QuoteError::Internal(error) => error.into(),
         }

@@ -1,3 +1,42 @@
-//! One file per story.
+//! One file per thing that happens to a payment.
 
+mod at_the_shops_endpoint;
+mod contract_wallet;
+mod failed_payout;
 mod happy;
+mod late;
+mod low_float;
+mod order_refused;
+mod order_short;
+mod over_http;
+mod overpaid;
+mod paid_again;
+mod queue_wiped;
+mod quote_expired;
+mod rail_webhooks;
+mod rates;
+mod redis_gone;
+mod reorganised;
+mod returned_payout;
+mod reverted;
+mod split;
+mod switches;
+mod two_processes;
+mod underpaid;
+mod unknown_order;
+mod unknown_payout;
+mod venue_short;
+mod wrong_token;
+
+use settlement::views::Explanation;
+
+/// The kinds of a payment's open cases.
+fn open_cases(story: &Explanation) -> Vec<&str> {
+    story.cases.iter().filter_map(|case| case.strip_suffix(" (open)")).collect()
+}
+
+/// What a payment of so many paise leaves its shop: less one percent, and the tax on that.
+const fn net(paise: i128) -> i128 {
+    let fee = (paise + 50) / 100;
+    paise - fee - (fee * 18 + 50) / 100
+}
