@@ -247,7 +247,7 @@ create table fills (
   conversion_id  uuid not null,
   attempt        integer not null,
   sold_minor     positive_minor not null,
-  gross_minor    positive_minor not null,
+  gross_minor    minor_amount not null,          -- a crumb may be worth less than a paisa
   fee_minor      minor_amount not null,
   fee_gst_minor  minor_amount not null,
   tds_minor      minor_amount not null,

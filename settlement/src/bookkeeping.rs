@@ -230,10 +230,11 @@ pub async fn filled(
 ) -> Result<(), Error> {
     let asset = fill.sold.asset();
     let rupees = chart::venue_free(venue, Asset::Inr);
-    let mut legs = vec![
-        Leg::new(chart::trading(asset), chart::venue_order(venue, asset), fill.sold),
-        Leg::new(rupees.clone(), chart::trading(Asset::Inr), fill.gross),
-    ];
+    let mut legs =
+        vec![Leg::new(chart::trading(asset), chart::venue_order(venue, asset), fill.sold)];
+    if fill.gross.is_positive() {
+        legs.push(Leg::new(rupees.clone(), chart::trading(Asset::Inr), fill.gross));
+    }
     for (taken, account) in [
         (fill.fee, chart::venue_fee()),
         (fill.fee_gst, chart::gst_input()),

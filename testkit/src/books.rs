@@ -312,13 +312,16 @@ const STRANDED: &str = "select p.id from payments p
       and not exists (select from apalis.jobs j
         where j.status in ('Pending', 'Queued', 'Running', 'Failed') and (
           (p.state in ('awaiting_deposit', 'confirming') and j.job_type = 'expire_payment'
-            and convert_from(j.job, 'utf8')::jsonb ->> 'payment' like '%_' || replace(p.id::text, '-', ''))
+            and convert_from(j.job, 'utf8')::jsonb ->> 'payment'
+              like '%_' || replace(p.id::text, '-', ''))
           or (p.state = 'accepted' and j.job_type = 'convert'
             and convert_from(j.job, 'utf8')::jsonb ->> 'asset' = q.asset)
           or (p.state = 'settling' and j.job_type = 'resolve_conversion'
-            and convert_from(j.job, 'utf8')::jsonb ->> 'conversion' like '%_' || replace(q.conversion_id::text, '-', ''))
+            and convert_from(j.job, 'utf8')::jsonb ->> 'conversion'
+              like '%_' || replace(q.conversion_id::text, '-', ''))
           or (p.state = 'settling' and j.job_type in ('pay_out', 'resolve_payout')
-            and convert_from(j.job, 'utf8')::jsonb ->> 'payout' like '%_' || replace(o.id::text, '-', ''))))";
+            and convert_from(j.job, 'utf8')::jsonb ->> 'payout'
+              like '%_' || replace(o.id::text, '-', ''))))";
 
 /// L1 to L11: the books by themselves.
 async fn ledger_is_sound(conn: &mut PgConnection) -> anyhow::Result<()> {

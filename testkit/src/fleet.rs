@@ -33,7 +33,8 @@ use crate::{
 /// Connections of one process; a drain runs one job at a time.
 const CONNECTIONS: u32 = 8;
 
-/// A fleet lives in the past: the books take nothing from the future, and time must be able to pass.
+/// A fleet lives in the past: the books take nothing from the future, and time must be able to
+/// pass.
 const HEAD_START: TimeDelta = TimeDelta::days(30);
 
 /// How a fleet is to be. The default suits most stories.

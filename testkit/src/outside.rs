@@ -77,7 +77,8 @@ impl Outside {
         for config in [
             json!({
                 "kind": "wazirx", "base_url": self.text("wazirx", "base_url")?, "paced": false,
-                "api_key": self.text("wazirx", "api_key")?, "secret": self.text("wazirx", "secret")?,
+                "api_key": self.text("wazirx", "api_key")?,
+                "secret": self.text("wazirx", "secret")?,
             }),
             json!({ "kind": "binance", "base_url": self.text("binance", "base_url")? }),
             json!({ "kind": "coinbase", "base_url": self.text("coinbase", "base_url")? }),

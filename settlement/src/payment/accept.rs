@@ -53,6 +53,7 @@ pub async fn accept_if_covered_in(
     if surplus.is_positive() {
         promise_back_in(conn, base, &payment, surplus, "overpaid", &payment.id.to_string()).await?;
     }
+    promise_other_assets_back(conn, base, &mut payment, &quote).await?;
     let cause = json!({ "quote": quote.id, "received": sum, "payable": quote.payable });
     step_in(conn, base, &mut payment, PaymentEvent::Covered, cause).await?;
     sqlx::query(
@@ -67,6 +68,35 @@ pub async fn accept_if_covered_in(
     .await?;
     let at = base.now() + TimeDelta::seconds(base.settings.conversion_age_s);
     queue::enqueue(conn, &Convert { asset: quote.asset }, at).await?;
+    Ok(())
+}
+
+/// What was paid in another asset, or on another network, than the quote that was covered does not
+/// pay anything: it is owed back.
+async fn promise_other_assets_back(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: &mut Payment,
+    quote: &Quote,
+) -> Result<(), Error> {
+    let rest: Vec<(String, String, String)> = sqlx::query_as(
+        "select network::text, asset::text, sum(amount_minor)::text from deposits
+         where payment_id = $1 and state = 'confirmed' and purpose = 'payment'
+           and (network::text, asset::text) <> ($2::text, $3::text)
+         group by 1, 2 order by 1, 2",
+    )
+    .bind(payment.id.uuid())
+    .bind(quote.network.as_str())
+    .bind(quote.asset.code())
+    .fetch_all(&mut *conn)
+    .await?;
+    for (network, code, total) in rest {
+        let amount = money_column::amount(&total, money_column::asset(&code)?)?;
+        let subject = format!("{}:{network}:{code}", payment.id);
+        promise_back_in(conn, base, payment, amount, "overpaid", &subject).await?;
+        let flags = Flags { over: true, ..payment.flags };
+        set_flags_in(conn, base, payment, flags).await?;
+    }
     Ok(())
 }
 

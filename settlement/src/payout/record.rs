@@ -115,7 +115,8 @@ pub async fn record_in(
         return out_of_order(conn, base, &mut payout, attempt, &known.state, facts).await;
     }
     store_facts(conn, base, id, attempt, facts).await?;
-    payout.utr = facts.utr.clone().or(payout.utr.take());
+    // A UTR belongs to the attempt that paid, and to no other.
+    payout.utr = facts.utr.clone().filter(|_| facts.outcome == RailOutcome::Processed);
     let cause = json!({ "attempt": attempt, "reason": facts.reason, "utr": facts.utr });
     step_in(conn, base, &mut payout, event, cause).await?;
     match facts.outcome {
@@ -153,7 +154,8 @@ async fn stored(
     attempt: i32,
 ) -> Result<Option<Stored>, Error> {
     let row: Option<(String, Option<String>, String)> = sqlx::query_as(
-        "select state, rail_payout_id, fund_account_id from payout_attempts where payout_id = $1 and attempt = $2",
+        "select state, rail_payout_id, fund_account_id from payout_attempts
+         where payout_id = $1 and attempt = $2",
     )
     .bind(id.uuid())
     .bind(attempt)

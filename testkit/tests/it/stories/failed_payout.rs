@@ -73,6 +73,20 @@ async fn again_and_again() -> Result<()> {
     fleet.check_books().await
 }
 
+/// The bank says it failed and gives the money back only minutes later.
+#[tokio::test]
+async fn and_the_money_came_back_later() -> Result<()> {
+    let fleet = Fleet::open().await?;
+    let delays = serde_json::json!({ "delays": { "reversal_ms": 300_000 } });
+    fleet.outside.control.post("/razorpayx/plan", &delays).await?;
+    let asked = paid_with(&fleet, &["failed_then_reversed", "processed"]).await?;
+    fleet.advance(400).await?;
+    fleet.settle().await?;
+    assert_eq!(fleet.story(&asked).await?.state, "settled");
+    assert_eq!(fleet.received_by(fleet.shop()?)?, net(130_000));
+    fleet.check_books().await
+}
+
 /// Slow ways to the same end: queued, waiting for approval, UTR later than the money.
 #[tokio::test]
 async fn it_only_seemed_so() -> Result<()> {

@@ -63,3 +63,24 @@ async fn and_never_seen_again() -> Result<()> {
     assert_eq!((story.state, story.sums.credited.minor()), ("expired", 0));
     fleet.check_books().await
 }
+
+/// A block we called final is gone: nothing is repaired by itself, a person is called, and the
+/// difference stays visible.
+#[tokio::test]
+async fn after_it_was_final() -> Result<()> {
+    let fleet = Fleet::open().await?;
+    let asked = fleet.ask(140_000, Asset::Usdt).await?;
+    fleet.pay(&asked, asked.payable()).await?;
+    fleet.settle().await?;
+    assert_eq!(fleet.story(&asked).await?.state, "settled");
+    fleet.node.payer.reorg(5, &[]).await?;
+    fleet.advance(90).await?;
+    let story = fleet.story(&asked).await?;
+    assert_eq!(
+        (story.state, story.cases.as_slice()),
+        ("settled", &["reorg_after_final (open)".to_owned()][..])
+    );
+    assert!(fleet.cases().await?.contains(&"books_differ".to_owned()));
+    assert_eq!(fleet.payouts_at_bank()?, 1);
+    Ok(())
+}
