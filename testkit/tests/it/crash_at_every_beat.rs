@@ -30,7 +30,7 @@ const TABLE: &[(&str, &[Scene], usize)] = &[
     ("refill_addresses", &[Scene::Paid], 2),
     ("sync_rates", &[Scene::Paid], 3),
     ("convert", &[Scene::Paid], 6),
-    ("resolve_conversion", &[Scene::OrderAnswerLost, Scene::OrderShort], 8),
+    ("resolve_conversion", &[Scene::OrderAnswerLost, Scene::OrderShort], 5),
     ("pay_out", &[Scene::Paid], 6),
     ("resolve_payout", &[Scene::PayoutAnswerLost, Scene::PayoutReturned], 4),
     ("process_inbox", &[Scene::Paid], 2),

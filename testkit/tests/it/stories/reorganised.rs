@@ -73,7 +73,7 @@ async fn after_it_was_final() -> Result<()> {
     fleet.pay(&asked, asked.payable()).await?;
     fleet.settle().await?;
     assert_eq!(fleet.story(&asked).await?.state, "settled");
-    fleet.node.payer.reorg(5, &[]).await?;
+    fleet.node.payer.reorg(3, &[]).await?;
     fleet.advance(90).await?;
     let story = fleet.story(&asked).await?;
     assert_eq!(
