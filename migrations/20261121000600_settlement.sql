@@ -155,7 +155,7 @@ create table deposits (
   amount_minor  positive_minor not null,
   payment_id    uuid references payments (id),
   quote_id      uuid references quotes (id),
-  state         text not null check (state in ('seen', 'confirmed', 'orphaned', 'dropped', 'replaced')),
+  state         text not null check (state in ('pending', 'seen', 'confirmed', 'orphaned', 'dropped', 'replaced')),
   purpose       text not null check (purpose in ('payment', 'suspense')),
   reason        text,
   sightings     integer not null default 1,      -- how often it was (re-)included: part of its ledger keys

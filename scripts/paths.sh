@@ -53,6 +53,15 @@ anvil_bin() {
   [ -x "$path" ] && printf '%s\n' "$path"
 }
 
+# The Bitcoin node: the one named by the user, or what bitcoind.sh unpacked.
+bitcoind_bin() {
+  if [ -n "${CHUKTA_BITCOIND:-}" ] && [ -x "$CHUKTA_BITCOIND" ]; then
+    printf '%s\n' "$CHUKTA_BITCOIND"
+    return 0
+  fi
+  [ -x "$LOCAL/bitcoin/bin/bitcoind" ] && printf '%s\n' "$LOCAL/bitcoin/bin/bitcoind"
+}
+
 # Cargo's own answer, so that CARGO_TARGET_DIR and a user's cargo configuration are both honoured.
 target_dir() {
   (cd "$ROOT" && cargo metadata --format-version 1 --no-deps --locked) |

@@ -37,15 +37,19 @@ pub(crate) fn board(config: &Config, base: &Base) -> Board {
     Board::connect(base.clone(), url)
 }
 
-/// Every configured EVM network.
+/// Every configured network. Asks no node anything.
 ///
 /// # Errors
 /// A sentence naming the network whose settings cannot be right.
-pub(crate) fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<EvmChain>>> {
-    let mut chains = BTreeMap::new();
-    for evm in &config.evm {
-        let chain = EvmChain::connect(evm)?;
-        chains.insert(evm.network.clone(), Arc::new(chain));
+pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<dyn Chain>>> {
+    let mut chains: BTreeMap<NetworkId, Arc<dyn Chain>> = BTreeMap::new();
+    let mut add = |network: &NetworkId, chain: Arc<dyn Chain>| {
+        let twice = chains.insert(network.clone(), chain).is_some();
+        anyhow::ensure!(!twice, "network {network} is configured twice");
+        Ok(())
+    };
+    for settings in &config.evm {
+        add(&settings.network, Arc::new(EvmChain::connect(settings)?))?;
     }
     Ok(chains)
 }
@@ -57,10 +61,7 @@ pub(crate) fn evm_chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, 
 pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut connectors = Connectors::default();
-    for (network, chain) in evm_chains(config)? {
-        let chain: Arc<dyn Chain> = chain;
-        connectors.chains.insert(network, chain);
-    }
+    connectors.chains = chains(config)?;
     for settings in &config.connectors {
         let connector = exchanges::registry::connect(settings, Arc::clone(&clock))?;
         connectors.rate_sources.extend(connector.rates);

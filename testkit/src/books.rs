@@ -225,10 +225,7 @@ impl Fleet {
         let network = network()?;
         let chain = self.worker.ctx.connectors.chains.get(&network).context("no chain")?;
         for asset in ASSETS {
-            let mut theirs = Amount::zero(asset);
-            for address in funded_addresses(conn, &network, asset).await? {
-                theirs = theirs.checked_add(chain.balance(&address, asset).await?)?;
-            }
+            let theirs = chain.held(&funded_addresses(conn, &network, asset).await?, asset).await?;
             let seen: String = sqlx::query_scalar(
                 "select coalesce(sum(amount_minor), 0)::text from deposits
                  where asset = $1 and state = 'seen'",

@@ -4,27 +4,28 @@
 //! its node is down; whether the node is the right one is asked with every tip, and in full by
 //! [`EvmChain::verify`].
 
-use alloy::primitives::{Address, B256, U256};
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use chains::{
-    BlockFacts, BlockRef, Chain, DepositAddress, Head, ReadError, TxPlace, UriError, WatchSet,
-    eip681,
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Step, TxPlace,
+    UriError, WatchSet, Witness, eip681,
+    nodes::{Node as _, Nodes},
 };
 use primitives::{Amount, Asset, NetworkId};
-use serde_json::json;
 
 use crate::{
     config::EvmConfig,
     derive::Deriver,
+    held, locate,
+    news::News,
     node::Node,
-    nodes::Nodes,
     rpc::Limits,
     scan::{self, Scope},
-    tokens, verify,
-    wire::{
-        Header, Receipt, TxMention, address_of, amount_of, garbage, hash_of, text_of_address,
-        text_of_hash,
-    },
+    step, verify,
+    wire::{Header, address_of, amount_of, garbage, hash_of, text_of_address},
+    witness,
 };
 
 /// The read side of one EVM network.
@@ -33,7 +34,8 @@ pub struct EvmChain {
     chain_id: u64,
     scope: Scope,
     deriver: Deriver,
-    nodes: Nodes,
+    nodes: Nodes<Node>,
+    news: News,
 }
 
 impl EvmChain {
@@ -73,6 +75,7 @@ impl EvmChain {
             },
             deriver: Deriver::try_new(&config.xpub).map_err(|why| format!("xpub: {why}"))?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
+            news: News::try_new(&config.ws_urls)?,
         })
     }
 
@@ -141,8 +144,22 @@ impl Chain for EvmChain {
         header.reference()
     }
 
-    async fn read_block(&self, hash: &str, watch: &WatchSet) -> Result<BlockFacts, ReadError> {
-        let hash = hash_of(hash).ok_or(ReadError::UnknownBlock)?;
+    async fn step(&self, from: &BlockRef) -> Result<Step, ReadError> {
+        let hash = hash_of(&from.hash).ok_or(ReadError::UnknownBlock)?;
+        let height = from.height;
+        let step = self.nodes.ask(|node| Box::pin(step::after(node, height, hash))).await?;
+        if let Step::Next(block) = &step {
+            self.nodes.followed(block, false);
+        }
+        Ok(step)
+    }
+
+    async fn read_block(
+        &self,
+        block: &BlockRef,
+        watch: &WatchSet,
+    ) -> Result<BlockFacts, ReadError> {
+        let hash = hash_of(&block.hash).ok_or(ReadError::UnknownBlock)?;
         let scope = &self.scope;
         let facts =
             self.nodes.ask(|node| Box::pin(scan::read_block(node, hash, scope, watch))).await?;
@@ -150,22 +167,45 @@ impl Chain for EvmChain {
         Ok(facts)
     }
 
-    async fn locate(&self, tx_id: &str) -> Result<TxPlace, ReadError> {
+    async fn locate(&self, tx_id: &str, spends: &[String]) -> Result<TxPlace, ReadError> {
         let tx = hash_of(tx_id)
             .ok_or_else(|| ReadError::Unavailable("not the id of a transaction".to_owned()))?;
-        self.nodes.ask(|node| Box::pin(locate(node, tx))).await
+        let spent = spends.first().and_then(|spent| locate::sender_and_nonce(spent));
+        self.nodes.ask(|node| Box::pin(locate::transaction(node, tx, spent))).await
     }
 
-    async fn balance(&self, address: &str, asset: Asset) -> Result<Amount, ReadError> {
-        let owner = address_of(address)
+    async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {
+        self.nodes.witnesses(block).await
+    }
+
+    async fn wait_for_news(&self, known: &BlockRef, at_most: Duration) {
+        self.news.wait(known, at_most).await;
+    }
+
+    async fn examine(&self) -> Vec<NodeReport> {
+        witness::examine(&self.nodes, &self.scope).await
+    }
+
+    async fn held(&self, addresses: &[String], asset: Asset) -> Result<Amount, ReadError> {
+        let owners: Option<Vec<Address>> = addresses.iter().map(|a| address_of(a)).collect();
+        let owners = owners
             .ok_or_else(|| ReadError::Unavailable("not an address of this network".to_owned()))?;
         let token = self.contract(asset);
         if token.is_none() && asset != self.scope.native {
             let sentence = format!("{asset} does not exist on {}", self.network);
             return Err(ReadError::Unavailable(sentence));
         }
-        let held = self.nodes.ask(|node| Box::pin(balance(node, token, owner))).await?;
+        let owners = owners.as_slice();
+        let held = self.nodes.ask(|node| Box::pin(held::sum(node, token, owners))).await?;
         amount_of(held, asset).ok_or_else(|| garbage("a balance beyond what can exist"))
+    }
+
+    fn calls(&self) -> u64 {
+        self.nodes.calls()
+    }
+
+    fn canonical(&self, address: &str) -> Option<String> {
+        address_of(address).map(text_of_address)
     }
 
     fn derive(&self, index: u32) -> Result<DepositAddress, String> {
@@ -193,33 +233,4 @@ impl Chain for EvmChain {
 /// the block proves nothing about it.
 async fn known(node: &Node, hash: B256) -> Result<Header, ReadError> {
     node.header(hash).await?.ok_or(ReadError::UnknownBlock)
-}
-
-async fn locate(node: &Node, tx: B256) -> Result<TxPlace, ReadError> {
-    let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", (tx,)).await?;
-    if let Some(receipt) = receipt {
-        if receipt.transaction_hash != tx {
-            return Err(garbage("another receipt"));
-        }
-        return Ok(TxPlace::Included {
-            height: receipt.block_number.to::<u64>(),
-            block_hash: text_of_hash(receipt.block_hash),
-            succeeded: receipt.succeeded()?,
-        });
-    }
-    let mention: Option<TxMention> = node.call("eth_getTransactionByHash", (tx,)).await?;
-    match mention {
-        None => Ok(TxPlace::Absent),
-        Some(mention) if mention.hash != tx => Err(garbage("another transaction")),
-        Some(mention) if mention.block_hash.is_none() => Ok(TxPlace::Pending),
-        // In a block by one index, without a receipt by the other: ask again.
-        Some(_) => Err(garbage("a transaction in a block, but no receipt")),
-    }
-}
-
-async fn balance(node: &Node, token: Option<Address>, owner: Address) -> Result<U256, ReadError> {
-    match token {
-        Some(token) => tokens::balance(node, (token, owner), json!("latest")).await,
-        None => Ok(node.call("eth_getBalance", (owner, "latest")).await?),
-    }
 }

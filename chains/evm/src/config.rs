@@ -45,6 +45,9 @@ pub struct EvmConfig {
     /// `http` or `https`. The first one is followed; the others take over when it fails.
     #[serde(deserialize_with = "urls")]
     pub rpc_urls: Vec<Url>,
+    /// `ws` or `wss`: nodes that push new heads. Polling goes on without.
+    #[serde(default, deserialize_with = "urls")]
+    pub ws_urls: Vec<Url>,
     /// Public key of an account, m/44'/60'/n'. Deposit addresses are its children /0/i.
     pub xpub: String,
     /// The coin transactions carry as their own value.
@@ -70,6 +73,7 @@ impl EvmConfig {
             network,
             chain_id,
             rpc_urls: vec![rpc_url],
+            ws_urls: Vec::new(),
             xpub: xpub.into(),
             native: ether(),
             tokens: Vec::new(),

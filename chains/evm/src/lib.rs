@@ -9,17 +9,21 @@
 mod chain;
 mod config;
 mod derive;
+mod held;
+mod locate;
 mod logs;
+mod news;
 mod node;
-mod nodes;
 mod receipts;
 mod rpc;
 pub mod sandbox;
 mod scan;
+mod step;
 mod tokens;
 mod traces;
 mod verify;
 mod wire;
+mod witness;
 
 pub use chain::EvmChain;
 pub use config::{EvmConfig, TokenConfig, TraceMode};

@@ -17,7 +17,9 @@ use alloy::{
         client::RpcClient,
         json_rpc::{RpcError, RpcRecv, RpcSend},
     },
+    transports::TransportErrorKind,
 };
+use async_trait::async_trait;
 use chains::{Head, ReadError};
 use serde_json::{Value, json};
 use url::Url;
@@ -26,7 +28,7 @@ use crate::{
     config::host_of,
     rpc::{self, Limits},
     traces::Tracer,
-    wire::{Block, Header, garbage},
+    wire::{Block, Header, garbage, text_of_hash},
 };
 
 /// Why a single call gave nothing.
@@ -53,6 +55,7 @@ pub(crate) struct Node {
     withheld: Vec<String>,
     chain_id: u64,
     is_ours: AtomicBool,
+    calls: AtomicU64,
     finalized: AtomicU64,
     /// What `TraceMode::Auto` found.
     pub(crate) tracer: OnceLock<Tracer>,
@@ -76,13 +79,10 @@ impl Node {
             withheld,
             chain_id,
             is_ours: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
             finalized: AtomicU64::new(0),
             tracer: OnceLock::new(),
         })
-    }
-
-    pub(crate) fn host(&self) -> &str {
-        &self.host
     }
 
     pub(crate) async fn call<P: RpcSend, R: RpcRecv>(
@@ -90,7 +90,33 @@ impl Node {
         method: &'static str,
         params: P,
     ) -> Result<R, Fault> {
-        self.client.request(method, params).await.map_err(|error| match error {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.client.request(method, params).await.map_err(|error| self.fault(method, error))
+    }
+
+    /// The same question of many things in one request: an answer each, in order.
+    pub(crate) async fn batch<P: RpcSend, R: RpcRecv>(
+        &self,
+        method: &'static str,
+        questions: impl Iterator<Item = P>,
+    ) -> Result<Vec<R>, Fault> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut batch = self.client.new_batch();
+        let mut waiting = Vec::new();
+        for params in questions {
+            let answer = batch.add_call(method, &params);
+            waiting.push(answer.map_err(|error| self.fault(method, error))?);
+        }
+        batch.send().await.map_err(|error| self.fault(method, error))?;
+        let mut answers = Vec::with_capacity(waiting.len());
+        for answer in waiting {
+            answers.push(answer.await.map_err(|error| self.fault(method, error))?);
+        }
+        Ok(answers)
+    }
+
+    fn fault(&self, method: &'static str, error: RpcError<TransportErrorKind>) -> Fault {
+        match error {
             // -32601 by JSON-RPC, -32004 by EIP-1474.
             RpcError::ErrorResp(e) if e.code == -32601 || e.code == -32004 => Fault::NoMethod,
             RpcError::ErrorResp(e) => {
@@ -103,7 +129,7 @@ impl Node {
             }
             // alloy puts the whole answer into these; it is unbounded and not ours to repeat.
             _ => Fault::Failed(format!("{method}: an answer that makes no sense")),
-        })
+        }
     }
 
     /// A node's own words, short, on one line and without the keys of its address.
@@ -112,14 +138,6 @@ impl Node {
             return "(withheld)".to_owned();
         }
         message.chars().filter(|c| !c.is_control()).take(120).collect()
-    }
-
-    /// Asks for the chain id unless it is known since the last broken call.
-    pub(crate) async fn ensure_ours(&self) -> Result<(), ReadError> {
-        if self.is_ours.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.check_chain_id().await
     }
 
     pub(crate) async fn check_chain_id(&self) -> Result<(), ReadError> {
@@ -218,5 +236,33 @@ impl Node {
         let input = Bytes::copy_from_slice(input);
         // Older nodes read only `data`, newer ones prefer `input`; both agree when equal.
         self.call("eth_call", (json!({"to": contract, "input": input, "data": input}), at)).await
+    }
+}
+
+#[async_trait]
+impl chains::nodes::Node for Node {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A batch is one.
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the chain id unless it is known since the last broken call.
+    async fn ensure_ours(&self) -> Result<(), ReadError> {
+        if self.is_ours.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.check_chain_id().await
+    }
+
+    async fn tip(&self) -> Result<u64, ReadError> {
+        Ok(self.latest().await?.height())
+    }
+
+    async fn hash_at(&self, height: u64) -> Result<Option<String>, ReadError> {
+        Ok(self.header_at(height).await?.map(|header| text_of_hash(header.hash)))
     }
 }

@@ -210,6 +210,7 @@ fn sighting(tx: B256, ordinal: u32, (from, to): (Address, Address), arrived: Arr
         to: text_of_address(to),
         from: Some(text_of_address(from)),
         arrived,
+        spends: Vec::new(),
     }
 }
 

@@ -2,17 +2,29 @@
 //!
 //! Invariants: reading decides nothing (policy lives in `settlement`); blocks are read by hash, so
 //! one page of facts is self-consistent; a node that is down answers an error, never "nothing".
-//! Keys and signing are deliberately not here: a process that reads chains cannot spend.
+//! Keys and signing are deliberately not here: a process that reads chains cannot spend. Moving
+//! money on local nodes is a sandbox's business: `sandbox.rs`.
 
-mod uri;
+pub mod bip21;
+mod block;
+pub mod nodes;
+pub mod sandbox;
+pub mod solana_pay;
+mod tx;
+pub mod uri;
+mod watch;
+mod witness;
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, NetworkId};
 
+pub use block::{BlockFacts, BlockRef, Head, Step};
+pub use tx::{Arrived, Sighting, TxPlace};
 pub use uri::{UriError, eip681};
+pub use watch::{DepositAddress, WatchSet};
+pub use witness::{NodeReport, Says, Witness};
 
 /// Why a node could not be read. None of these says anything about deposits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,106 +40,6 @@ pub enum ReadError {
     Untrusted(String),
 }
 
-/// One block, as named by its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockRef {
-    pub height: u64,
-    /// Lower-case hex with `0x` on EVM networks; the network's own text form elsewhere.
-    pub hash: String,
-    pub parent_hash: String,
-    /// The miner's claim. Never used to decide finality.
-    pub time: DateTime<Utc>,
-}
-
-/// The tip of a network and what the protocol itself calls safe and final.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    pub latest: BlockRef,
-    pub safe: Option<u64>,
-    pub finalized: Option<u64>,
-}
-
-/// What arrived: an asset from the allow-list, or something that only looks like money.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arrived {
-    Known(Amount),
-    /// A token we do not list. `minor` is what its log claims; nothing may be booked from it.
-    UnknownToken {
-        contract: String,
-        minor: String,
-    },
-}
-
-/// Value that reached a watched address in one block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    pub tx_id: String,
-    /// Position within the transaction, independent of the block: on EVM 0 is the transaction's own
-    /// value, 1 + n the n-th log of its receipt, 1 000 000 + n the n-th internal call with value.
-    pub ordinal: u32,
-    pub to: String,
-    pub from: Option<String>,
-    pub arrived: Arrived,
-}
-
-/// Everything of interest in one block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockFacts {
-    pub block: BlockRef,
-    pub sightings: Vec<Sighting>,
-}
-
-/// Where a transaction is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TxPlace {
-    Included {
-        height: u64,
-        block_hash: String,
-        succeeded: bool,
-    },
-    Pending,
-    /// The node knows nothing of it. Not proof that it will never come.
-    Absent,
-}
-
-/// A deposit address and the path it was derived along.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DepositAddress {
-    pub address: String,
-    pub path: String,
-}
-
-/// The addresses whose income matters, in the network's canonical text form.
-#[derive(Debug, Clone, Default)]
-pub struct WatchSet(HashMap<String, ()>);
-
-impl WatchSet {
-    pub fn insert(&mut self, address: String) {
-        self.0.insert(address, ());
-    }
-
-    #[must_use]
-    pub fn contains(&self, address: &str) -> bool {
-        self.0.contains_key(address)
-    }
-
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl FromIterator<String> for WatchSet {
-    fn from_iter<I: IntoIterator<Item = String>>(addresses: I) -> Self {
-        Self(addresses.into_iter().map(|a| (a, ())).collect())
-    }
-}
-
 /// The read side of one network.
 #[async_trait]
 pub trait Chain: Send + Sync {
@@ -139,21 +51,52 @@ pub trait Chain: Send + Sync {
     /// The current tip. Costs O(1) calls.
     async fn head(&self) -> Result<Head, ReadError>;
 
-    /// The canonical block at a height, `None` above the tip.
+    /// The canonical block at a height, `None` above the tip or where a network skips heights.
     async fn block_at(&self, height: u64) -> Result<Option<BlockRef>, ReadError>;
 
     /// The header with this hash, canonical or not, while the node still has it.
     async fn block(&self, hash: &str) -> Result<BlockRef, ReadError>;
 
-    /// What the block with this hash brought to watched addresses. The number of calls does not
-    /// depend on the number of watched addresses.
-    async fn read_block(&self, hash: &str, watch: &WatchSet) -> Result<BlockFacts, ReadError>;
+    /// What follows a block we hold. The adapter has checked that the child names our block as its
+    /// parent; the child's `parent_hash` is our block's hash.
+    async fn step(&self, from: &BlockRef) -> Result<Step, ReadError>;
 
-    /// Where a transaction is now, by its receipt.
-    async fn locate(&self, tx_id: &str) -> Result<TxPlace, ReadError>;
+    /// What a block brought to watched addresses. The number of calls does not depend on the number
+    /// of watched addresses.
+    async fn read_block(&self, block: &BlockRef, watch: &WatchSet)
+    -> Result<BlockFacts, ReadError>;
 
-    /// What an address holds at the tip.
-    async fn balance(&self, address: &str, asset: Asset) -> Result<Amount, ReadError>;
+    /// Value on its way to watched addresses that no block holds yet: a complete picture of now.
+    /// `None` where the network, or the node, shows nothing before a block. Costs O(1) calls plus
+    /// one per transaction not seen before.
+    async fn pending(&self, watch: &WatchSet) -> Result<Option<Vec<Sighting>>, ReadError> {
+        let _ = watch;
+        Ok(None)
+    }
+
+    /// Where a transaction is now. `spends` is what its sighting named: with it, a replacement can
+    /// be told from an absence.
+    async fn locate(&self, tx_id: &str, spends: &[String]) -> Result<TxPlace, ReadError>;
+
+    /// What every configured node says of a block we hold. Asks all of them, never fails over: a
+    /// node that cannot be read is a witness that says nothing.
+    async fn witnesses(&self, block: &BlockRef) -> Vec<Witness>;
+
+    /// Returns when there may be news beyond `known`, and at the latest after `at_most`: by
+    /// subscription where a node offers one. A hint only; the scan reads either way.
+    async fn wait_for_news(&self, known: &BlockRef, at_most: Duration);
+
+    /// What is wrong with each configured node, for `chukta doctor`.
+    async fn examine(&self) -> Vec<NodeReport>;
+
+    /// What these deposit addresses hold together at the tip, by as few calls as the node allows.
+    async fn held(&self, addresses: &[String], asset: Asset) -> Result<Amount, ReadError>;
+
+    /// Calls sent to nodes since the start, for the figure "calls per block".
+    fn calls(&self) -> u64;
+
+    /// The address in this network's canonical text form; `None` when it is not of this network.
+    fn canonical(&self, address: &str) -> Option<String>;
 
     /// The deposit address at `index`, from public key material only.
     ///

@@ -1,5 +1,6 @@
-//! Payment URIs: what a QR carries. Whole base units and an explicit chain id, always: wallets
-//! parse scientific notation unevenly (ERC-681 allows it, we never write it).
+//! Payment URIs: what a QR carries. Whole base units and an explicit chain id on EVM, plain decimals
+//! elsewhere, always: wallets parse scientific notation unevenly (ERC-681 allows it, we never write
+//! it).
 
 use primitives::Amount;
 
@@ -12,6 +13,8 @@ pub enum UriError {
     BadAddress,
     #[error("a payment URI needs a positive amount")]
     NotPositive,
+    #[error("not a payment URI: {0}")]
+    Malformed(&'static str),
 }
 
 /// An ERC-681 request. `token` is the contract for an ERC-20 transfer, `None` for the native coin.

@@ -39,15 +39,7 @@ pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
     if let Some(base) = report.say("database reachable", wiring::base(config).await) {
         report.say("database durable and migrated", durable(&base.pool).await);
     }
-    for (network, chain) in wiring::evm_chains(config)? {
-        let verified = chain.verify().await.map_err(Into::into);
-        report.say(&format!("network {network}: chain id, tokens, traces"), verified);
-    }
-    for network in config.settlement.networks.keys() {
-        let known = config.evm.iter().any(|evm| evm.network == *network);
-        let known = if known { Ok(()) } else { Err(anyhow::anyhow!("no node is configured")) };
-        report.say(&format!("network {network}: has a node"), known);
-    }
+    nodes(config, &mut report).await?;
     let connectors = wiring::connectors(config)?;
     for (venue, exchange) in &connectors.exchanges {
         let offset = async {
@@ -76,6 +68,27 @@ pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
         report.say(&format!("{what} {name}: has a connector"), known);
     }
     Ok(report.code())
+}
+
+/// Every node of every network, each with what is wrong with it.
+async fn nodes(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let chains = wiring::chains(config)?;
+    for (network, chain) in &chains {
+        for node in chain.examine().await {
+            let tip = node.tip.map_or_else(|| "no tip".to_owned(), |tip| format!("tip {tip}"));
+            let what = format!("network {network}: node {}, {tip}", node.node);
+            report.say(&what, node.problem.map_or(Ok(()), |why| Err(anyhow::anyhow!(why))));
+        }
+    }
+    for network in config.settlement.networks.keys() {
+        let known = if chains.contains_key(network) {
+            Ok(())
+        } else {
+            Err(anyhow::anyhow!("no node is configured"))
+        };
+        report.say(&format!("network {network}: has a node"), known);
+    }
+    Ok(())
 }
 
 async fn durable(pool: &sqlx::PgPool) -> anyhow::Result<()> {

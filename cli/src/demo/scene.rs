@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use chains::Chain as _;
 use chains_evm::sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
 use primitives::{Amount, Asset, Secret};
 use serde_json::{Value, json};
@@ -173,15 +172,13 @@ impl Scene {
     pub(crate) async fn escrow(&self) -> anyhow::Result<Vec<(Amount, Amount)>> {
         let config = Config::load(Some(&self.settings))?;
         let mut lines = Vec::new();
-        for (network, chain) in wiring::evm_chains(&config)? {
+        for (network, chain) in wiring::chains(&config)? {
             for asset in chain.assets() {
                 let mut conn = self.base.pool.acquire().await?;
                 let scope = Scope::Escrow(network.clone(), asset);
                 let ours = reconcile::books_in(&mut conn, &scope).await?;
-                let mut theirs = Amount::zero(asset);
-                for address in reconcile::funded_addresses(&mut conn, &network, asset).await? {
-                    theirs = theirs.checked_add(chain.balance(&address, asset).await?)?;
-                }
+                let paid = reconcile::funded_addresses(&mut conn, &network, asset).await?;
+                let theirs = chain.held(&paid, asset).await?;
                 lines.push((ours, theirs));
             }
         }

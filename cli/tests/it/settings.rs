@@ -69,7 +69,7 @@ fn doctor_names_what_is_down() {
     let (said, _) = text(&output);
     assert!(!output.status.success());
     for line in [
-        "FAIL  network nowhere: chain id",
+        "FAIL  network nowhere: node 127.0.0.1:9, no tip",
         "FAIL  venue wazirx: has a connector",
         "FAIL  rail razorpayx: has a connector",
         "ok    database reachable",

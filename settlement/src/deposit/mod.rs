@@ -6,22 +6,27 @@
 pub mod address_pool;
 mod confirm;
 pub mod cursor;
+mod gone;
 mod record;
 mod store;
 
 use chrono::{DateTime, Utc};
 use primitives::{Amount, DepositId, NetworkId, PaymentId, QuoteId};
 
-pub use confirm::{Depth, confirm_in, gone_in};
+pub use confirm::{Confirmed, Depth, confirm_in};
+pub use gone::gone_in;
+pub(crate) use gone::lost_in;
 pub use record::{Seen, SeenToken, seen_in, unknown_token_in};
 pub use store::{get_in, lock_in, seen_above_in};
 
 use crate::transition::machine;
 
 machine! {
-    /// `Orphaned` may come back: the same transaction in another block is `SeenAgain`.
+    /// `Pending` is shown and nothing else: the books know a deposit from its first block on. What
+    /// was orphaned, dropped or replaced may come back: evidence moves a deposit, never time.
     DepositState, DepositEvent, "deposit";
     states {
+        Pending = "pending",
         Seen = "seen",
         Confirmed = "confirmed",
         Orphaned = "orphaned",
@@ -29,9 +34,12 @@ machine! {
         Replaced = "replaced",
     }
     events {
+        SeenPending = "seen_pending",
+        Included = "included",
         SeenAgain = "seen_again",
         DeepEnough = "deep_enough",
         BlockGone = "block_gone",
+        FinalBlockGone = "final_block_gone",
         NeverMined = "never_mined",
         Outspent = "outspent",
     }
@@ -41,10 +49,12 @@ impl DepositState {
     const fn step(self, event: DepositEvent) -> Option<Self> {
         use DepositEvent as E;
         Some(match (self, event) {
+            (Self::Pending, E::Included) => Self::Seen,
             (Self::Seen, E::DeepEnough) => Self::Confirmed,
-            (Self::Seen, E::BlockGone) => Self::Orphaned,
-            (Self::Seen | Self::Orphaned, E::NeverMined) => Self::Dropped,
-            (Self::Seen | Self::Orphaned, E::Outspent) => Self::Replaced,
+            (Self::Seen, E::BlockGone) | (Self::Confirmed, E::FinalBlockGone) => Self::Orphaned,
+            (Self::Pending | Self::Orphaned, E::NeverMined) => Self::Dropped,
+            (Self::Pending | Self::Orphaned, E::Outspent) => Self::Replaced,
+            (Self::Orphaned | Self::Dropped | Self::Replaced, E::SeenPending) => Self::Pending,
             (Self::Orphaned | Self::Dropped | Self::Replaced, E::SeenAgain) => Self::Seen,
             _ => return None,
         })

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::Asset;
 use redis::AsyncCommands;
 use rust_decimal::Decimal;
@@ -14,6 +14,9 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{BoardRate, RateRefusal, Verdict, judge::Judgement};
 use crate::{Base, Error, money_column};
+
+/// Clocks of two processes of one fleet may differ by this much.
+const CLOCKS_APART_S: i64 = 5;
 
 const REDIS_TIMEOUT: Duration = Duration::from_millis(150);
 
@@ -64,7 +67,7 @@ impl Board {
     pub async fn latest(&self, asset: Asset) -> Result<BoardRate, RateRefusal> {
         let rate = self.newest(asset).await?.ok_or(RateRefusal::Missing)?;
         let age = self.base.now().signed_duration_since(rate.at);
-        if age > TimeDelta::seconds(self.base.settings.rate_max_age_s) {
+        if !self.is_fresh(&rate) {
             return Err(RateRefusal::Stale { age_s: age.num_seconds() });
         }
         match rate.verdict {
@@ -109,9 +112,15 @@ impl Board {
         let read = redis.get::<_, Option<String>>(redis_key(asset));
         let text = tokio::time::timeout(REDIS_TIMEOUT, read).await.ok()?.ok()??;
         let rate: BoardRate = serde_json::from_str(&text).ok()?;
+        (rate.base == asset && self.is_fresh(&rate)).then_some(rate)
+    }
+
+    /// Not too old, and not from a future that our own clock does not know (nonsense in Redis, or
+    /// another process's broken clock).
+    fn is_fresh(&self, rate: &BoardRate) -> bool {
         let age = self.base.now().signed_duration_since(rate.at);
-        let fresh = age <= TimeDelta::seconds(self.base.settings.rate_max_age_s);
-        (rate.base == asset && fresh).then_some(rate)
+        let newest = TimeDelta::seconds(-CLOCKS_APART_S);
+        age >= newest && age <= TimeDelta::seconds(self.base.settings.rate_max_age_s)
     }
 }
 
@@ -120,7 +129,7 @@ fn read(row: &PgRow) -> Result<BoardRate, Error> {
     Ok(BoardRate {
         tick: row.try_get("id")?,
         base: money_column::asset(row.try_get("base")?)?,
-        at: row.try_get::<chrono::DateTime<Utc>, _>("at")?,
+        at: row.try_get::<DateTime<Utc>, _>("at")?,
         verdict: Verdict::from_parts(row.try_get("verdict")?, row.try_get("reason")?),
         bid: row.try_get("bid")?,
         ask: row.try_get("ask")?,
@@ -145,8 +154,8 @@ pub async fn latest_in(conn: &mut PgConnection, asset: Asset) -> Result<Option<B
     .transpose()
 }
 
-/// The median of the last tick that could be used, for the check against jumps: only ticks of the
-/// last ten minutes count, so that a true move does not stop quotes for ever.
+/// The median of the last tick that could be used, if that was in the last ten minutes: what a sale
+/// is compared with.
 ///
 /// # Errors
 /// `Database`.
@@ -165,6 +174,25 @@ pub async fn last_good_in(
     .fetch_optional(conn)
     .await?;
     Ok(price)
+}
+
+/// The middle of the newest tick that could be used, however old, with its time: what a jump is
+/// measured from.
+///
+/// # Errors
+/// `Database`.
+pub async fn last_usable_in(
+    conn: &mut PgConnection,
+    asset: Asset,
+) -> Result<Option<(Decimal, DateTime<Utc>)>, Error> {
+    let row = sqlx::query(
+        "select (bid + ask) / 2 as middle, at from rate_ticks
+         where base = $1 and verdict <> 'unusable' order by id desc limit 1",
+    )
+    .bind(asset.code())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| Ok((row.try_get("middle")?, row.try_get("at")?))).transpose()
 }
 
 /// Appends a judged tick to the history and answers it with its number.

@@ -5,19 +5,24 @@
 
 mod board;
 mod judge;
+mod median;
 
 use chrono::{DateTime, Utc};
 use primitives::Asset;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-pub use board::{Board, last_good_in, latest_in, record_in};
-pub use judge::{Evidence, Judgement, judge};
+pub use board::{Board, last_good_in, last_usable_in, latest_in, record_in};
+pub use judge::{Evidence, Judgement, Limits, judge};
 
 /// What one source said, already in rupees for one unit of the base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePrice {
     pub source: String,
+    /// Whose word it rests on, sorted: two names where a leg was multiplied in. Two prices that
+    /// share an origin are one witness, not two.
+    #[serde(default)]
+    pub origins: Vec<String>,
     pub bid: Decimal,
     pub ask: Decimal,
     /// The source's own time; the older of the two legs where two were multiplied.

@@ -111,13 +111,8 @@ async fn outside(
                 reconcile::funded_addresses(&mut conn, network, *asset).await?
             };
             let chain = ctx.connectors.chain(network)?;
-            let mut total = Amount::zero(*asset);
-            for address in addresses {
-                let held = chain.balance(&address, *asset).await;
-                let held = held.map_err(|error| CallError::NotSent(error.to_string()))?;
-                total = total.checked_add(held).map_err(out_of_range)?;
-            }
-            Ok(Some(total))
+            let held = chain.held(&addresses, *asset).await;
+            Ok(Some(held.map_err(|error| CallError::NotSent(error.to_string()))?))
         }
     }
 }

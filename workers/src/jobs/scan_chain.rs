@@ -5,7 +5,7 @@
 //! same transaction. A parent that is not ours means a reorganisation: back to the fork, unwind,
 //! go on. A node that cannot be read says nothing about deposits.
 
-use chains::{Arrived, BlockFacts, BlockRef, Chain, ReadError};
+use chains::{Arrived, BlockFacts, BlockRef, Chain, ReadError, Step};
 use chrono::TimeDelta;
 use primitives::NetworkId;
 use queue::{Lease, Outcome};
@@ -76,28 +76,30 @@ impl Scan<'_> {
             return Ok(self.soon());
         };
         for _ in 0..self.settings.batch_blocks {
-            let height = u64::try_from(at.height).unwrap_or(0);
-            let here = chain.block_at(height).await?;
-            if here.as_ref().is_some_and(|block| block.hash != at.hash) {
-                return self.rewind(chain, &at).await;
-            }
-            let next = chain.block_at(height.saturating_add(1)).await?;
-            let Some(next) = next else {
-                // Without our own block in sight the node is behind us, and its silence is no news.
-                if here.is_some() {
+            let next = match chain.step(&self.held_block(&at)?).await? {
+                Step::Next(next) => next,
+                Step::AtTip => {
                     self.stood_at_head(&at, asked_at).await?;
+                    return Ok(self.soon());
                 }
-                return Ok(self.soon());
+                // The node is behind us: its silence is no news.
+                Step::Behind => return Ok(self.soon()),
+                Step::Left => return self.rewind(chain, &at).await,
             };
-            if next.parent_hash != at.hash {
-                return self.rewind(chain, &at).await;
-            }
             match self.record(chain, &at, &next).await? {
                 Some(moved) => at = moved,
                 None => return Ok(self.soon()),
             }
         }
         Ok(Outcome::Again(self.ctx.now()))
+    }
+
+    /// The block the cursor stands on, as a chain names it: height and hash are what counts.
+    fn held_block(&self, at: &Cursor) -> Result<BlockRef, Trouble> {
+        let height = u64::try_from(at.height)
+            .map_err(|_| ReadError::Untrusted("a cursor below every block".into()))?;
+        let (hash, parent_hash) = (at.hash.clone(), String::new());
+        Ok(BlockRef { height, hash, parent_hash, time: self.ctx.now() })
     }
 
     fn soon(&self) -> Outcome {
@@ -139,7 +141,7 @@ impl Scan<'_> {
             let mut conn = self.ctx.conn().await?;
             self.ctx.watch_set(&mut conn, self.network).await?
         };
-        let facts = chain.read_block(&next.hash, &watch).await?;
+        let facts = chain.read_block(next, &watch).await?;
         let to = followed(&facts.block)?;
         if facts.block.hash != next.hash || facts.block.parent_hash != at.hash {
             return Err(Trouble::Node(ReadError::Untrusted(

@@ -6,10 +6,9 @@ use exchanges::{Book, Quotation};
 use futures::future::join_all;
 use primitives::Asset;
 use queue::{Lease, Outcome};
-use rust_decimal::Decimal;
 use settlement::{
     jobs::SyncRates,
-    rates::{self, Evidence, Level, SourcePrice, Verdict},
+    rates::{self, Evidence, Level, Limits, SourcePrice, Verdict},
 };
 
 use crate::{Ctx, WorkError};
@@ -59,36 +58,45 @@ async fn ask_books(ctx: &Ctx, assets: &[Asset]) -> Result<BTreeMap<Asset, Book>,
     Ok(books)
 }
 
-/// Each source's price in rupees: told as such, or dollars times the rupee price of USDT.
+/// Each source's price in rupees: told as such, or dollars times the rupee price of USDT. Every
+/// rupee price of USDT is a way of its own, so that no single one of them carries all the others;
+/// what ways have in common is for the judge.
 fn in_rupees(asset: Asset, said: &[Quotation]) -> Vec<SourcePrice> {
-    let leg = rupee_leg(said);
-    let of_asset = said.iter().filter(|q| q.base == asset);
-    of_asset
-        .filter_map(|q| match (q.quote, &leg) {
-            (Asset::Inr, _) => Some(SourcePrice {
-                source: q.source.to_owned(),
-                bid: q.bid,
-                ask: q.ask,
-                at: q.at,
-                refused: None,
-            }),
-            (Asset::Usdt, Some(leg)) => Some(SourcePrice {
-                source: format!("{}×usdt", q.source),
-                bid: q.bid.checked_mul(leg.bid)?,
-                ask: q.ask.checked_mul(leg.ask)?,
-                at: q.at.min(leg.at),
-                refused: None,
-            }),
-            _ => None,
-        })
-        .collect()
+    let legs = || said.iter().filter(|q| q.base == Asset::Usdt && q.quote == Asset::Inr);
+    let mut prices = Vec::new();
+    for q in said.iter().filter(|q| q.base == asset) {
+        match q.quote {
+            Asset::Inr => prices.push(told(q)),
+            Asset::Usdt => prices.extend(legs().filter_map(|leg| joined(q, leg))),
+            _ => {}
+        }
+    }
+    prices
 }
 
-/// The rupee price of USDT that the lower of the sources gives: the cautious one, as told.
-fn rupee_leg(said: &[Quotation]) -> Option<&Quotation> {
-    said.iter()
-        .filter(|q| q.base == Asset::Usdt && q.quote == Asset::Inr && q.bid > Decimal::ZERO)
-        .min_by(|a, b| a.bid.cmp(&b.bid))
+fn told(q: &Quotation) -> SourcePrice {
+    SourcePrice {
+        source: q.source.to_owned(),
+        origins: vec![q.source.to_owned()],
+        bid: q.bid,
+        ask: q.ask,
+        at: q.at,
+        refused: None,
+    }
+}
+
+fn joined(q: &Quotation, leg: &Quotation) -> Option<SourcePrice> {
+    let mut origins = vec![q.source.to_owned(), leg.source.to_owned()];
+    origins.sort_unstable();
+    origins.dedup();
+    Some(SourcePrice {
+        source: format!("{}×{}", q.source, leg.source),
+        origins,
+        bid: q.bid.checked_mul(leg.bid)?,
+        ask: q.ask.checked_mul(leg.ask)?,
+        at: q.at.min(leg.at),
+        refused: None,
+    })
 }
 
 async fn judge_one(
@@ -105,15 +113,16 @@ async fn judge_one(
         .map(|level| Level { price: level.price, quantity: level.quantity })
         .collect();
     let mut tx = ctx.begin(lease).await?;
-    let last_good = rates::last_good_in(&mut tx, &ctx.base, asset).await?;
+    let last_good = rates::last_usable_in(&mut tx, asset).await?;
     let evidence = Evidence {
         sources,
         bids: &bids,
         best_ask: book.asks.first().map(|ask| ask.price),
+        book_at: book.at,
         last_good,
         now: ctx.now(),
     };
-    let judged = rates::judge(&ctx.base.settings, evidence);
+    let judged = rates::judge(Limits::from(&*ctx.base.settings), evidence);
     let rate = rates::record_in(&mut tx, &ctx.base, asset, judged, bids).await?;
     tx.commit().await?;
     if let Verdict::Unusable(why) = &rate.verdict {

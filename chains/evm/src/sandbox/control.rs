@@ -16,6 +16,41 @@ impl Payer {
         Ok(())
     }
 
+    /// The height of the tip.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn height(&self) -> Result<u64, SandboxError> {
+        let height: U64 = self.ask("eth_blockNumber", ()).await?;
+        Ok(height.to())
+    }
+
+    /// The block at a height, as the node shows it, with the ids of its transactions.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn block(&self, height: u64) -> Result<Value, SandboxError> {
+        self.ask("eth_getBlockByNumber", (U64::from(height), false)).await
+    }
+
+    /// Mines until what is in a block now is final.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn mine_to_finality(&self) -> Result<(), SandboxError> {
+        let now = self.height().await?;
+        loop {
+            let last: Option<Value> =
+                self.ask("eth_getBlockByNumber", ("finalized", false)).await?;
+            let last = last.and_then(|block| block.get("number").cloned());
+            let last: U64 = serde_json::from_value(last.unwrap_or_default()).unwrap_or_default();
+            match now.checked_sub(last.to::<u64>()).filter(|missing| *missing > 0) {
+                Some(missing) => self.mine(missing).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// A block per transaction, or only on command.
     ///
     /// # Errors

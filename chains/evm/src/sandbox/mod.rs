@@ -9,15 +9,13 @@ mod artefacts;
 mod control;
 mod payer;
 mod tricks;
+mod world;
 
 pub use anvil::{Anvil, AnvilOptions};
+pub use chains::sandbox::SandboxError;
 pub use payer::Payer;
 use primitives::Secret;
-
-/// What went wrong in the sandbox, as a sentence for the person in front of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SandboxError(pub(crate) String);
+pub use world::AnvilSandbox;
 
 /// Account public key m/44'/60'/0' of the mnemonic `abandon abandon abandon abandon abandon abandon
 /// abandon abandon abandon abandon abandon about`. Everybody can spend from its addresses: for

@@ -179,16 +179,30 @@ impl Payer {
         Ok(tx_id)
     }
 
-    async fn sign_and_send(
+    /// The bytes of the payment that would be sent next, not sent.
+    pub(super) async fn signed_native(
         &self,
+        to: &str,
+        amount: Amount,
+    ) -> Result<String, SandboxError> {
+        let nonce = self.next_nonce().await?;
+        let to = TxKind::Call(address(to)?);
+        Ok(self.signed(nonce, to, coins(amount)?, Bytes::new())?.to_string())
+    }
+
+    async fn next_nonce(&self) -> Result<u64, SandboxError> {
+        let nonce: U64 =
+            self.ask("eth_getTransactionCount", (self.signer.address(), "pending")).await?;
+        Ok(nonce.to())
+    }
+
+    fn signed(
+        &self,
+        nonce: u64,
         to: TxKind,
         value: U256,
         input: Bytes,
-    ) -> Result<(B256, u64), SandboxError> {
-        let _turn = self.turn.lock().await;
-        let nonce: U64 =
-            self.ask("eth_getTransactionCount", (self.signer.address(), "pending")).await?;
-        let nonce = nonce.to::<u64>();
+    ) -> Result<Bytes, SandboxError> {
         let mut unsigned = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
@@ -205,7 +219,18 @@ impl Payer {
             .sign_transaction_sync(&mut unsigned)
             .map_err(|_| SandboxError("the transaction cannot be signed".to_owned()))?;
         let signed = TxEnvelope::from(unsigned.into_signed(signature));
-        let raw = Bytes::from(signed.encoded_2718());
+        Ok(Bytes::from(signed.encoded_2718()))
+    }
+
+    async fn sign_and_send(
+        &self,
+        to: TxKind,
+        value: U256,
+        input: Bytes,
+    ) -> Result<(B256, u64), SandboxError> {
+        let _turn = self.turn.lock().await;
+        let nonce = self.next_nonce().await?;
+        let raw = self.signed(nonce, to, value, input)?;
         let tx: B256 = self.ask("eth_sendRawTransaction", (raw,)).await?;
         Ok((tx, nonce))
     }

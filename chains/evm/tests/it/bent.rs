@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     proxy::{Proxy, no_method, with_result},
-    world::{World, amounts, config, place, usdc_minor, watched, wei},
+    world::{World, amounts, by_hash, config, place, usdc_minor, watched, wei},
 };
 
 /// A block with a coin payment, a token payment and an internal payment, read through a proxy.
@@ -38,7 +38,7 @@ impl Bent {
         let proxy = Proxy::start(self.world.anvil.rpc_url(), bend).await;
         let config = EvmConfig { trace, ..config(&[&proxy.url], &self.world.usdc) };
         let chain = EvmChain::connect(&config).unwrap();
-        chain.read_block(&self.hash, &watched(&chain)).await
+        chain.read_block(&by_hash(&self.hash), &watched(&chain)).await
     }
 
     async fn refuses(

@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     proxy::{answer_with, read_body, serve},
-    world::{config, watched},
+    world::{by_hash, config, watched},
 };
 
 const HASH: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
@@ -30,10 +30,10 @@ async fn expect_unavailable(url: &str) {
         chain.head().await.err(),
         chain.block_at(1).await.err(),
         chain.block(HASH).await.err(),
-        chain.read_block(HASH, &watch).await.err(),
-        chain.locate(HASH).await.err(),
-        chain.balance(&address, Asset::Eth).await.err(),
-        chain.balance(&address, Asset::Usdc).await.err(),
+        chain.read_block(&by_hash(HASH), &watch).await.err(),
+        chain.locate(HASH, &[]).await.err(),
+        chain.held(&[address.clone()], Asset::Eth).await.err(),
+        chain.held(&[address.clone()], Asset::Usdc).await.err(),
         chain.verify().await.err(),
     ];
     assert!(begun.elapsed() < Duration::from_secs(20));

@@ -5,7 +5,7 @@ use chains_evm::EvmChain;
 
 use crate::{
     proxy::Proxy,
-    world::{World, amounts, config, place, usdc_minor, wei},
+    world::{World, amounts, by_hash, config, place, usdc_minor, wei},
 };
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn calls_per_block_do_not_depend_on_watched_addresses() {
 
     let mut prices = Vec::new();
     for count in [10, 10_000] {
-        let facts = chain.read_block(&hash, &watching(&world, count)).await.unwrap();
+        let facts = chain.read_block(&by_hash(&hash), &watching(&world, count)).await.unwrap();
         assert_eq!(amounts(&facts.sightings).len(), 2);
         prices.push(proxy.take_calls());
     }
@@ -44,7 +44,7 @@ async fn calls_per_block_do_not_depend_on_watched_addresses() {
 
     // A block that brings us nothing costs three calls.
     let nobody: WatchSet = (10..10_010).map(stranger).collect();
-    assert_eq!(chain.read_block(&hash, &nobody).await.unwrap().sightings, []);
+    assert_eq!(chain.read_block(&by_hash(&hash), &nobody).await.unwrap().sightings, []);
     assert_eq!(proxy.take_calls(), ["eth_getBlockByHash", "eth_getLogs", "trace_block"]);
 }
 

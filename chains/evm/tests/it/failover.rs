@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     proxy::Proxy,
-    world::{World, amounts, config, place, watched, wei},
+    world::{World, amounts, by_hash, config, place, watched, wei},
 };
 
 /// A way to the node that can be cut.
@@ -40,7 +40,7 @@ async fn another_node_with_our_history_takes_over() {
     assert_eq!(second.take_calls().len(), 0, "the second one waits");
 
     cut.store(true, Ordering::Relaxed);
-    let facts = chain.read_block(&hash, &watched(&chain)).await.unwrap();
+    let facts = chain.read_block(&by_hash(&hash), &watched(&chain)).await.unwrap();
     assert_eq!(amounts(&facts.sightings).len(), 1);
     assert_eq!(chain.head().await.unwrap().latest.hash, hash);
     // It stays: one node is followed, not each question another one.
@@ -66,7 +66,7 @@ async fn a_node_with_another_history_does_not_take_over() {
     cut.store(true, Ordering::Relaxed);
     assert!(matches!(chain.head().await, Err(ReadError::Unavailable(_))));
     // The stranger does not know the block, which says nothing about the block.
-    let facts = chain.read_block(&tip.hash, &watched(&chain)).await;
+    let facts = chain.read_block(&by_hash(&tip.hash), &watched(&chain)).await;
     assert!(matches!(facts, Err(ReadError::Unavailable(_))), "{facts:?}");
     let block = chain.block(&tip.hash).await;
     assert!(matches!(block, Err(ReadError::Unavailable(_))), "{block:?}");
@@ -108,6 +108,6 @@ async fn a_stand_in_that_lacks_a_block_does_not_call_it_gone() {
     assert_eq!(chain.block(&nowhere).await, Err(ReadError::UnknownBlock));
     cut.store(true, Ordering::Relaxed);
     assert!(matches!(chain.block(&nowhere).await, Err(ReadError::Unavailable(_))));
-    let facts = chain.read_block(&nowhere, &watched(&chain)).await;
+    let facts = chain.read_block(&by_hash(&nowhere), &watched(&chain)).await;
     assert!(matches!(facts, Err(ReadError::Unavailable(_))));
 }

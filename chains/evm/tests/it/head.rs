@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     proxy::{Proxy, with_result},
-    world::{World, config, wei},
+    world::{World, by_hash, config, wei},
 };
 
 // Anvil with two slots in an epoch: safe is two behind, final is four behind.
@@ -41,9 +41,9 @@ async fn another_network_is_not_trusted() {
     assert!(untrusted(&chain.block(&tip.hash).await));
     assert!(untrusted(&chain.block_at(0).await));
     let watch = crate::world::watched(&chain);
-    assert!(untrusted(&chain.read_block(&tip.hash, &watch).await));
-    assert!(untrusted(&chain.locate(&tip.hash).await));
-    assert!(untrusted(&chain.balance(&world.address(0), primitives::Asset::Eth).await));
+    assert!(untrusted(&chain.read_block(&by_hash(&tip.hash), &watch).await));
+    assert!(untrusted(&chain.locate(&tip.hash, &[]).await));
+    assert!(untrusted(&chain.held(&[world.address(0)], primitives::Asset::Eth).await));
     assert!(untrusted(&chain.verify().await));
 }
 

@@ -3,7 +3,7 @@
 
 use chains::{Chain as _, ReadError, TxPlace};
 
-use crate::world::{World, amounts, place, usdc_minor, watched, wei};
+use crate::world::{World, amounts, by_hash, place, usdc_minor, watched, wei};
 
 #[tokio::test]
 async fn a_dropped_deposit_is_gone_with_its_block() {
@@ -16,13 +16,13 @@ async fn a_dropped_deposit_is_gone_with_its_block() {
     world.payer.reorg(2, &[]).await.unwrap();
 
     let watch = watched(&world.chain);
-    let old = world.chain.read_block(&hash, &watch).await;
+    let old = world.chain.read_block(&by_hash(&hash), &watch).await;
     assert_eq!(old, Err(ReadError::UnknownBlock));
     assert_eq!(world.chain.block(&hash).await, Err(ReadError::UnknownBlock));
-    assert_eq!(world.chain.locate(&tx).await, Ok(TxPlace::Absent));
+    assert_eq!(world.chain.locate(&tx, &[]).await, Ok(TxPlace::Absent));
     let now = world.chain.block_at(height).await.unwrap().unwrap();
     assert_ne!(now.hash, hash);
-    assert_eq!(world.chain.read_block(&now.hash, &watch).await.unwrap().sightings, []);
+    assert_eq!(world.chain.read_block(&by_hash(&now.hash), &watch).await.unwrap().sightings, []);
 }
 
 // The same transaction comes back behind another one, so its log moves to another `logIndex`.
@@ -50,7 +50,10 @@ async fn a_deposit_that_comes_back_is_the_same_deposit() {
     assert_eq!(amounts(&seen_after), [(1, to, five)]);
     assert_eq!(seen_after, seen_before);
     let watch = watched(&world.chain);
-    assert_eq!(world.chain.read_block(&before, &watch).await, Err(ReadError::UnknownBlock));
+    assert_eq!(
+        world.chain.read_block(&by_hash(&before), &watch).await,
+        Err(ReadError::UnknownBlock)
+    );
 }
 
 #[tokio::test]
@@ -59,16 +62,16 @@ async fn a_transaction_is_located() {
     let payer = &world.payer;
     payer.set_automine(false).await.unwrap();
     let tx = payer.send_native(&world.address(0), wei(5)).await.unwrap();
-    assert_eq!(world.chain.locate(&tx).await, Ok(TxPlace::Pending));
+    assert_eq!(world.chain.locate(&tx, &[]).await, Ok(TxPlace::Pending));
     payer.mine(1).await.unwrap();
     let (height, hash) = place(&world.chain, &tx).await;
     let block = world.chain.block_at(height).await.unwrap().unwrap();
     assert_eq!(block.hash, hash);
 
     let nobody = format!("0x{}", "5".repeat(64));
-    assert_eq!(world.chain.locate(&nobody).await, Ok(TxPlace::Absent));
+    assert_eq!(world.chain.locate(&nobody, &[]).await, Ok(TxPlace::Absent));
     for nonsense in ["", "0x", "latest", &"5".repeat(64)] {
-        assert!(matches!(world.chain.locate(nonsense).await, Err(ReadError::Unavailable(_))));
+        assert!(matches!(world.chain.locate(nonsense, &[]).await, Err(ReadError::Unavailable(_))));
         let block = world.chain.block(nonsense).await;
         assert_eq!(block, Err(ReadError::UnknownBlock), "{nonsense}");
     }

@@ -12,6 +12,7 @@
 
 mod bent;
 mod broken;
+mod conformance;
 mod cost;
 mod derive;
 mod failover;

@@ -4,7 +4,7 @@
 use chains::{Arrived, Chain as _, TxPlace};
 use primitives::Asset;
 
-use crate::world::{World, amounts, place, seen_by, usdc_minor, watched, wei};
+use crate::world::{World, amounts, by_hash, place, seen_by, usdc_minor, watched, wei};
 
 #[tokio::test]
 async fn a_plain_token_payment_counts_once() {
@@ -15,7 +15,7 @@ async fn a_plain_token_payment_counts_once() {
     let seen = world.seen(&tx).await;
     assert_eq!(amounts(&seen), [(1, to.clone(), usdc_minor(1_000_000))]);
     assert_eq!(seen[0].from, Some(world.payer.address()));
-    let balance = world.chain.balance(&to, Asset::Usdc).await;
+    let balance = world.chain.held(&[to.clone()], Asset::Usdc).await;
     assert_eq!(balance, Ok(usdc_minor(1_000_000)));
 }
 
@@ -80,7 +80,7 @@ async fn a_reverted_token_transfer_is_none() {
     let to = world.address(0);
     let tx = world.payer.send_failing_token(&world.usdc, &to, usdc_minor(5)).await.unwrap();
 
-    let place = world.chain.locate(&tx).await.unwrap();
+    let place = world.chain.locate(&tx, &[]).await.unwrap();
     assert!(matches!(place, TxPlace::Included { succeeded: false, .. }), "{place:?}");
     assert_eq!(world.seen(&tx).await, []);
 }
@@ -99,7 +99,7 @@ async fn a_clone_with_the_same_symbol_is_an_unknown_token() {
     assert_eq!((seen[0].ordinal, &seen[0].to), (1, &to));
     let expected = Arrived::UnknownToken { contract: clone, minor: "2000000".to_owned() };
     assert_eq!(seen[0].arrived, expected);
-    assert_eq!(world.chain.balance(&to, Asset::Usdc).await, Ok(usdc_minor(0)));
+    assert_eq!(world.chain.held(&[to.clone()], Asset::Usdc).await, Ok(usdc_minor(0)));
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_full_block_of_payments_is_read_completely() {
     payer.mine(1).await.unwrap();
 
     let (_, hash) = place(&world.chain, &last).await;
-    let facts = world.chain.read_block(&hash, &watched(&world.chain)).await.unwrap();
+    let facts = world.chain.read_block(&by_hash(&hash), &watched(&world.chain)).await.unwrap();
     let mut got = amounts(&facts.sightings);
     got.sort_by_key(|(_, _, amount)| amount.minor());
     let coins = (0..10).map(|i| (0, world.address(i), wei(i128::from(i) + 1)));

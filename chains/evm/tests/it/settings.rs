@@ -11,7 +11,7 @@ use primitives::Asset;
 use crate::{
     head::untrusted,
     proxy::{Proxy, no_method},
-    world::{World, config, place, watched, wei},
+    world::{World, by_hash, config, place, watched, wei},
 };
 
 #[tokio::test]
@@ -56,13 +56,16 @@ async fn a_node_that_cannot_trace_is_refused_unless_told_so() {
         let config = EvmConfig { trace, ..config(&[&proxy.url], &world.usdc) };
         let chain = EvmChain::connect(&config).unwrap();
         assert!(matches!(chain.verify().await, Err(ReadError::Unavailable(_))), "{trace:?}");
-        let facts = chain.read_block(&hash, &watched(&chain)).await;
+        let facts = chain.read_block(&by_hash(&hash), &watched(&chain)).await;
         assert!(matches!(facts, Err(ReadError::Unavailable(_))), "{trace:?}");
     }
     let off = EvmConfig { trace: TraceMode::Off, ..config(&[&proxy.url], &world.usdc) };
     let chain = EvmChain::connect(&off).unwrap();
     assert_eq!(chain.verify().await, Ok(()));
-    assert_eq!(chain.read_block(&hash, &watched(&chain)).await.unwrap().sightings.len(), 1);
+    assert_eq!(
+        chain.read_block(&by_hash(&hash), &watched(&chain)).await.unwrap().sightings.len(),
+        1
+    );
 }
 
 #[test]
@@ -95,8 +98,8 @@ fn settings_are_checked_without_a_node() {
 async fn balances_of_what_is_not_ours_to_ask_are_errors() {
     let world = World::start().await;
     let address = world.address(0);
-    assert!(world.chain.balance(&address, Asset::Btc).await.is_err());
-    assert!(world.chain.balance("somebody", Asset::Eth).await.is_err());
+    assert!(world.chain.held(&[address.clone()], Asset::Btc).await.is_err());
+    assert!(world.chain.held(&["somebody".to_owned()], Asset::Eth).await.is_err());
 }
 
 // The only private key of the house signs for a local node and for nothing else.

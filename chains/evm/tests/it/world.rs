@@ -1,6 +1,6 @@
 //! A local node, somebody who pays on it, and the chain as the product reads it.
 
-use chains::{Arrived, Chain as _, Sighting, TxPlace, WatchSet};
+use chains::{Arrived, BlockRef, Chain as _, Sighting, TxPlace, WatchSet};
 use chains_evm::{
     EvmChain, EvmConfig, TokenConfig, TraceMode,
     sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub},
@@ -48,15 +48,21 @@ impl World {
 
 pub(crate) async fn seen_by(chain: &EvmChain, tx: &str) -> Vec<Sighting> {
     let (_, hash) = place(chain, tx).await;
-    chain.read_block(&hash, &watched(chain)).await.unwrap().sightings
+    chain.read_block(&by_hash(&hash), &watched(chain)).await.unwrap().sightings
 }
 
 /// Height and hash of the block a transaction is in.
 pub(crate) async fn place(chain: &EvmChain, tx: &str) -> (u64, String) {
-    match chain.locate(tx).await.unwrap() {
+    match chain.locate(tx, &[]).await.unwrap() {
         TxPlace::Included { height, block_hash, .. } => (height, block_hash),
         elsewhere => panic!("{elsewhere:?}"),
     }
+}
+
+/// A block known by its hash alone: that is all reading goes by.
+pub(crate) fn by_hash(hash: &str) -> BlockRef {
+    let (hash, parent_hash) = (hash.to_owned(), String::new());
+    BlockRef { height: 0, hash, parent_hash, time: chrono::DateTime::UNIX_EPOCH }
 }
 
 pub(crate) fn watched(chain: &EvmChain) -> WatchSet {

@@ -36,18 +36,19 @@ async fn with_fewer_and_fewer_sources() -> Result<()> {
     let fleet = Fleet::open().await?;
     let quoted = fleet.ask(140_000, Asset::Eth).await?;
     assert_eq!(verdict(&fleet).await?, "good");
-    show(&fleet, "coinbase", Mode::Missing)?;
+    show(&fleet, "binance", Mode::Missing)?;
     assert_eq!(verdict(&fleet).await?, "degraded");
     fleet.ask(140_000, Asset::Eth).await?;
-    show(&fleet, "binance", Mode::Missing)?;
+    show(&fleet, "coinbase", Mode::Missing)?;
+    assert_eq!(verdict(&fleet).await?, "stopped");
+    // Dollars from one house times its neighbour's rupees: both ways go through the neighbour.
+    show(&fleet, "binance", Mode::Normal)?;
     assert_eq!(verdict(&fleet).await?, "stopped");
     assert!(fleet.ask(140_000, Asset::Eth).await.is_err(), "no rate, and yet a quote");
     // What was quoted before is honoured all the same.
     fleet.pay(&quoted, quoted.payable()).await?;
     fleet.settle().await?;
     assert_eq!(fleet.story(&quoted).await?.state, "settled");
-    show(&fleet, "binance", Mode::Normal)?;
-    assert_eq!(verdict(&fleet).await?, "degraded");
     show(&fleet, "coinbase", Mode::Normal)?;
     assert_eq!(verdict(&fleet).await?, "good");
     fleet.check_books().await

@@ -7,25 +7,46 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
+    pin::Pin,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use alloy::primitives::B256;
-use chains::{BlockRef, ReadError};
-use futures::future::BoxFuture;
+use async_trait::async_trait;
+use futures::future::join_all;
 
-use crate::{node::Node, wire::hash_of};
+use crate::{BlockRef, ReadError, Says, Witness};
 
 /// Blocks we remember having followed, newest last.
 const TRAIL: usize = 64;
 /// Which of them another node is asked for, counted from the newest.
 const SAMPLED: [usize; 7] = [0, 1, 2, 4, 8, 16, 32];
 
-pub(crate) struct Nodes {
-    all: Vec<Node>,
+/// What a node of any family can be asked.
+#[async_trait]
+pub trait Node: Send + Sync {
+    /// Host and port; never the whole URL, which may carry a key.
+    fn host(&self) -> &str;
+
+    /// Requests sent to this node since the start.
+    fn calls(&self) -> u64;
+
+    /// `Untrusted` when the node is of another network. Asks only when that is not known.
+    async fn ensure_ours(&self) -> Result<(), ReadError>;
+
+    /// The height of its tip.
+    async fn tip(&self) -> Result<u64, ReadError>;
+
+    /// The hash of its canonical block at a height; `None` where it has none (yet).
+    async fn hash_at(&self, height: u64) -> Result<Option<String>, ReadError>;
+}
+
+/// The nodes of one network.
+pub struct Nodes<N> {
+    all: Vec<N>,
     current: AtomicUsize,
     trail: Mutex<Trail>,
 }
@@ -33,23 +54,33 @@ pub(crate) struct Nodes {
 #[derive(Default)]
 struct Trail {
     tip: u64,
-    blocks: VecDeque<(u64, B256)>,
+    blocks: VecDeque<(u64, String)>,
 }
 
-impl Nodes {
-    pub(crate) const fn new(all: Vec<Node>) -> Self {
+/// Work at a node, boxed so that it can be done again at another one.
+pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadError>> + Send + 'a>>;
+
+impl<N: Node> Nodes<N> {
+    pub const fn new(all: Vec<N>) -> Self {
         let trail = Trail { tip: 0, blocks: VecDeque::new() };
         Self { all, current: AtomicUsize::new(0), trail: Mutex::new(trail) }
     }
 
-    pub(crate) fn all(&self) -> &[Node] {
+    pub fn all(&self) -> &[N] {
         &self.all
     }
 
+    pub fn calls(&self) -> u64 {
+        self.all.iter().fold(0, |sum, node| sum.saturating_add(node.calls()))
+    }
+
     /// Does the work at the followed node, and at another one when that is unavailable.
-    pub(crate) async fn ask<'a, T, F>(&'a self, work: F) -> Result<T, ReadError>
+    ///
+    /// # Errors
+    /// The followed node's own when no other node may stand in for it.
+    pub async fn ask<'a, T, F>(&'a self, work: F) -> Result<T, ReadError>
     where
-        F: Fn(&'a Node) -> BoxFuture<'a, Result<T, ReadError>>,
+        F: Fn(&'a N) -> Work<'a, T>,
     {
         let followed = self.current.load(Ordering::Acquire);
         let node = self.all.get(followed).ok_or_else(no_node)?;
@@ -72,27 +103,34 @@ impl Nodes {
     }
 
     /// Remembers a block that was shown to somebody; `tip` when it was the newest.
-    pub(crate) fn followed(&self, block: &BlockRef, tip: bool) {
-        let Some(hash) = hash_of(&block.hash) else {
-            return;
-        };
+    pub fn followed(&self, block: &BlockRef, tip: bool) {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         if tip {
             trail.tip = block.height;
         }
-        if trail.blocks.iter().any(|(_, known)| *known == hash) {
+        if trail.blocks.iter().any(|(_, known)| *known == block.hash) {
             return;
         }
-        trail.blocks.push_back((block.height, hash));
+        trail.blocks.push_back((block.height, block.hash.clone()));
         if trail.blocks.len() > TRAIL {
             trail.blocks.pop_front();
         }
     }
 
-    async fn shares_history(&self, other: &Node) -> bool {
+    /// Every node's word on a block we hold. None stands in for another.
+    pub async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {
+        join_all(self.all.iter().map(|node| async move {
+            let says =
+                word(node, block).await.unwrap_or_else(|error| Says::Silent(error.to_string()));
+            Witness { node: node.host().to_owned(), says }
+        }))
+        .await
+    }
+
+    async fn shares_history(&self, other: &N) -> bool {
         let (tip, sampled) = {
             let trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest_first = || trail.blocks.iter().rev().copied();
+            let newest_first = || trail.blocks.iter().rev().cloned();
             let sampled: Vec<_> = SAMPLED.iter().filter_map(|n| newest_first().nth(*n)).collect();
             (trail.tip, sampled)
         };
@@ -103,12 +141,12 @@ impl Nodes {
             return true;
         }
         // A node that lags would show the blocks above its tip as reorganised away.
-        if !other.latest().await.is_ok_and(|latest| latest.height() >= tip) {
+        if !other.tip().await.is_ok_and(|latest| latest >= tip) {
             return false;
         }
         for (height, hash) in sampled {
-            match other.header_at(height).await {
-                Ok(Some(header)) if header.hash == hash => return true,
+            match other.hash_at(height).await {
+                Ok(Some(theirs)) if theirs == hash => return true,
                 Ok(_) => {}
                 Err(_) => return false,
             }
@@ -117,9 +155,20 @@ impl Nodes {
     }
 }
 
-async fn ask_one<'a, T, F>(node: &'a Node, work: &F) -> Result<T, ReadError>
+async fn word<N: Node>(node: &N, block: &BlockRef) -> Result<Says, ReadError> {
+    node.ensure_ours().await?;
+    Ok(match node.hash_at(block.height).await? {
+        Some(theirs) if theirs == block.hash => Says::Same,
+        Some(theirs) => Says::Other(theirs),
+        None if node.tip().await? > block.height => Says::Other("no block".to_owned()),
+        None => Says::Behind,
+    })
+}
+
+async fn ask_one<'a, T, N, F>(node: &'a N, work: &F) -> Result<T, ReadError>
 where
-    F: Fn(&'a Node) -> BoxFuture<'a, Result<T, ReadError>>,
+    N: Node,
+    F: Fn(&'a N) -> Work<'a, T>,
 {
     node.ensure_ours().await?;
     work(node).await

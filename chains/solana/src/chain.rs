@@ -1,0 +1,326 @@
+//! The Solana network as the rest of the house sees it: `chains::Chain`, in text and `Amount`.
+//!
+//! Invariant: no type of Solana's crates crosses this door. Connecting does no IO, so a process
+//! starts while its node is down. A deposit "address" is a reference key; see `reference`.
+
+use std::{collections::BTreeMap, str::FromStr as _, time::Duration};
+
+use async_trait::async_trait;
+use chains::{
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Step, TxPlace,
+    UriError, WatchSet, Witness,
+    nodes::{Node as _, Nodes},
+    solana_pay,
+};
+use futures::future::join_all;
+use primitives::{Amount, Asset, NetworkId};
+use serde_json::{Value, json};
+use solana_client::rpc_request::RpcRequest;
+use solana_pubkey::Pubkey;
+use spl_associated_token_account_interface::address::get_associated_token_address_with_program_id;
+
+use crate::{
+    config::SolanaConfig,
+    news::News,
+    node::Node,
+    reference::References,
+    scan::{self, Scope},
+    step,
+    verify::{self, TOKEN_PROGRAMS},
+    wire::{InContext, garbage},
+};
+
+/// The read side of one Solana network.
+pub struct SolanaChain {
+    network: NetworkId,
+    scope: Scope,
+    references: References,
+    nodes: Nodes<Node>,
+    news: News,
+}
+
+impl SolanaChain {
+    /// Reads the settings. Asks no node anything yet.
+    ///
+    /// # Errors
+    /// `Untrusted` with a sentence naming the setting that cannot be right.
+    pub fn connect(config: &SolanaConfig) -> Result<Self, ReadError> {
+        Self::try_new(config).map_err(|why| {
+            ReadError::Untrusted(format!("settings of network {}: {why}", config.network))
+        })
+    }
+
+    fn try_new(config: &SolanaConfig) -> Result<Self, String> {
+        if config.rpc_urls.is_empty() {
+            return Err("no rpc_urls".to_owned());
+        }
+        if config.rpc_urls.iter().any(|url| !matches!(url.scheme(), "http" | "https")) {
+            return Err("rpc_urls must be http or https".to_owned());
+        }
+        if config.request_timeout_ms == 0 || config.max_response_bytes == 0 {
+            return Err("request_timeout_ms and max_response_bytes must be positive".to_owned());
+        }
+        if key_of(&config.genesis_hash).is_none() {
+            return Err("genesis_hash is no hash".to_owned());
+        }
+        let wallet = key_of(&config.wallet).ok_or("wallet is no public key")?;
+        if !wallet.is_on_curve() {
+            return Err("wallet is no wallet: nobody can have its key".to_owned());
+        }
+        let mints = mints_of(config)?;
+        let accounts = accounts_of(&wallet, &mints);
+        let nodes = config.rpc_urls.iter().map(|url| Node::try_new(url, config));
+        Ok(Self {
+            network: config.network.clone(),
+            scope: Scope { wallet: wallet.to_string(), mints },
+            references: References::try_new(config.reference_seed.expose(), wallet)?,
+            nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
+            news: News::try_new(&config.ws_urls, accounts)?,
+        })
+    }
+
+    /// Compares every node with the settings.
+    ///
+    /// # Errors
+    /// `Untrusted` if any node that answers disagrees, `Unavailable` if none answers.
+    pub async fn verify(&self) -> Result<(), ReadError> {
+        let mut silent = None;
+        let mut good = 0_usize;
+        for node in self.nodes.all() {
+            match verify::problem(node, &self.scope).await {
+                Ok(()) => good += 1,
+                Err(ReadError::Untrusted(why)) => {
+                    return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
+                }
+                Err(error) => silent = silent.or(Some(error)),
+            }
+        }
+        silent.filter(|_| good == 0).map_or(Ok(()), Err)
+    }
+
+    fn mint(&self, asset: Asset) -> Option<&str> {
+        self.scope.mints.iter().find(|(_, listed)| **listed == asset).map(|(mint, _)| mint.as_str())
+    }
+
+    /// The mint a URI names: none for the network's coin.
+    fn mint_in_uri(&self, asset: Asset) -> Result<Option<&str>, UriError> {
+        match self.mint(asset) {
+            None if asset == Asset::Sol => Ok(None),
+            None => Err(UriError::UnknownAsset),
+            mint => Ok(mint),
+        }
+    }
+}
+
+/// Base58 of 32 bytes, written the one way it is written.
+fn key_of(text: &str) -> Option<Pubkey> {
+    let short = Some(text).filter(|text| (32..=44).contains(&text.len()))?;
+    Pubkey::from_str(short).ok()
+}
+
+fn mints_of(config: &SolanaConfig) -> Result<BTreeMap<String, Asset>, String> {
+    let mut mints = BTreeMap::new();
+    for listed in &config.mints {
+        let asset = listed.asset;
+        let mint = key_of(&listed.mint).ok_or_else(|| format!("the mint of {asset} is no key"))?;
+        if !asset.is_crypto() || asset == Asset::Sol || asset == Asset::Btc || asset == Asset::Eth {
+            return Err(format!("{asset} is no token"));
+        }
+        if u32::from(listed.decimals) != asset.scale() {
+            return Err(format!("{asset} has {} decimals, not {}", asset.scale(), listed.decimals));
+        }
+        if mints.values().any(|other| *other == asset)
+            || mints.insert(mint.to_string(), asset).is_some()
+        {
+            return Err(format!("{asset} or its mint is listed twice"));
+        }
+    }
+    Ok(mints)
+}
+
+/// The wallet and its associated token accounts under both token programs.
+fn accounts_of(wallet: &Pubkey, mints: &BTreeMap<String, Asset>) -> Vec<String> {
+    let mut accounts = vec![wallet.to_string()];
+    for mint in mints.keys().filter_map(|mint| key_of(mint)) {
+        for program in TOKEN_PROGRAMS.iter().filter_map(|program| key_of(program)) {
+            let account = get_associated_token_address_with_program_id(wallet, &mint, &program);
+            accounts.push(account.to_string());
+        }
+    }
+    accounts
+}
+
+async fn at(node: &Node, slot: u64) -> Result<Option<BlockRef>, ReadError> {
+    match node.header(slot).await? {
+        Some(header) => Ok(Some(header.reference(slot)?)),
+        None => Ok(None),
+    }
+}
+
+async fn read(
+    node: &Node,
+    block: &BlockRef,
+    scope: &Scope,
+    watch: &WatchSet,
+) -> Result<BlockFacts, ReadError> {
+    let found = node.block(block.height).await?.ok_or(ReadError::UnknownBlock)?;
+    if found.header.blockhash != block.hash {
+        return Err(ReadError::UnknownBlock);
+    }
+    let sightings = scan::block(&found, scope, watch)?;
+    Ok(BlockFacts { block: found.header.reference(block.height)?, sightings })
+}
+
+async fn locate(node: &Node, signature: &str) -> Result<TxPlace, ReadError> {
+    let Some(status) = node.status(signature).await? else {
+        return Ok(TxPlace::Absent);
+    };
+    if !matches!(status.confirmation_status.as_deref(), Some("confirmed" | "finalized")) {
+        return Ok(TxPlace::Pending);
+    }
+    let header = node.header(status.slot).await?.ok_or_else(|| garbage("a block it lacks"))?;
+    let (height, block_hash) = (status.slot, header.blockhash);
+    Ok(TxPlace::Included { height, block_hash, succeeded: status.err.is_null() })
+}
+
+/// What the wallet holds of one mint, in all its accounts.
+async fn held_token(node: &Node, wallet: &str, mint: &str) -> Result<i128, ReadError> {
+    let params = json!([
+        wallet, { "mint": mint }, { "encoding": "jsonParsed", "commitment": "confirmed" }
+    ]);
+    let found: InContext<Vec<Value>> =
+        node.call(RpcRequest::GetTokenAccountsByOwner, params).await?;
+    found.value.iter().try_fold(0_i128, |sum, account| {
+        let amount = account.pointer("/account/data/parsed/info/tokenAmount/amount");
+        let amount = amount.and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok());
+        let amount = amount.ok_or_else(|| garbage("a token account without an amount"))?;
+        Ok(sum.saturating_add(i128::from(amount)))
+    })
+}
+
+async fn held_coins(node: &Node, wallet: &str) -> Result<i128, ReadError> {
+    let params = json!([wallet, { "commitment": "confirmed" }]);
+    let found: InContext<u64> = node.call(RpcRequest::GetBalance, params).await?;
+    Ok(i128::from(found.value))
+}
+
+#[async_trait]
+impl Chain for SolanaChain {
+    fn network(&self) -> &NetworkId {
+        &self.network
+    }
+
+    fn assets(&self) -> Vec<Asset> {
+        std::iter::once(Asset::Sol).chain(self.scope.mints.values().copied()).collect()
+    }
+
+    async fn head(&self) -> Result<Head, ReadError> {
+        let head = self.nodes.ask(|node| Box::pin(node.head())).await?;
+        self.nodes.followed(&head.latest, true);
+        Ok(head)
+    }
+
+    async fn block_at(&self, height: u64) -> Result<Option<BlockRef>, ReadError> {
+        self.nodes.ask(|node| Box::pin(at(node, height))).await
+    }
+
+    /// By walking back from the tip: this network has no question for a block by its hash. Finds
+    /// what is at most a hundred blocks deep.
+    async fn block(&self, hash: &str) -> Result<BlockRef, ReadError> {
+        key_of(hash).ok_or(ReadError::UnknownBlock)?;
+        let tip = self.nodes.ask(|node| Box::pin(node.tip())).await?;
+        let from = tip.saturating_sub(200);
+        let mut slots = self.nodes.ask(|node| Box::pin(node.blocks(from, tip))).await?;
+        while let Some(slot) = slots.pop() {
+            if let Some(block) = self.block_at(slot).await?
+                && block.hash == hash
+            {
+                return Ok(block);
+            }
+        }
+        Err(ReadError::UnknownBlock)
+    }
+
+    async fn step(&self, from: &BlockRef) -> Result<Step, ReadError> {
+        key_of(&from.hash).ok_or(ReadError::UnknownBlock)?;
+        let (slot, hash) = (from.height, from.hash.as_str());
+        let step = self.nodes.ask(|node| Box::pin(step::after(node, slot, hash))).await?;
+        if let Step::Next(block) = &step {
+            self.nodes.followed(block, false);
+        }
+        Ok(step)
+    }
+
+    async fn read_block(
+        &self,
+        block: &BlockRef,
+        watch: &WatchSet,
+    ) -> Result<BlockFacts, ReadError> {
+        key_of(&block.hash).ok_or(ReadError::UnknownBlock)?;
+        let scope = &self.scope;
+        let facts = self.nodes.ask(|node| Box::pin(read(node, block, scope, watch))).await?;
+        self.nodes.followed(&facts.block, false);
+        Ok(facts)
+    }
+
+    async fn locate(&self, tx_id: &str, _spends: &[String]) -> Result<TxPlace, ReadError> {
+        let signature = bs58::decode(Some(tx_id).filter(|id| id.len() <= 90).unwrap_or("0"));
+        if !signature.into_vec().is_ok_and(|bytes| bytes.len() == 64) {
+            return Err(ReadError::Unavailable("not the id of a transaction".to_owned()));
+        }
+        self.nodes.ask(|node| Box::pin(locate(node, tx_id))).await
+    }
+
+    async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {
+        self.nodes.witnesses(block).await
+    }
+
+    async fn wait_for_news(&self, _known: &BlockRef, at_most: Duration) {
+        self.news.wait(at_most).await;
+    }
+
+    async fn examine(&self) -> Vec<NodeReport> {
+        join_all(self.nodes.all().iter().map(|node| verify::examine(node, &self.scope))).await
+    }
+
+    /// References hold nothing: everything is in the wallet.
+    async fn held(&self, addresses: &[String], asset: Asset) -> Result<Amount, ReadError> {
+        if addresses.iter().any(|address| key_of(address).is_none()) {
+            return Err(ReadError::Unavailable("not an address of this network".to_owned()));
+        }
+        let mint = self.mint_in_uri(asset).map_err(|_| {
+            ReadError::Unavailable(format!("{asset} does not exist on {}", self.network))
+        })?;
+        let wallet = self.scope.wallet.as_str();
+        let held = match mint {
+            None => self.nodes.ask(|node| Box::pin(held_coins(node, wallet))).await?,
+            Some(mint) => self.nodes.ask(|node| Box::pin(held_token(node, wallet, mint))).await?,
+        };
+        Amount::try_new(held, asset).map_err(|_| garbage("a balance beyond what can exist"))
+    }
+
+    fn calls(&self) -> u64 {
+        self.nodes.calls()
+    }
+
+    fn canonical(&self, address: &str) -> Option<String> {
+        key_of(address).map(|key| key.to_string())
+    }
+
+    fn derive(&self, index: u32) -> Result<DepositAddress, String> {
+        self.references.key(index)
+    }
+
+    fn payment_uri_template(&self, asset: Asset) -> Result<String, UriError> {
+        let wallet = &self.scope.wallet;
+        let token = self.mint_in_uri(asset)?.map(|mint| format!("&spl-token={mint}"));
+        let token = token.unwrap_or_default();
+        Ok(format!("solana:{wallet}?amount={{units}}{token}&reference={{address}}"))
+    }
+
+    fn payment_uri(&self, address: &str, payable: Amount) -> Result<String, UriError> {
+        let reference = key_of(address).ok_or(UriError::BadAddress)?.to_string();
+        let mint = self.mint_in_uri(payable.asset())?;
+        solana_pay::write(&self.scope.wallet, payable, mint, &reference)
+    }
+}

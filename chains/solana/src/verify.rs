@@ -1,0 +1,52 @@
+//! What is wrong with a node, in sentences for whoever runs it.
+
+use chains::{NodeReport, ReadError, nodes::Node as _};
+use serde_json::{Value, json};
+use solana_client::rpc_request::RpcRequest;
+
+use crate::{node::Node, scan::Scope, wire::InContext};
+
+/// Programs that may own a mint: SPL Token and Token-2022.
+pub(crate) const TOKEN_PROGRAMS: [&str; 2] =
+    ["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"];
+/// Extensions of Token-2022 that let somebody else take what arrived.
+const REFUSED: [&str; 4] =
+    ["permanentDelegate", "transferHook", "confidentialTransferMint", "nonTransferable"];
+
+pub(crate) async fn examine(node: &Node, scope: &Scope) -> NodeReport {
+    let tip = node.tip().await.ok();
+    let problem = problem(node, scope).await.err().map(|error| error.to_string());
+    NodeReport { node: node.host().to_owned(), tip, problem }
+}
+
+/// # Errors
+/// `Untrusted` with the first thing that is wrong, `Unavailable` when the node does not answer.
+pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError> {
+    node.check_genesis().await?;
+    node.head().await?;
+    for (mint, asset) in &scope.mints {
+        let params = json!([mint, { "encoding": "jsonParsed", "commitment": "confirmed" }]);
+        let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
+        let wrong = |why: &str| Err(ReadError::Untrusted(format!("the mint of {asset} {why}")));
+        let owner = account.value.get("owner").and_then(Value::as_str).unwrap_or("");
+        if account.value.is_null() {
+            return wrong("does not exist");
+        }
+        if !TOKEN_PROGRAMS.contains(&owner) {
+            return wrong("is no token");
+        }
+        let info = account.value.pointer("/data/parsed/info").cloned().unwrap_or(Value::Null);
+        let decimals = info.get("decimals").and_then(Value::as_u64);
+        if decimals != Some(u64::from(asset.scale())) {
+            return wrong("has other decimals than the asset");
+        }
+        let extensions = info.get("extensions").and_then(Value::as_array).cloned();
+        for extension in extensions.unwrap_or_default() {
+            let name = extension.get("extension").and_then(Value::as_str).unwrap_or("");
+            if REFUSED.contains(&name) {
+                return wrong(&format!("has the extension {name}: what arrives may be taken back"));
+            }
+        }
+    }
+    Ok(())
+}
