@@ -1,5 +1,5 @@
 # One image with the one binary; the role is the command: `docker run chukta api`.
-# A second target, `anvil`, is the local chain node of docker-compose.yml.
+# The targets `anvil` and `bitcoind` are the local chain nodes of docker-compose.yml.
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
@@ -23,6 +23,16 @@ USER node
 EXPOSE 8545
 HEALTHCHECK --interval=3s --timeout=3s --retries=20 CMD ["node", "-e", "fetch('http://127.0.0.1:8545',{method:'POST',headers:{'content-type':'application/json'},body:JSON.stringify({jsonrpc:'2.0',id:1,method:'eth_chainId',params:[]})}).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
 ENTRYPOINT ["anvil"]
+
+FROM debian:forky-slim AS bitcoind
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends bitcoin-knots \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home --home-dir /var/lib/regtest --uid 10002 regtest
+USER regtest
+EXPOSE 18443
+HEALTHCHECK --interval=3s --timeout=3s --retries=20 CMD ["bitcoin-cli", "-regtest", "-rpcuser=chukta", "-rpcpassword=regtest", "getblockcount"]
+ENTRYPOINT ["bitcoind", "-regtest", "-datadir=/var/lib/regtest", "-server", "-txindex=1", "-disablewallet=1", "-listen=0", "-connect=0", "-dnsseed=0", "-listenonion=0", "-rpcbind=0.0.0.0", "-rpcallowip=0.0.0.0/0", "-rpcport=18443", "-rpcuser=chukta", "-rpcpassword=regtest"]
 
 FROM debian:bookworm-slim AS chukta
 RUN apt-get update \

@@ -53,6 +53,17 @@ anvil_bin() {
   [ -x "$path" ] && printf '%s\n' "$path"
 }
 
+# The local Solana's runtime: a module for node, out of the npm package setup.sh installed. There is
+# one for this kind of processor only.
+surfpool_module() {
+  if [ -n "${CHUKTA_SURFPOOL:-}" ] && [ -r "$CHUKTA_SURFPOOL" ]; then
+    printf '%s\n' "$CHUKTA_SURFPOOL"
+    return 0
+  fi
+  local path="$LOCAL/node/node_modules/@solana/surfpool-linux-x64-gnu/surfpool-sdk.linux-x64-gnu.node"
+  [ -r "$path" ] && printf '%s\n' "$path"
+}
+
 # The Bitcoin node: the one named by the user, or what bitcoind.sh unpacked.
 bitcoind_bin() {
   if [ -n "${CHUKTA_BITCOIND:-}" ] && [ -x "$CHUKTA_BITCOIND" ]; then

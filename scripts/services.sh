@@ -145,6 +145,8 @@ write_env() {
       echo "export CHUKTA_REDIS_URL=$redis"
     fi
     printf 'export CHUKTA_ANVIL=%q\n' "$(anvil_bin || true)"
+    printf 'export CHUKTA_BITCOIND=%q\n' "$(bitcoind_bin || true)"
+    printf 'export CHUKTA_SURFPOOL=%q\n' "$(surfpool_module || true)"
   } >"$run/env"
 }
 

@@ -86,9 +86,12 @@ system_packages() {
 # The version is pinned by the lock file beside package.json; integrity is checked by npm.
 node_tools() {
   local from="$ROOT/scripts/node" to="$LOCAL/node"
-  if cmp -s "$from/package-lock.json" "$to/installed" && anvil_bin >/dev/null; then return 0; fi
-  command -v npm >/dev/null || die "node 20 with npm is needed: the local chain node is an npm package"
-  say "installing anvil"
+  if cmp -s "$from/package-lock.json" "$to/installed" && anvil_bin >/dev/null &&
+    surfpool_module >/dev/null; then
+    return 0
+  fi
+  command -v npm >/dev/null || die "node 20 with npm is needed: two local chain nodes are npm packages"
+  say "installing anvil and surfpool"
   mkdir -p "$to"
   cp "$from/package.json" "$from/package-lock.json" "$from/.npmrc" "$to/"
   (cd "$to" && npm ci --ignore-scripts --loglevel=error </dev/null) >&2 ||
@@ -98,6 +101,7 @@ node_tools() {
     "@foundry-rs/anvil-linux-$(processor)@$ANVIL_VERSION" </dev/null) >&2 ||
     die "npm has no local chain node for $(uname -m)"
   "$(anvil_bin)" --version >/dev/null || die "anvil does not start on this machine"
+  surfpool_module >/dev/null || die "npm has no local Solana for $(uname -m)"
   cp "$from/package-lock.json" "$to/installed"
 }
 
@@ -116,4 +120,5 @@ nextest() {
 command -v cargo >/dev/null || die "a Rust toolchain is needed: cargo is not in PATH"
 system_packages
 node_tools
+"$ROOT/scripts/bitcoind.sh"
 nextest

@@ -17,14 +17,17 @@ use serde::Deserialize;
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The first part of every setting's name: other variables of the same prefix belong to scripts.
-const TOP: [&str; 9] = [
+const TOP: [&str; 12] = [
     "database_url",
     "owner_database_url",
     "redis_url",
     "database_connections",
     "api",
     "settlement",
+    "bitcoin",
     "evm",
+    "solana",
+    "sandbox",
     "connectors",
     "rails",
 ];
@@ -39,6 +42,13 @@ pub(crate) struct Config {
     pub(crate) database_connections: u32,
     pub(crate) api: ApiConfig,
     pub(crate) settlement: settlement::Settings,
+    #[serde(default)]
+    pub(crate) bitcoin: Vec<chains_bitcoin::BitcoinConfig>,
+    #[serde(default)]
+    pub(crate) solana: Vec<chains_solana::SolanaConfig>,
+    /// Payers on local nodes, for `chukta pay`, `mine` and `reorg`. Nothing of the product reads it.
+    #[serde(default)]
+    pub(crate) sandbox: Vec<crate::sandbox::SandboxConfig>,
     #[serde(default)]
     pub(crate) evm: Vec<chains_evm::EvmConfig>,
     #[serde(default)]

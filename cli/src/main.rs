@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod demo;
+mod sandbox;
 mod shutdown;
 mod telemetry;
 mod wiring;
@@ -64,6 +65,34 @@ enum Command {
     Ledgerck,
     /// Lists what a person must look at; closes a case with a note.
     Cases(commands::cases::Cases),
+    /// When deposits are shown, accepted and final.
+    #[command(subcommand)]
+    Policy(commands::policy::Command),
+    /// The house's limit for early acceptance.
+    #[command(subcommand)]
+    Risk(commands::risk::Command),
+    /// Pays a shop whose payment was accepted early and whose crypto did not stay.
+    HonourLoss(commands::risk::HonourLoss),
+    /// Reads blocks of a network again; what was missed is recorded, nothing twice.
+    Rescan(commands::rescan::Rescan),
+    /// Pays a payment from a local node's payer, right or wrong. Sandbox only.
+    Pay(commands::play::Pay),
+    /// Adds blocks to a local chain. Sandbox only.
+    Mine(commands::play::Mine),
+    /// Replaces the last blocks of a local chain. Sandbox only.
+    Reorg(commands::play::Reorg),
+    /// Books what the owners paid in at the bank or at a venue.
+    PayIn(commands::pay_in::PayIn),
+    /// Gives money that was set aside to the payment it is for.
+    Attribute(commands::attribute::Attribute),
+    /// What is owed back to payers.
+    #[command(subcommand)]
+    Refund(commands::refund::Command),
+    /// Tries a parked payout or sale again.
+    Retry(commands::retry::Retry),
+    /// What a shop wants done with money that does not fit.
+    #[command(subcommand)]
+    MerchantPolicy(commands::merchant_policy::Command),
     /// Opens or closes a kill switch.
     Switch {
         /// quotes, conversions or payouts
@@ -133,9 +162,21 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor => check::doctor(&config).await,
         Command::Reconcile => check::reconcile(&config).await,
         Command::Ledgerck => check::ledgerck(&config).await,
+        Command::Rescan(options) => commands::rescan::run(&config, &options).await,
+        Command::Pay(options) => commands::play::pay(&config, &options).await,
+        Command::Mine(options) => commands::play::mine(&config, &options).await,
+        Command::Reorg(options) => commands::play::reorg(&config, &options).await,
         Command::Switch { name, to, reason } => {
             switch::run(&config, &name, to == "close", &reason).await
         }
+        Command::PayIn(options) => commands::pay_in::run(&config, options).await,
+        Command::Attribute(options) => commands::attribute::run(&config, options).await,
+        Command::Refund(command) => commands::refund::run(&config, command).await,
+        Command::Retry(options) => commands::retry::run(&config, options).await,
+        Command::MerchantPolicy(command) => commands::merchant_policy::run(&config, command).await,
+        Command::Policy(command) => commands::policy::run(&config, command).await,
+        Command::Risk(command) => commands::risk::run(&config, command).await,
+        Command::HonourLoss(options) => commands::risk::honour_loss(&config, &options).await,
         Command::Openapi | Command::States | Command::Simulate(_) | Command::Health { .. } => {
             Ok(ExitCode::SUCCESS)
         }

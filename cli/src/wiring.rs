@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use chains::Chain;
+use chains_bitcoin::BitcoinChain;
 use chains_evm::EvmChain;
+use chains_solana::SolanaChain;
 use outbound::webhook::{Policy, Sender};
 use primitives::{Clock, Entropy, NetworkId, SystemClock};
 use settlement::{Base, rates::Board};
@@ -48,10 +50,32 @@ pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<
         anyhow::ensure!(!twice, "network {network} is configured twice");
         Ok(())
     };
+    for settings in &config.bitcoin {
+        add(&settings.network, Arc::new(BitcoinChain::connect(settings)?))?;
+    }
     for settings in &config.evm {
         add(&settings.network, Arc::new(EvmChain::connect(settings)?))?;
     }
+    for settings in &config.solana {
+        add(&settings.network, Arc::new(SolanaChain::connect(settings)?))?;
+    }
+    separate_addresses(config)?;
     Ok(chains)
+}
+
+/// One key on two networks would give two payments the same address: value for one would be booked
+/// for the other. Networks take different accounts of one wallet (m/44'/60'/0', m/44'/60'/1', …).
+fn separate_addresses(config: &Config) -> anyhow::Result<()> {
+    let evm = config.evm.iter().map(|settings| (&settings.network, &settings.xpub));
+    let bitcoin = config.bitcoin.iter().map(|settings| (&settings.network, &settings.xpub));
+    let solana = config.solana.iter().map(|settings| (&settings.network, &settings.wallet));
+    let mut known: BTreeMap<&String, &NetworkId> = BTreeMap::new();
+    for (network, key) in evm.chain(bitcoin).chain(solana) {
+        if let Some(other) = known.insert(key, network) {
+            anyhow::bail!("networks {other} and {network} share a key: give each its own account");
+        }
+    }
+    Ok(())
 }
 
 /// Every connector of the settings. Opens no connection.

@@ -98,6 +98,7 @@ ids! {
     PaymentId = "pay",
     PayoutId = "pout",
     QuoteId = "quo",
+    RefundId = "ref",
 }
 
 #[cfg(test)]

@@ -101,3 +101,9 @@ pub fn payout_fee() -> Account {
 pub fn capital(asset: Asset) -> Account {
     Account::new("capital", format!("capital:{asset}"), asset)
 }
+
+/// What networks took for carrying our transactions.
+#[must_use]
+pub fn network_fee(asset: Asset) -> Account {
+    Account::new("network.fee", format!("network.fee:{asset}"), asset)
+}

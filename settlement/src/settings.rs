@@ -27,6 +27,10 @@ pub struct NetworkSettings {
     pub poll_ms: u64,
     /// Blocks read in one run of the scan at most.
     pub batch_blocks: u64,
+    /// How long one run of the scan waits at the tip for news before it begins anew (milliseconds):
+    /// a subscription is heard only meanwhile. 0 never waits.
+    #[serde(default = "five_seconds")]
+    pub linger_ms: u64,
     /// A reorganisation deeper than this stops the scan and calls a person.
     pub reorg_limit: u64,
 }
@@ -45,6 +49,9 @@ pub struct Settings {
     pub payment_expiry_s: i64,
     pub payment_expiry_min_s: i64,
     pub payment_expiry_max_s: i64,
+    /// Where no block comes, a payment ends after its network was at rest this long (seconds).
+    #[serde(default = "an_hour")]
+    pub expiry_quiet_s: i64,
     pub quote_validity_s: i64,
     pub fee_bps: Bps,
     pub gst_bps: Bps,
@@ -85,6 +92,15 @@ pub struct Settings {
     pub webhook_loopback: bool,
     /// Host names of our own network merchants' webhooks may go to: for the sandbox only.
     pub webhook_hosts: Vec<String>,
+}
+
+const fn five_seconds() -> u64 {
+    5_000
+}
+
+/// Longer than any network that works is without a block.
+const fn an_hour() -> i64 {
+    3_600
 }
 
 impl Settings {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, conversion, deposit, payment, payout};
+use crate::{Error, conversion, deposit, payment, payout, refund};
 
 /// An event that the state it met does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ pub async fn record_in(conn: &mut PgConnection, step: Record<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The four machines as Markdown tables, for `docs/STATES.md`: generated from the code, so the
+/// The machines as Markdown tables, for `docs/STATES.md`: generated from the code, so the
 /// page cannot lie.
 #[must_use]
 pub fn states_markdown() -> String {
@@ -63,6 +63,7 @@ pub fn states_markdown() -> String {
         ("Deposit", deposit::DepositState::steps()),
         ("Conversion", conversion::ConversionState::steps()),
         ("Payout", payout::PayoutState::steps()),
+        ("Refund", refund::RefundState::steps()),
     ] {
         page.push_str(&format!("\n## {title}\n\n| from | event | to |\n|---|---|---|\n"));
         for (from, event, to) in steps {

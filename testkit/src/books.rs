@@ -12,7 +12,7 @@ use serde_json::Value;
 use settlement::reconcile::{Scope, books_in, funded_addresses};
 use sqlx::PgConnection;
 
-use crate::{ASSETS, Fleet, Shop, settings::network};
+use crate::{ASSETS, Fleet, Shop};
 
 /// What the bank takes for one payout.
 const COST_PAISE: i128 = 590;
@@ -220,22 +220,24 @@ impl Fleet {
         Ok(())
     }
 
-    /// X1: what the chain holds on every address that was ever paid.
+    /// X1: what the chains hold on every address that was ever paid.
     async fn chain_equals(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
-        let network = network()?;
-        let chain = self.worker.ctx.connectors.chains.get(&network).context("no chain")?;
-        for asset in ASSETS {
-            let theirs = chain.held(&funded_addresses(conn, &network, asset).await?, asset).await?;
-            let seen: String = sqlx::query_scalar(
-                "select coalesce(sum(amount_minor), 0)::text from deposits
-                 where asset = $1 and state = 'seen'",
-            )
-            .bind(asset.code())
-            .fetch_one(&mut *conn)
-            .await?;
-            let ours = books_in(conn, &Scope::Escrow(network.clone(), asset)).await?;
-            let ours = ours.checked_add(Amount::parse_minor(&seen, asset)?)?;
-            ensure!(ours == theirs, "X1: chain {asset}: ours {ours}, theirs {theirs}");
+        for (network, chain) in &self.worker.ctx.connectors.chains {
+            for asset in chain.assets() {
+                let paid = funded_addresses(conn, network, asset).await?;
+                let theirs = chain.held(&paid, asset).await?;
+                let seen: String = sqlx::query_scalar(
+                    "select coalesce(sum(amount_minor), 0)::text from deposits
+                     where network = $1 and asset = $2 and state = 'seen'",
+                )
+                .bind(network.as_str())
+                .bind(asset.code())
+                .fetch_one(&mut *conn)
+                .await?;
+                let ours = books_in(conn, &Scope::Escrow(network.clone(), asset)).await?;
+                let ours = ours.checked_add(Amount::parse_minor(&seen, asset)?)?;
+                ensure!(ours == theirs, "X1: {network} {asset}: ours {ours}, theirs {theirs}");
+            }
         }
         Ok(())
     }
@@ -337,7 +339,8 @@ async fn owed_is_what_payments_say(conn: &mut PgConnection) -> anyhow::Result<()
     let due: Vec<(uuid::Uuid, String)> = sqlx::query_as(
         "select p.merchant_id, sum(p.amount_minor - round(p.amount_minor * 0.01)
              - round(round(p.amount_minor * 0.01) * 0.18))::text
-         from payments p left join payouts o on o.payment_id = p.id
+         from (select id, merchant_id, accepted_at, coalesce(credited_minor, amount_minor)
+                 as amount_minor from payments) p left join payouts o on o.payment_id = p.id
          where p.accepted_at is not null and coalesce(o.state, '') not in ('paid', 'final')
          group by 1",
     )

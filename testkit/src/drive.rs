@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use primitives::{Amount, Asset, MerchantId, PaymentId};
+use primitives::{Amount, Asset, MerchantId, NetworkId, PaymentId};
 use queue::{Drained, Failure};
 use settlement::{
     payment::{self, NewPayment},
@@ -16,7 +16,7 @@ use settlement::{
     views::{Explanation, explain},
 };
 
-use crate::{Fleet, Process, Shop, settings::network};
+use crate::{Fleet, Other, Process, Shop, settings::network};
 
 /// How often drained jobs may make the outside talk back within one step.
 const ECHOES: usize = 200;
@@ -100,13 +100,46 @@ impl Fleet {
         payment: PaymentId,
         asset: Asset,
     ) -> anyhow::Result<Quote> {
+        self.quote_on(&network()?, merchant, payment, asset).await
+    }
+
+    /// A quote on another network.
+    ///
+    /// # Errors
+    /// When there is no rate, or the quote is refused.
+    pub async fn quote_on(
+        &self,
+        network: &NetworkId,
+        merchant: MerchantId,
+        payment: PaymentId,
+        asset: Asset,
+    ) -> anyhow::Result<Quote> {
         let rate = self.board.latest(asset).await?;
-        let (base, network) = (&self.base, network()?);
+        let (base, method) = (&self.base, (network, asset));
         let mut tx = self.base.pool.begin().await?;
-        let quote =
-            quote::create_in(&mut tx, base, &rate, merchant, payment, (&network, asset)).await?;
+        let quote = quote::create_in(&mut tx, base, &rate, merchant, payment, method).await?;
         tx.commit().await?;
         Ok(quote)
+    }
+
+    /// A payment of the first shop, with a quote on another network.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn ask_on(&self, other: &Other, paise: i128, asset: Asset) -> anyhow::Result<Asked> {
+        let shop = self.shop()?.clone();
+        let payment = self.create(&shop, paise, None).await?;
+        let quote = self.quote_on(&other.network, shop.merchant, payment, asset).await?;
+        Ok(Asked { merchant: shop.merchant, payment, quote })
+    }
+
+    /// The chain of another family that was named in the options.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn other(&self, network: &str) -> anyhow::Result<&Other> {
+        let named = self.node.others.iter().find(|other| other.network.as_str() == network);
+        named.with_context(|| format!("no network {network}"))
     }
 
     /// Sends crypto to a payment's address; the transaction is in a block.

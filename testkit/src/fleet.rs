@@ -25,7 +25,7 @@ use testkit_db::TestDb;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    Gate, Http, Node, Outside, Process,
+    Gate, Http, Node, Other, Outside, Process,
     process::Plant,
     settings::{network, settings},
 };
@@ -52,6 +52,8 @@ pub struct Options {
     pub bank_paise: Option<i64>,
     /// What the venue holds to begin with, of assets it does not have plenty of.
     pub venue: Vec<(Asset, Decimal)>,
+    /// Chains beside the fleet's own.
+    pub others: Vec<Other>,
 }
 
 impl Options {
@@ -67,6 +69,7 @@ impl Options {
             rail_webhooks: true,
             bank_paise: None,
             venue: Vec::new(),
+            others: Vec::new(),
         })
     }
 }
@@ -116,7 +119,7 @@ impl Fleet {
     pub async fn with(options: Options) -> anyhow::Result<Self> {
         outbound::install_crypto();
         let clock = ManualClock::new(SystemClock.now() - HEAD_START);
-        let (db, node, outside) = tokio::try_join!(
+        let (db, mut node, outside) = tokio::try_join!(
             TestDb::create_with_connections(CONNECTIONS),
             Node::start(clock.now()),
             Outside::start(&clock, options.seed),
@@ -128,7 +131,12 @@ impl Fleet {
             let held = outside.sims.wazirx.balance(asset.code()).free;
             outside.sims.wazirx.deposit(asset.code(), *wanted - held, "before the opening");
         }
-        let settings = Arc::new(options.settings);
+        let mut settings = options.settings;
+        for other in &options.others {
+            settings.networks.insert(other.network.clone(), other.settings.clone());
+        }
+        node.others = options.others;
+        let settings = Arc::new(settings);
         let plant = Plant { clock: &clock, settings: &settings, node: &node, outside: &outside };
         let base = plant.base(db.app.clone(), Entropy::seeded(options.seed));
         let board = match &options.redis_url {

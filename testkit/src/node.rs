@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset};
 use serde_json::json;
 
-use crate::{Http, settings};
+use crate::{Http, Other, settings};
 
 /// The contracts the payer's tokens live in.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Node {
     anvil: Anvil,
     pub payer: Payer,
     pub tokens: Tokens,
+    /// Chains beside this one.
+    pub others: Vec<Other>,
     rpc: Http,
 }
 
@@ -49,7 +51,7 @@ impl Node {
             usdc: token(&payer, "USD Coin", Asset::Usdc).await?,
             usdt: token(&payer, "Tether USD", Asset::Usdt).await?,
         };
-        Ok(Self { anvil, payer, tokens, rpc })
+        Ok(Self { anvil, payer, tokens, others: Vec::new(), rpc })
     }
 
     /// A token that calls itself USDC and is listed nowhere, full in the payer's hands.

@@ -74,6 +74,9 @@ impl Outside {
     ) -> anyhow::Result<Connectors> {
         let mut connectors = Connectors::default();
         connectors.chains.insert(settings::network()?, node.chain()?);
+        for other in &node.others {
+            connectors.chains.insert(other.network.clone(), Arc::clone(&other.chain));
+        }
         for config in [
             json!({
                 "kind": "wazirx", "base_url": self.text("wazirx", "base_url")?, "paced": false,

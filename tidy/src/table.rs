@@ -24,6 +24,7 @@ pub const ROOMS: &[Room] = &[
     room("outbound", &["primitives"]),
     room("chains", &["primitives"]),
     room("chains-bitcoin", &["primitives", "chains"]),
+    room("chains-conformance", &["primitives", "chains"]),
     room("chains-evm", &["primitives", "chains"]),
     room("chains-solana", &["primitives", "chains"]),
     room("exchanges", &["primitives", "outbound"]),
@@ -93,7 +94,8 @@ const EVERYTHING_AND_DATABASES: &[&str] = &[
 ];
 
 /// What any room's tests may import beside the room's own row.
-pub const FOR_TESTS: &[&str] = &["testkit", "testkit-db", "simulators", "migrations"];
+pub const FOR_TESTS: &[&str] =
+    &["testkit", "testkit-db", "simulators", "migrations", "chains-conformance"];
 
 /// A third-party crate (`name`, or `name*` for a family) and the rooms it stays in.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +117,11 @@ const fn owned(
 /// The testkit exists only in tests; it stands in lists where product rooms would not.
 pub const OWNERS: &[Owned] = &[
     owned("apalis*", &["queue"], false),
-    owned("reqwest", &["outbound", "simulators", "testkit"], true),
+    owned(
+        "reqwest",
+        &["outbound", "chains-bitcoin", "chains-solana", "simulators", "testkit"],
+        true,
+    ),
     owned("alloy*", &["chains-evm"], false),
     owned("bitcoin", &["chains-evm", "chains-bitcoin"], false),
     owned("bitcoincore-rpc", &["chains-bitcoin"], false),
@@ -125,7 +131,11 @@ pub const OWNERS: &[Owned] = &[
     owned("utoipa*", &["api"], false),
     owned("askama*", &["web"], false),
     owned("hmac", &["exchanges", "payouts", "outbound", "identity", "simulators"], true),
-    owned("rustls", &["outbound", "chains-evm", "chukta"], true),
+    owned(
+        "rustls",
+        &["outbound", "chains-bitcoin", "chains-evm", "chains-solana", "chukta"],
+        true,
+    ),
     owned("redis", &["settlement", "workers", "chukta"], true),
     owned(
         "sqlx",
@@ -146,7 +156,11 @@ pub const OWNERS: &[Owned] = &[
     ),
     owned("clap", &["chukta"], false),
     owned("figment", &["chukta"], false),
-    owned("anyhow", &["chukta", "simulators", "testkit", "testkit-db", "tidy"], true),
+    owned(
+        "anyhow",
+        &["chukta", "chains-conformance", "simulators", "testkit", "testkit-db", "tidy"],
+        true,
+    ),
 ];
 
 /// Crates that must not be in the lock file at all, and why.

@@ -23,7 +23,12 @@ pub struct Ctx {
     pub connectors: Arc<Connectors>,
     pub webhooks: Arc<Sender>,
     watched: Watched,
+    /// Names this process among those that may lead a network's scan.
+    holder: Arc<str>,
 }
+
+/// How far back rows are read again.
+const LATE_ROWS: i64 = 200;
 
 /// The watch set of each network with the row number of its newest address.
 type Watched = Arc<Mutex<BTreeMap<NetworkId, (i64, Arc<WatchSet>)>>>;
@@ -31,13 +36,19 @@ type Watched = Arc<Mutex<BTreeMap<NetworkId, (i64, Arc<WatchSet>)>>>;
 impl Ctx {
     #[must_use]
     pub fn new(base: Base, board: Board, connectors: Connectors, webhooks: Sender) -> Self {
+        let holder = Arc::from(base.uuid().to_string());
         Self {
             base,
             board,
             connectors: Arc::new(connectors),
             webhooks: Arc::new(webhooks),
             watched: Watched::default(),
+            holder,
         }
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
@@ -86,8 +97,13 @@ impl Ctx {
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
             watched.get(network).cloned().unwrap_or_default()
         };
-        let new = settlement::deposit::address_pool::watched_after(conn, network, after).await?;
+        // Numbers are given before rows are committed: a lower one may become visible later.
+        let from = after.saturating_sub(LATE_ROWS);
+        let new = settlement::deposit::address_pool::watched_after(conn, network, from).await?;
         let Some((newest, _)) = new.last() else { return Ok(known) };
+        if *newest == after && new.iter().all(|(_, address)| known.contains(address)) {
+            return Ok(known);
+        }
         let (newest, mut set) = (*newest, known);
         let grown = Arc::make_mut(&mut set);
         for (_, address) in new {

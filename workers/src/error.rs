@@ -17,6 +17,8 @@ pub enum WorkError {
     Call(#[from] primitives::CallError),
     #[error("{0} is not configured in this process")]
     NotConfigured(String),
+    #[error("{0}")]
+    Node(String),
     /// Somebody answered what cannot be.
     #[error("nonsense from outside: {0}")]
     Nonsense(String),

@@ -10,6 +10,7 @@ mod error;
 mod in_our_words;
 mod jobs;
 mod registry;
+mod rescan;
 mod schedule;
 mod selling;
 
@@ -18,4 +19,5 @@ pub use ctx::Ctx;
 pub use error::WorkError;
 pub use jobs::reconcile::compare_all;
 pub use registry::runner;
+pub use rescan::{Rescanned, rescan};
 pub use schedule::schedule;

@@ -39,23 +39,22 @@ contract SandboxToken {
     }
 
     function transfer(address to, uint256 value) external returns (bool) {
-        move(msg.sender, to, value);
-        return true;
+        return move(msg.sender, to, value);
     }
 
     function transferFrom(address from, address to, uint256 value) external returns (bool) {
         // A zero value needs no allowance: this is how poisoning logs are made on real tokens.
         require(allowance[from][msg.sender] >= value, "allowance");
         allowance[from][msg.sender] -= value;
-        move(from, to, value);
-        return true;
+        return move(from, to, value);
     }
 
-    function move(address from, address to, uint256 value) internal virtual {
+    function move(address from, address to, uint256 value) internal virtual returns (bool) {
         require(balances[from] >= value, "balance");
         balances[from] -= value;
         balances[to] += value;
         emit Transfer(from, to, value);
+        return true;
     }
 }
 
@@ -63,8 +62,9 @@ contract SandboxToken {
 contract LyingToken is SandboxToken {
     constructor() SandboxToken("Lying Dollar", "USDC", 6) {}
 
-    function move(address from, address to, uint256 value) internal override {
+    function move(address from, address to, uint256 value) internal override returns (bool) {
         emit Transfer(from, to, value);
+        return true;
     }
 }
 
@@ -76,7 +76,7 @@ contract FeeToken is SandboxToken {
         announcesGross = announcesGross_;
     }
 
-    function move(address from, address to, uint256 value) internal override {
+    function move(address from, address to, uint256 value) internal override returns (bool) {
         require(balances[from] >= value, "balance");
         uint256 net = value - value / 100;
         balances[from] -= value;
@@ -86,5 +86,6 @@ contract FeeToken is SandboxToken {
         if (value != net) {
             emit Transfer(from, address(this), value - net);
         }
+        return true;
     }
 }

@@ -16,7 +16,7 @@ if (!solc.version().startsWith(PINNED)) {
   throw new Error(`solc ${PINNED} wanted, found ${solc.version()}`);
 }
 
-const files = ["Tokens.sol", "Wallets.sol"];
+const files = ["Fakes.sol", "Tokens.sol", "Wallets.sol"];
 const sources = {};
 for (const file of files) {
   sources[file] = { content: fs.readFileSync(path.join(__dirname, file), "utf8") };

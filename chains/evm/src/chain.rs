@@ -36,6 +36,8 @@ pub struct EvmChain {
     deriver: Deriver,
     nodes: Nodes<Node>,
     news: News,
+    /// For one question.
+    patience: Duration,
 }
 
 impl EvmChain {
@@ -72,10 +74,12 @@ impl EvmChain {
                 native: config.native,
                 tokens: verify::tokens_of(config)?,
                 trace: config.trace,
+                native_logs: config.native_transfer_logs,
             },
             deriver: Deriver::try_new(&config.xpub).map_err(|why| format!("xpub: {why}"))?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
             news: News::try_new(&config.ws_urls)?,
+            patience: config.request_timeout(),
         })
     }
 
@@ -88,7 +92,7 @@ impl EvmChain {
         let mut silent = None;
         let mut good = 0_usize;
         for node in self.nodes.all() {
-            match verify::node(node, &self.scope.tokens, self.scope.trace).await {
+            match verify::node(node, &self.scope).await {
                 Ok(()) => good += 1,
                 Err(ReadError::Untrusted(why)) => {
                     return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
@@ -183,7 +187,11 @@ impl Chain for EvmChain {
     }
 
     async fn examine(&self) -> Vec<NodeReport> {
-        witness::examine(&self.nodes, &self.scope).await
+        let nodes = witness::examine(&self.nodes, &self.scope);
+        let (mut reports, pushing) =
+            futures::future::join(nodes, self.news.examine(self.chain_id, self.patience)).await;
+        reports.extend(pushing);
+        reports
     }
 
     async fn held(&self, addresses: &[String], asset: Asset) -> Result<Amount, ReadError> {

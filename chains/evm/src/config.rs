@@ -57,6 +57,12 @@ pub struct EvmConfig {
     pub tokens: Vec<TokenConfig>,
     #[serde(default)]
     pub trace: TraceMode,
+    /// Where EIP-7708 is live, every transfer of coins is a log of the pseudo contract at
+    /// 0xff…fe. On: coins are read from these logs, and nothing is traced. Off: such logs are
+    /// nothing. To be switched on for blocks that were never read by traces: a value call that was
+    /// undone is counted by traces, and cannot be by logs.
+    #[serde(default)]
+    pub native_transfer_logs: bool,
     /// For one call, from connecting to the last byte.
     #[serde(default = "default_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -78,6 +84,7 @@ impl EvmConfig {
             native: ether(),
             tokens: Vec::new(),
             trace: TraceMode::default(),
+            native_transfer_logs: false,
             request_timeout_ms: default_timeout_ms(),
             max_response_bytes: default_max_bytes(),
         }
@@ -98,6 +105,7 @@ impl fmt::Debug for EvmConfig {
             .field("native", &self.native)
             .field("tokens", &self.tokens)
             .field("trace", &self.trace)
+            .field("native_transfer_logs", &self.native_transfer_logs)
             .finish_non_exhaustive()
     }
 }
@@ -139,6 +147,7 @@ mod tests {
         let config: EvmConfig = serde_json::from_str(MINIMAL).unwrap();
         assert_eq!(config.native, Asset::Eth);
         assert_eq!(config.trace, TraceMode::Auto);
+        assert!(!config.native_transfer_logs);
         assert_eq!(config.request_timeout(), Duration::from_secs(10));
         let shown = format!("{config:?}");
         assert!(shown.contains("node.example"), "{shown}");

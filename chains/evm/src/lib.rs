@@ -7,6 +7,7 @@
 //! else. Policy (how many confirmations, what is payable) is deliberately elsewhere: `settlement`.
 
 mod chain;
+mod coins;
 mod config;
 mod derive;
 mod held;

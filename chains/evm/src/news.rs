@@ -9,10 +9,11 @@ use std::{
 };
 
 use alloy::{
-    providers::{Provider as _, ProviderBuilder, WsConnect},
+    providers::{Provider, ProviderBuilder, WsConnect},
     rpc::types::Header,
 };
-use chains::BlockRef;
+use chains::{BlockRef, NodeReport};
+use futures::future::join_all;
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 
@@ -57,6 +58,40 @@ impl News {
         // A timer that runs out is the normal end where nobody pushes.
         drop(tokio::time::timeout(at_most, heard.wait_for(|head| *head > known.height)).await);
     }
+
+    /// What is wrong with each node that should push: asked anew, no matter who listens.
+    pub(crate) async fn examine(&self, chain_id: u64, at_most: Duration) -> Vec<NodeReport> {
+        join_all(self.urls.iter().map(|url| report(url, chain_id, at_most))).await
+    }
+}
+
+/// One node that pushes, and what is wrong with it.
+async fn report(url: &Url, chain_id: u64, at_most: Duration) -> NodeReport {
+    let node = format!("{} (ws)", crate::config::host_of(url));
+    let asked = tokio::time::timeout(at_most, ask(url, chain_id)).await;
+    let (tip, problem) = match asked {
+        Ok(Ok(tip)) => (Some(tip), None),
+        Ok(Err(why)) => (None, Some(why)),
+        Err(_) => (None, Some("no answer in time".to_owned())),
+    };
+    NodeReport { node, tip, problem: problem.map(|why| format!("new heads: {why}")) }
+}
+
+/// The tip of a node that is of our network and takes subscriptions.
+async fn ask(url: &Url, chain_id: u64) -> Result<u64, String> {
+    let node = connect(url).await?;
+    let answered = node.get_chain_id().await.map_err(|_| "no chain id")?;
+    if answered != chain_id {
+        return Err(format!("chain id is {answered}, wanted {chain_id}"));
+    }
+    drop(node.subscribe_blocks().await.map_err(|_| "no subscription")?);
+    Ok(node.get_block_number().await.map_err(|_| "no tip")?)
+}
+
+/// The error is the kind only: alloy's text may hold the URL.
+async fn connect(url: &Url) -> Result<impl Provider, &'static str> {
+    let connecting = ProviderBuilder::new().connect_ws(WsConnect::new(url.clone()));
+    connecting.await.map_err(|_| "no connection")
 }
 
 async fn listen(url: Url, heard: Arc<watch::Sender<u64>>) {
@@ -69,12 +104,9 @@ async fn listen(url: Url, heard: Arc<watch::Sender<u64>>) {
     }
 }
 
-/// Listens until the connection ends. The error is the kind only: alloy's text may hold the URL.
+/// Listens until the connection ends.
 async fn subscribed(url: &Url, heard: &watch::Sender<u64>) -> Result<(), &'static str> {
-    let node = ProviderBuilder::new()
-        .connect_ws(WsConnect::new(url.clone()))
-        .await
-        .map_err(|_| "no connection")?;
+    let node = connect(url).await?;
     let mut heads = node.subscribe_blocks().await.map_err(|_| "no subscription")?;
     loop {
         let head: Header = heads.recv().await.map_err(|_| "the subscription ended")?;

@@ -35,14 +35,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The node does not offer this method: another way may exist.
-    NoMethod,
+    NoMethod(&'static str),
     Failed(String),
 }
 
 impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::NoMethod => Self::Unavailable("the node lacks a method we need".to_owned()),
+            Fault::NoMethod(method) => Self::Unavailable(format!("the node has no {method}")),
             Fault::Failed(why) => Self::Unavailable(why),
         }
     }
@@ -118,7 +118,9 @@ impl Node {
     fn fault(&self, method: &'static str, error: RpcError<TransportErrorKind>) -> Fault {
         match error {
             // -32601 by JSON-RPC, -32004 by EIP-1474.
-            RpcError::ErrorResp(e) if e.code == -32601 || e.code == -32004 => Fault::NoMethod,
+            RpcError::ErrorResp(e) if e.code == -32601 || e.code == -32004 => {
+                Fault::NoMethod(method)
+            }
             RpcError::ErrorResp(e) => {
                 Fault::Failed(format!("{method}: error {}: {}", e.code, self.shown(&e.message)))
             }
@@ -185,6 +187,9 @@ impl Node {
             Err(Fault::Failed(why)) if why.contains("not found") && tag != "latest" => {
                 tracing::debug!(tag, why, "no block under this tag");
                 Ok(None)
+            }
+            Err(Fault::Failed(why)) => {
+                Err(ReadError::Unavailable(format!("asked for the `{tag}` block: {why}")))
             }
             Err(fault) => Err(fault.into()),
         }

@@ -1,7 +1,8 @@
 //! Receipts: the only place that says whether a transaction did what it asked for.
 //!
 //! Invariants: a receipt counts only for the block being read; a missing receipt is an error, not a
-//! failed transaction, and a receipt without a status proves nothing.
+//! failed transaction, and a receipt without a status proves nothing. Its logs are its own, each
+//! once and in order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -48,7 +49,7 @@ pub(crate) async fn all(node: &Node, block: &Block) -> Result<Vec<Receipt>, Read
     let in_block: Vec<B256> = block.transactions.iter().map(|tx| tx.hash).collect();
     let asked = node.call("eth_getBlockReceipts", (json!({"blockHash": hash}),)).await;
     let receipts: Option<Vec<Receipt>> = match asked {
-        Err(Fault::NoMethod) => return one_by_one(node, block, in_block).await,
+        Err(Fault::NoMethod(_)) => return one_by_one(node, block, in_block).await,
         answer => answer?,
     };
     let receipts = receipts.ok_or_else(|| garbage("no receipts for a block it knows"))?;
@@ -82,6 +83,22 @@ async fn one_by_one(
 fn check(receipt: &Receipt, block: &Block) -> Result<(), ReadError> {
     if receipt.block_hash != block.header.hash || receipt.block_number != block.header.number {
         return Err(garbage("a receipt of another block"));
+    }
+    let mut previous: Option<U64> = None;
+    for log in &receipt.logs {
+        let here = log.block_hash.is_none_or(|hash| hash == receipt.block_hash);
+        let ours = log.transaction_hash.is_none_or(|tx| tx == receipt.transaction_hash);
+        if log.removed || !here || !ours {
+            return Err(garbage("a receipt with logs of something else"));
+        }
+        // The position in this list is part of a deposit's identity.
+        let follows = previous.zip(log.log_index).is_none_or(|(before, number)| {
+            before.checked_add(U64::from(1)).is_some_and(|next| next == number)
+        });
+        if !follows {
+            return Err(garbage("a receipt with logs twice, missing or out of order"));
+        }
+        previous = log.log_index;
     }
     Ok(())
 }

@@ -14,8 +14,9 @@ use chains::{Arrived, BlockFacts, ReadError, Sighting, WatchSet};
 use primitives::Asset;
 
 use crate::{
+    coins::{self, Coin, INNER},
     config::TraceMode,
-    logs::{self, Transfer},
+    logs::{self, NATIVE_LOGS, Transfer},
     node::Node,
     receipts,
     tokens::Arrivals,
@@ -23,15 +24,14 @@ use crate::{
     wire::{Block, Log, Receipt, amount_of, garbage, text_of_address, text_of_hash},
 };
 
-/// The first ordinal of internal calls: no receipt has as many logs.
-const INNER: u32 = 1_000_000;
-
 /// What a block is read for.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
     pub(crate) native: Asset,
     pub(crate) tokens: Vec<(Address, Asset)>,
     pub(crate) trace: TraceMode,
+    /// Coins are read from logs (EIP-7708), not from values and traces.
+    pub(crate) native_logs: bool,
 }
 
 impl Scope {
@@ -58,9 +58,12 @@ pub(crate) async fn read_block(
         return Ok(facts);
     }
     let listed: Vec<Address> = scope.tokens.iter().map(|(contract, _)| *contract).collect();
+    let expected: Vec<Address> =
+        listed.iter().copied().chain(scope.native_logs.then_some(NATIVE_LOGS)).collect();
+    let trace = if scope.native_logs { TraceMode::Off } else { scope.trace };
     let (logs, inner) = futures::future::try_join(
-        logs::of_block(node, &block, &listed),
-        traces::of_block(node, &block, scope.trace),
+        logs::of_block(node, &block, &expected),
+        traces::of_block(node, &block, trace),
     )
     .await?;
     let mut reading = Reading { scope, block: &block, watched: Watched::new(watch) };
@@ -74,7 +77,7 @@ pub(crate) async fn read_block(
     let counted: Vec<Transfer> =
         incoming.iter().map(|hit| hit.transfer).filter(|t| listed.contains(&t.token)).collect();
     let arrivals = Arrivals::measure(node, &block.header, &counted, &all).await?;
-    let mut sightings = reading.native(&receipts, &inner)?;
+    let mut sightings = reading.native(&receipts, &logs, &inner)?;
     sightings.extend(incoming.iter().filter_map(|hit| hit.sighting(scope, &arrivals)));
     sightings.sort_by(|a, b| (&a.tx_id, a.ordinal).cmp(&(&b.tx_id, b.ordinal)));
     Ok(BlockFacts { sightings, ..facts })
@@ -113,30 +116,44 @@ impl Reading<'_> {
             }
         }
         for log in logs {
-            let paid = Transfer::read(log).is_some_and(|t| self.watched.contains(t.to));
+            let paid = self.paid(log);
             hits.extend(log.transaction_hash.filter(|_| paid));
         }
         hits.extend(inner.iter().filter(|i| self.watched.contains(i.to)).map(|i| i.tx));
         hits
     }
 
+    /// Whether a log speaks of income of ours.
+    fn paid(&mut self, log: &Log) -> bool {
+        let coins = self.native_transfer(log);
+        Transfer::read(log).or(coins).is_some_and(|transfer| self.watched.contains(transfer.to))
+    }
+
+    fn native_transfer(&self, log: &Log) -> Option<Transfer> {
+        Transfer::read_native(log).filter(|_| self.scope.native_logs)
+    }
+
     /// Coins: the transactions' own value and what contracts passed on.
     fn native(
         &mut self,
         receipts: &HashMap<B256, Receipt>,
+        logs: &[Log],
         inner: &[Inner],
     ) -> Result<Vec<Sighting>, ReadError> {
-        let own = self.block.transactions.iter().filter_map(|tx| {
-            let to = tx.to.filter(|to| *to != tx.from)?;
-            Some((tx.hash, 0, tx.from, to, tx.value))
-        });
-        let passed_on =
-            inner.iter().map(|i| (i.tx, INNER.saturating_add(i.nth), i.from, i.to, i.value));
+        let mut moved = if self.scope.native_logs {
+            coins::by_logs(self.block, receipts)?
+        } else {
+            coins::by_value(self.block, inner)
+        };
+        moved.retain(|coin| !coin.value.is_zero() && self.watched.contains(coin.to));
+        let told = logs.iter().filter_map(|log| self.native_transfer(log));
+        let told: Vec<Address> = told.map(|transfer| transfer.to).collect();
+        let told = told.into_iter().filter(|to| self.watched.contains(*to)).count();
+        if self.scope.native_logs && told != moved.len() {
+            return Err(garbage("logs that its receipts do not show"));
+        }
         let mut sightings = Vec::new();
-        for (tx, ordinal, from, to, value) in own.chain(passed_on) {
-            if value.is_zero() || !self.watched.contains(to) {
-                continue;
-            }
+        for Coin { tx, ordinal, from, to, value } in moved {
             if !receipt(receipts, tx)?.succeeded()? {
                 continue;
             }

@@ -7,13 +7,18 @@ use std::collections::HashSet;
 
 use alloy::primitives::{Address, Bytes};
 use chains::ReadError;
+use futures::future::join_all;
 use primitives::Asset;
 
 use crate::{
-    config::{EvmConfig, TraceMode},
+    coins,
+    config::EvmConfig,
+    logs::NATIVE_LOGS,
     node::Node,
+    receipts,
+    scan::Scope,
     tokens, traces,
-    wire::{address_of, garbage},
+    wire::{Tx, address_of, garbage, text_of_address},
 };
 
 /// The listed tokens, after the checks that need no node.
@@ -35,6 +40,9 @@ pub(crate) fn tokens_of(config: &EvmConfig) -> Result<Vec<(Address, Asset)>, Str
         }
         let contract = address_of(&token.contract)
             .ok_or_else(|| format!("the contract of {asset} is no address, or mistyped"))?;
+        if contract == NATIVE_LOGS {
+            return Err(format!("the contract of {asset} is where coins are logged, no token"));
+        }
         if !contracts.insert(contract) {
             return Err(format!("the contract of {asset} is listed twice"));
         }
@@ -43,39 +51,70 @@ pub(crate) fn tokens_of(config: &EvmConfig) -> Result<Vec<(Address, Asset)>, Str
     Ok(tokens)
 }
 
-/// Compares one node with the settings.
-pub(crate) async fn node(
-    node: &Node,
-    tokens: &[(Address, Asset)],
-    trace: TraceMode,
-) -> Result<(), ReadError> {
-    let head = node.head().await?;
-    if head.finalized.is_none() {
-        return Err(untrusted("the node does not say what is final"));
+/// Compares one node with the settings: the first thing that is wrong.
+pub(crate) async fn node(node: &Node, scope: &Scope) -> Result<(), ReadError> {
+    problems(node, scope).await.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything that is wrong with a node, most telling first.
+pub(crate) async fn problems(node: &Node, scope: &Scope) -> Vec<ReadError> {
+    // Of another network, or silent: whatever else it says is no news.
+    if let Err(error) = node.check_chain_id().await {
+        return vec![match error {
+            ReadError::Unavailable(why) => {
+                ReadError::Unavailable(format!("no usable answer: {why}"))
+            }
+            other => other,
+        }];
     }
-    for (contract, asset) in tokens {
-        token(node, *contract, *asset).await?;
+    let tokens = scope.tokens.iter().map(|(contract, asset)| token(node, *contract, *asset));
+    let (finality, tokens, coins) =
+        futures::future::join3(finality(node), join_all(tokens), coins(node, scope)).await;
+    let all = std::iter::once(finality).chain(tokens).chain(std::iter::once(coins));
+    all.filter_map(Result::err).collect()
+}
+
+async fn finality(node: &Node) -> Result<(), ReadError> {
+    match node.head().await?.finalized {
+        Some(_) => Ok(()),
+        None => Err(untrusted("the node does not say what is final: no `finalized` block")),
     }
+}
+
+/// Can the node show how contracts move coins?
+async fn coins(node: &Node, scope: &Scope) -> Result<(), ReadError> {
     let latest = node.latest().await?;
     let block = node.block(latest.hash).await?.ok_or_else(|| garbage("no block at its tip"))?;
-    traces::of_block(node, &block, trace).await?;
-    Ok(())
+    if !scope.native_logs {
+        return traces::of_block(node, &block, scope.trace).await.map(drop);
+    }
+    // One transaction that carries coins tells whether they are logged; a tip without one says
+    // nothing, and reading checks every block again.
+    let carries = |tx: &&Tx| !tx.value.is_zero() && tx.to.is_some_and(|to| to != tx.from);
+    let Some(tx) = block.transactions.iter().find(carries) else { return Ok(()) };
+    let receipts = receipts::of(node, &block, &HashSet::from([tx.hash])).await?;
+    coins::by_logs(&block, &receipts).map(drop)
 }
 
 async fn token(node: &Node, contract: Address, asset: Asset) -> Result<(), ReadError> {
+    let at = text_of_address(contract);
     let code: Bytes = node.call("eth_getCode", (contract, "latest")).await?;
     if code.is_empty() {
-        return Err(untrusted(&format!("there is no contract at the address of {asset}")));
+        return Err(untrusted(&format!("there is no contract at the address of {asset}, {at}")));
     }
-    match tokens::decimals(node, contract).await? {
-        Some(decimals) if u32::from(decimals) == asset.scale() => Ok(()),
-        Some(decimals) => {
+    match tokens::decimals(node, contract).await {
+        Ok(Some(decimals)) if u32::from(decimals) == asset.scale() => Ok(()),
+        Ok(Some(decimals)) => {
             let wanted = asset.scale();
             let sentence =
-                format!("the contract of {asset} has {decimals} decimals, wanted {wanted}");
+                format!("the contract of {asset}, {at}, has {decimals} decimals, wanted {wanted}");
             Err(untrusted(&sentence))
         }
-        None => Err(untrusted(&format!("the contract of {asset} is not a token"))),
+        Ok(None) => Err(untrusted(&format!("the contract of {asset}, {at}, is not a token"))),
+        Err(fault) => {
+            let why = ReadError::from(fault);
+            Err(ReadError::Unavailable(format!("the decimals of {asset}, {at}: {why}")))
+        }
     }
 }
 

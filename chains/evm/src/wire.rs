@@ -67,6 +67,9 @@ pub(crate) struct Log {
     pub(crate) block_hash: Option<B256>,
     #[serde(default)]
     pub(crate) transaction_hash: Option<B256>,
+    /// Moves with the block: never an identity, but within one answer no two logs share it.
+    #[serde(default)]
+    pub(crate) log_index: Option<U64>,
     #[serde(default)]
     pub(crate) removed: bool,
 }

@@ -4,22 +4,31 @@
 //! witness that says nothing.
 
 use chains::{
-    NodeReport,
+    NodeReport, ReadError,
     nodes::{Node as _, Nodes},
 };
-use futures::future::join_all;
+use futures::future::{join, join_all};
 
 use crate::{node::Node, scan::Scope, verify};
 
 pub(crate) async fn examine(nodes: &Nodes<Node>, scope: &Scope) -> Vec<NodeReport> {
     join_all(nodes.all().iter().map(|node| async move {
-        let tip = node.latest().await.ok().map(|latest| latest.height());
-        let problem = verify::node(node, &scope.tokens, scope.trace).await.err();
+        let (tip, problems) = join(node.latest(), verify::problems(node, scope)).await;
+        let mut sentences: Vec<String> = problems.into_iter().map(sentence).collect();
+        sentences.dedup();
         NodeReport {
             node: node.host().to_owned(),
-            tip,
-            problem: problem.map(|error| error.to_string()),
+            tip: tip.ok().map(|latest| latest.height()),
+            problem: (!sentences.is_empty()).then(|| sentences.join("; ")),
         }
     }))
     .await
+}
+
+/// What is wrong, without the words that every error of its kind begins with.
+fn sentence(error: ReadError) -> String {
+    match error {
+        ReadError::Unavailable(why) | ReadError::Untrusted(why) => why,
+        ReadError::UnknownBlock => error.to_string(),
+    }
 }

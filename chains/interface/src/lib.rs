@@ -22,7 +22,7 @@ use primitives::{Amount, Asset, NetworkId};
 
 pub use block::{BlockFacts, BlockRef, Head, Step};
 pub use tx::{Arrived, Sighting, TxPlace};
-pub use uri::{UriError, eip681};
+pub use uri::{Eip681, UriError, eip681, parse_eip681};
 pub use watch::{DepositAddress, WatchSet};
 pub use witness::{NodeReport, Says, Witness};
 

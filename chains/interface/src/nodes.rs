@@ -157,11 +157,18 @@ impl<N: Node> Nodes<N> {
 
 async fn word<N: Node>(node: &N, block: &BlockRef) -> Result<Says, ReadError> {
     node.ensure_ours().await?;
-    Ok(match node.hash_at(block.height).await? {
+    let mut theirs = node.hash_at(block.height).await?;
+    if theirs.is_none() {
+        if node.tip().await? <= block.height {
+            return Ok(Says::Behind);
+        }
+        // It may have come past our block between the two questions.
+        theirs = node.hash_at(block.height).await?;
+    }
+    Ok(match theirs {
         Some(theirs) if theirs == block.hash => Says::Same,
         Some(theirs) => Says::Other(theirs),
-        None if node.tip().await? > block.height => Says::Other("no block".to_owned()),
-        None => Says::Behind,
+        None => Says::Other("no block".to_owned()),
     })
 }
 

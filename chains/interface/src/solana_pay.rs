@@ -83,6 +83,10 @@ pub fn parse(uri: &str) -> Result<SolanaPay, UriError> {
             _ => {}
         }
     }
+    let fraction = parsed.amount.as_deref().and_then(|text| text.split_once('.'));
+    if parsed.spl_token.is_none() && fraction.is_some_and(|(_, f)| f.len() > SOL_DECIMALS) {
+        return wrong("more decimals than SOL has");
+    }
     Ok(parsed)
 }
 
@@ -91,6 +95,27 @@ fn once(field: &mut Option<String>, value: String) -> Result<(), UriError> {
         return Err(UriError::Malformed("a parameter given twice"));
     }
     Ok(())
+}
+
+/// What the standard calls malformed: more decimals than the coin has. How many a token has, only
+/// its mint knows: see [`SolanaPay::payable`].
+const SOL_DECIMALS: usize = 9;
+
+impl SolanaPay {
+    /// The amount, if this asks for `asset` by the `mint` it has here, none for SOL.
+    ///
+    /// # Errors
+    /// `UnknownAsset` when it asks for something else, `NotPositive` for an open or zero amount,
+    /// `Malformed` when the asset has fewer decimals or the amount is beyond all books.
+    pub fn payable(&self, asset: Asset, mint: Option<&str>) -> Result<Amount, UriError> {
+        if self.spl_token.as_deref() != mint || mint.is_none() != (asset == Asset::Sol) {
+            return Err(UriError::UnknownAsset);
+        }
+        let text = self.amount.as_deref().ok_or(UriError::NotPositive)?;
+        let amount = Amount::parse_units(text, asset)
+            .map_err(|_| UriError::Malformed("an amount this asset cannot have"))?;
+        if amount.is_positive() { Ok(amount) } else { Err(UriError::NotPositive) }
+    }
 }
 
 /// The standard: digits, a zero before the dot, no scientific notation.
@@ -109,10 +134,30 @@ fn decoded(text: &str) -> Result<String, UriError> {
     text.map(|text| text.into_owned()).map_err(|_| UriError::Malformed("text that is no text"))
 }
 
-/// Letters of base58, of the length 32 bytes have. Whether it is a point is for the chain to say.
+const BASE58: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// Base58 of exactly 32 bytes. Whether it is a point of the curve is for the chain to say.
 fn is_key(text: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_alphanumeric() && !matches!(b, b'0' | b'O' | b'I' | b'l');
-    (32..=44).contains(&text.len()) && text.bytes().all(letter)
+    if !(32..=44).contains(&text.len()) {
+        return false;
+    }
+    // The number, least byte first; leading ones are leading zero bytes.
+    let mut number = [0_u8; 32];
+    for letter in text.chars() {
+        let Some(digit) = BASE58.find(letter) else { return false };
+        let mut carry = digit;
+        for byte in &mut number {
+            let value = usize::from(*byte) * 58 + carry;
+            let Ok(low) = u8::try_from(value & 0xff) else { return false };
+            (*byte, carry) = (low, value >> 8);
+        }
+        if carry > 0 {
+            return false;
+        }
+    }
+    let zeros = text.bytes().take_while(|byte| *byte == b'1').count();
+    let significant = number.iter().rev().skip_while(|byte| **byte == 0).count();
+    zeros + significant == number.len()
 }
 
 #[cfg(test)]
@@ -143,6 +188,61 @@ mod tests {
         );
         let open = parse(&format!("solana:{WALLET}?label=Michael")).unwrap();
         assert_eq!(open.amount, None);
+    }
+
+    // The vectors of the reference implementation's own tests, @solana/pay `parseURL.test.ts`.
+    #[test]
+    fn reads_the_vectors_of_the_reference_implementation() {
+        let words = "label=Michael&message=Thanks%20for%20all%20the%20fish&memo=OrderId5678";
+        let uri = format!("solana:{WALLET}?amount=0.000000001&reference={REFERENCE}&{words}");
+        let parsed = parse(&uri).unwrap();
+        assert_eq!(parsed.payable(Asset::Sol, None), Ok(Amount::try_new(1, Asset::Sol).unwrap()));
+        assert_eq!(parsed.references, [REFERENCE]);
+        assert_eq!(
+            (parsed.label.as_deref(), parsed.memo.as_deref()),
+            (Some("Michael"), Some("OrderId5678"))
+        );
+        let uri = format!("solana:{WALLET}?amount=1.01&spl-token={REFERENCE}&{words}");
+        let parsed = parse(&uri).unwrap();
+        let payable = parsed.payable(Asset::Usdc, Some(REFERENCE)).unwrap();
+        assert_eq!(payable.minor(), 1_010_000);
+        assert_eq!(parsed.payable(Asset::Usdc, Some(USDC)), Err(UriError::UnknownAsset));
+        assert_eq!(parsed.payable(Asset::Sol, None), Err(UriError::UnknownAsset));
+        let open = parse(&format!("solana:{WALLET}?reference={REFERENCE}&{words}")).unwrap();
+        assert_eq!((open.amount.as_ref(), open.spl_token.as_ref()), (None, None));
+        assert_eq!(open.payable(Asset::Sol, None), Err(UriError::NotPositive));
+        let bad = [
+            "X".repeat(2_049),
+            "eth:0xffff".to_owned(),
+            "solana:0xffff".to_owned(),
+            format!("solana:{WALLET}?amount=1milliondollars"),
+            format!("solana:{WALLET}?amount=-0.1"),
+            format!("solana:{WALLET}?amount=-100"),
+            format!("solana:{WALLET}?amount=1&spl-token=0xffff"),
+            format!("solana:{WALLET}?amount=1&reference=0xffff"),
+        ];
+        for uri in bad {
+            assert!(parse(&uri).is_err(), "{uri}");
+        }
+        let two = format!("solana:{WALLET}?amount=12345&reference={USDC}&reference={REFERENCE}");
+        assert_eq!(parse(&two).unwrap().references, [USDC, REFERENCE]);
+    }
+
+    #[test]
+    fn a_key_is_base58_of_32_bytes_and_amounts_have_the_places_of_their_asset() {
+        let zeros = "1".repeat(32);
+        for good in [WALLET, USDC, REFERENCE, zeros.as_str()] {
+            assert!(is_key(good), "{good}");
+        }
+        // 31 and 33 bytes, too large a number, letters that are none.
+        let bad = ["1".repeat(31), "1".repeat(33), "z".repeat(44), format!("{}0", &WALLET[1..])];
+        for text in bad {
+            assert!(!is_key(&text), "{text}");
+        }
+        let fine = |amount: &str| parse(&format!("solana:{WALLET}?amount={amount}"));
+        assert!(fine("1.000000001").is_ok() && fine("1.0000000001").is_err());
+        let cents = parse(&format!("solana:{WALLET}?amount=1.0000001&spl-token={USDC}")).unwrap();
+        assert!(matches!(cents.payable(Asset::Usdc, Some(USDC)), Err(UriError::Malformed(_))));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 // a block producer that puts them into linked blocks, skips slots, and can replace a branch.
 //
 // The runtime alone has no forks, no skipped slots, and block links that name nothing; what it
-// executes (balances, fees, inner instructions, failures) is real and passed on as it is.
+// executes (balances, fees, inner instructions, failures) is real and passed on as it is. When a
+// branch is replaced, the runtime starts over and executes what is left again, so that balances are
+// those of the new branch and a transaction may do something else there.
 // Started by `chains_solana::sandbox`; says where it listens in one line of JSON and ends when its
 // standard input closes. Listens on loopback only.
 import { createHash } from 'node:crypto';
@@ -12,9 +14,11 @@ import { createRequire } from 'node:module';
 const options = JSON.parse(process.argv[2] ?? '{}');
 const { Surfnet } = createRequire(import.meta.url)(process.env.CHUKTA_SURFPOOL);
 const runtime = Surfnet.startWithConfig({
-  offline: true, slotTimeMs: 50, blockProductionMode: 'clock', airdropSol: 100_000_000_000_000,
+  // The runtime's own clock stands still, so that its blockhash stays good for as long as it runs.
+  offline: true, blockProductionMode: 'manual', slotTimeMs: 86_400_000, airdropSol: 0,
   payerSecretKey: options.payer,
 });
+const RICH = 100_000_000_000_000;
 // Undrained, the runtime stops answering after a thousand slots.
 setInterval(() => { try { runtime.drainEvents(); } catch { /* nothing to drain */ } }, 100);
 
@@ -41,6 +45,7 @@ const asked = async (method, params) => {
 };
 const refuse = (code, message) => { throw Object.assign(new Error(message), { code }); };
 
+const LARGEST = 1 << 20;
 const FIRST = 1000, FINAL_BEHIND = 31;
 let branch = 0, automine = options.automine ?? true;
 let waiting = [];
@@ -56,8 +61,8 @@ const append = (transactions) => {
   const hash = base58(createHash('sha256').update(link).digest());
   const time = Math.floor(Date.now() / 1000);
   blocks.push({ slot, hash, height, time, parent, transactions });
+  announce(blocks.at(-1));
 };
-append([]);
 
 const mine = (count) => {
   const ready = waiting;
@@ -65,19 +70,40 @@ const mine = (count) => {
   for (let n = 0; n < count; n++) append(n === 0 ? ready : []);
 };
 
-const track = async (signature) => {
+// What was done to the runtime, in order: transactions, and accounts set by hand.
+let journal = [];
+const set = async (params) => {
+  const result = await asked('surfnet_setAccount', params);
+  journal.push({ params });
+  return result;
+};
+
+const execute = async (sent) => {
+  const signature = await asked('sendTransaction', sent);
   for (let tries = 0; tries < 400; tries++) {
     const config = { encoding: 'json', commitment: 'confirmed', maxSupportedTransactionVersion: 0 };
     const answer = await forward('getTransaction', [signature, config]);
     if (answer.result) {
       const { meta, transaction, version } = answer.result;
-      waiting.push({ meta, transaction, version });
-      if (automine) mine(1);
-      return;
+      const tx = { meta, transaction, version, sent };
+      journal.push({ tx });
+      return tx;
     }
-    await sleep(10);
+    await sleep(5);
   }
-  refuse(-32000, 'the runtime never executed the transaction');
+  return refuse(-32000, 'the runtime never executed the transaction');
+};
+
+// The runtime as it was at its start, but for what the journal keeps.
+const startOver = async (gone) => {
+  const before = journal;
+  journal = [];
+  await asked('surfnet_resetNetwork', []);
+  await asked('surfnet_setAccount', [runtime.payer, { lamports: RICH }]);
+  for (const { params, tx } of before) {
+    if (params) await set(params);
+    else if (!gone.has(tx)) Object.assign(tx, await execute(tx.sent));
+  }
 };
 
 const keysOf = ({ meta, transaction }) => {
@@ -112,35 +138,85 @@ const find = (signature) => {
   return null;
 };
 
-// Takes what a dropped transaction gave to the receiving wallet away from it again.
-const undo = async (tx, wallet) => {
-  const keys = keysOf(tx), { meta } = tx;
-  if (meta.err) return;
-  const at = keys.findIndex((key) => key.pubkey === wallet);
-  const gain = at < 0 ? 0 : meta.postBalances[at] - meta.preBalances[at];
-  if (gain > 0) {
-    const now = (await asked('getBalance', [wallet])).value;
-    await asked('surfnet_setAccount', [wallet, { lamports: now - gain }]);
-  }
-  for (const after of meta.postTokenBalances.filter((one) => one.owner === wallet)) {
-    const before = meta.preTokenBalances.find((one) => one.accountIndex === after.accountIndex);
-    const more = BigInt(after.uiTokenAmount.amount) - BigInt(before?.uiTokenAmount.amount ?? 0);
-    if (more <= 0n) continue;
-    const account = keys[after.accountIndex].pubkey;
-    const now = BigInt((await asked('getTokenAccountBalance', [account])).value.amount);
-    await asked('surfnet_setTokenAccount',
-      [wallet, after.mint, { amount: Number(now - more) }, after.programId]);
-  }
-};
-
-const reorg = async (depth, keep, wallet) => {
+const reorg = async (depth, keep) => {
   if (depth >= blocks.length) refuse(-32602, 'deeper than the chain');
   const gone = depth > 0 ? blocks.splice(-depth) : [];
   branch += 1;
+  await startOver(new Set(gone.flatMap((block) => block.transactions)));
   append([]);
-  for (const block of gone) append(keep ? block.transactions : []);
-  if (keep) return;
-  for (const tx of gone.flatMap((block) => block.transactions)) await undo(tx, wallet);
+  for (const block of gone) {
+    const again = [];
+    for (const tx of keep ? block.transactions : []) {
+      for (const params of tx.differently ?? []) await set(params);
+      again.push(tx.sent ? await execute(tx.sent) : tx);
+    }
+    append(again);
+  }
+};
+
+// Subscriptions: slots as they come, and transactions that mention an account.
+const listeners = new Map();
+let subscription = 0;
+const say = (socket, message) => {
+  const body = Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...message }));
+  const long = body.length > 125;
+  const head = long ? [0x81, 126, body.length >> 8, body.length & 255] : [0x81, body.length];
+  if (body.length < 65_536) socket.write(Buffer.concat([Buffer.from(head), body]));
+};
+function announce(block) {
+  for (const [id, { socket, kind, mentions }] of listeners) {
+    const method = `${kind}Notification`;
+    const tell = (result) => say(socket, { method, params: { result, subscription: id } });
+    if (kind === 'slot') {
+      tell({ slot: block.slot, parent: block.parent?.slot ?? 0, root: final().slot });
+      continue;
+    }
+    for (const tx of block.transactions) {
+      if (!(tx.accountKeys ?? keysOf(tx)).some((key) => mentions.includes(key.pubkey))) continue;
+      const [signature] = tx.transaction.signatures;
+      const value = { signature, err: tx.meta.err, logs: tx.meta.logMessages ?? [] };
+      tell({ context: { slot: block.slot }, value });
+    }
+  }
+}
+const heard = (socket, text) => {
+  const { id, method, params } = JSON.parse(text);
+  const kind = method.replace('Subscribe', '');
+  if (method.endsWith('Unsubscribe')) {
+    say(socket, { id, result: listeners.delete(params[0]) });
+  } else if (kind === 'slot' || kind === 'logs') {
+    subscription += 1;
+    listeners.set(subscription, { socket, kind, mentions: params?.[0]?.mentions ?? [] });
+    say(socket, { id, result: subscription });
+  } else {
+    say(socket, { id, error: { code: -32601, message: 'Method not found' } });
+  }
+};
+const upgrade = (request, socket) => {
+  const magic = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+  const accept = createHash('sha1').update(request.headers['sec-websocket-key'] + magic).digest('base64');
+  socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+    + `Sec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (chunk) => {
+    bytes = Buffer.concat([bytes, chunk]);
+    while (bytes.length >= 6) {
+      const kind = bytes[0] & 15, long = (bytes[1] & 127) === 126;
+      const start = long ? 8 : 6, length = long ? bytes.readUInt16BE(2) : bytes[1] & 127;
+      if (length === 127 || length > LARGEST) { socket.destroy(); return; }
+      if (bytes.length < start + length) return;
+      const mask = bytes.subarray(start - 4, start);
+      const body = Buffer.from(bytes.subarray(start, start + length)).map((byte, n) => byte ^ mask[n % 4]);
+      bytes = bytes.subarray(start + length);
+      if (kind === 8) { socket.end(); return; }
+      if (kind === 9) socket.write(Buffer.concat([Buffer.from([0x8a, body.length]), body]));
+      if (kind === 1) { try { heard(socket, body.toString()); } catch { socket.destroy(); return; } }
+    }
+  });
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => {
+    for (const [id, one] of listeners) if (one.socket === socket) listeners.delete(id);
+  });
 };
 
 const methods = {
@@ -152,6 +228,11 @@ const methods = {
     const last = upTo(params.find((one) => one?.commitment)?.commitment).slot;
     const slots = blocks.map((block) => block.slot);
     return slots.filter((slot) => slot >= params[0] && slot <= Math.min(end, last));
+  },
+  getBlocksWithLimit: ([start, limit, config]) => {
+    const last = upTo(config?.commitment).slot;
+    const slots = blocks.map((block) => block.slot).filter((slot) => slot >= start && slot <= last);
+    return slots.slice(0, limit);
   },
   getBlock: ([slot, config]) => {
     if (slot < FIRST) refuse(-32001, `Block ${slot} cleaned up, does not exist on node`);
@@ -189,20 +270,33 @@ const methods = {
     return found ? { ...found.tx, slot: found.block.slot, blockTime: found.block.time } : null;
   },
   sendTransaction: async (params) => {
-    const signature = await asked('sendTransaction', params);
-    await track(signature);
-    return signature;
+    const tx = await execute(params);
+    waiting.push(tx);
+    if (automine) mine(1);
+    return tx.transaction.signatures[0];
   },
   sandbox_mine: ([count]) => mine(count),
   sandbox_automine: ([on]) => { automine = on; },
-  sandbox_reorg: ([depth, keep, wallet]) => reorg(depth, keep, wallet),
+  sandbox_reorg: ([depth, keep]) => reorg(depth, keep),
+  // Sets accounts before this transaction is executed again on another branch.
+  sandbox_differently: ([signature, accounts]) => {
+    const { tx } = find(signature) ?? refuse(-32602, 'no such transaction');
+    tx.differently = accounts;
+  },
+  surfnet_setAccount: set,
   // A transaction as a block would show it, which no honest payer could make here.
   sandbox_inject: ([tx]) => { waiting.push(tx); if (automine) mine(1); },
 };
 
-if (options.interval) setInterval(() => mine(1), options.interval);
+if (options.interval) setInterval(() => inTurn(async () => mine(1)), options.interval);
 
-const LARGEST = 1 << 20;
+// One thing at a time: nobody sees a branch that is half replaced.
+let last = Promise.resolve();
+const inTurn = (work) => {
+  const done = last.then(work);
+  last = done.catch(() => {});
+  return done;
+};
 const serve = async (request, response) => {
   const chunks = [];
   let size = 0;
@@ -215,9 +309,10 @@ const serve = async (request, response) => {
   try {
     call = JSON.parse(Buffer.concat(chunks).toString());
     const method = methods[call.method];
-    answer = method
+    const work = async () => (method
       ? { jsonrpc: '2.0', id: call.id, result: (await method(call.params ?? [])) ?? null }
-      : { ...await forward(call.method, call.params ?? []), id: call.id };
+      : { ...await forward(call.method, call.params ?? []), id: call.id });
+    answer = await inTurn(work);
   } catch (error) {
     const code = error.code ?? -32603;
     answer = { jsonrpc: '2.0', id: call.id ?? null, error: { code, message: error.message } };
@@ -229,10 +324,13 @@ const serve = async (request, response) => {
 const server = createServer((request, response) => {
   serve(request, response).catch(() => response.destroy());
 });
+server.on('upgrade', upgrade);
 const genesis = await asked('getGenesisHash', []);
+await startOver(new Set());
+append([]);
 server.listen(options.port ?? 0, '127.0.0.1', () => {
   const rpcUrl = `http://127.0.0.1:${server.address().port}`;
-  process.stdout.write(JSON.stringify({ rpcUrl, wsUrl: runtime.wsUrl, genesis }) + '\n');
+  process.stdout.write(JSON.stringify({ rpcUrl, wsUrl: rpcUrl.replace('http', 'ws'), genesis }) + '\n');
 });
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));

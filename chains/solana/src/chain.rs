@@ -30,6 +30,9 @@ use crate::{
     wire::{InContext, garbage},
 };
 
+/// How far back a block is looked for by its hash.
+const DEEPEST_SEARCH: u32 = 100;
+
 /// The read side of one Solana network.
 pub struct SolanaChain {
     network: NetworkId,
@@ -151,10 +154,22 @@ fn accounts_of(wallet: &Pubkey, mints: &BTreeMap<String, Asset>) -> Vec<String> 
 }
 
 async fn at(node: &Node, slot: u64) -> Result<Option<BlockRef>, ReadError> {
-    match node.header(slot).await? {
-        Some(header) => Ok(Some(header.reference(slot)?)),
-        None => Ok(None),
+    node.at(slot).await?.map(|header| header.reference(slot)).transpose()
+}
+
+async fn find(node: &Node, hash: &str) -> Result<BlockRef, ReadError> {
+    let mut slot = node.tip().await?;
+    for _ in 0..DEEPEST_SEARCH {
+        let header = node.header(slot).await?.ok_or_else(|| garbage("a block it lacks"))?;
+        if header.blockhash == hash {
+            return header.reference(slot);
+        }
+        if header.parent_slot >= slot {
+            break;
+        }
+        slot = header.parent_slot;
     }
+    Err(ReadError::UnknownBlock)
 }
 
 async fn read(
@@ -163,7 +178,12 @@ async fn read(
     scope: &Scope,
     watch: &WatchSet,
 ) -> Result<BlockFacts, ReadError> {
-    let found = node.block(block.height).await?.ok_or(ReadError::UnknownBlock)?;
+    let Some(found) = node.block(block.height).await? else {
+        // Either the branch goes over this slot now, or the node lost its block for a moment.
+        let other = node.at(block.height).await?;
+        let why = "a slot whose block it cannot show at this moment";
+        return Err(other.map_or(ReadError::UnknownBlock, |_| garbage(why)));
+    };
     if found.header.blockhash != block.hash {
         return Err(ReadError::UnknownBlock);
     }
@@ -225,20 +245,10 @@ impl Chain for SolanaChain {
     }
 
     /// By walking back from the tip: this network has no question for a block by its hash. Finds
-    /// what is at most a hundred blocks deep.
+    /// what is at most a hundred blocks deep, on the canonical branch.
     async fn block(&self, hash: &str) -> Result<BlockRef, ReadError> {
         key_of(hash).ok_or(ReadError::UnknownBlock)?;
-        let tip = self.nodes.ask(|node| Box::pin(node.tip())).await?;
-        let from = tip.saturating_sub(200);
-        let mut slots = self.nodes.ask(|node| Box::pin(node.blocks(from, tip))).await?;
-        while let Some(slot) = slots.pop() {
-            if let Some(block) = self.block_at(slot).await?
-                && block.hash == hash
-            {
-                return Ok(block);
-            }
-        }
-        Err(ReadError::UnknownBlock)
+        self.nodes.ask(|node| Box::pin(find(node, hash))).await
     }
 
     async fn step(&self, from: &BlockRef) -> Result<Step, ReadError> {

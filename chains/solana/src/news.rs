@@ -5,7 +5,10 @@
 //! payment: whoever waits here reads the chain afterwards either way.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,6 +31,8 @@ pub(crate) struct News {
     /// The wallet, and its associated account of every listed mint.
     accounts: Vec<String>,
     heard: Arc<watch::Sender<u64>>,
+    /// How much of it ended a wait: what comes while nobody waits ends the next one.
+    told: AtomicU64,
     listening: OnceLock<Listeners>,
 }
 
@@ -49,7 +54,8 @@ impl News {
             return Err("ws_urls must be ws or wss".to_owned());
         }
         let heard = Arc::new(watch::Sender::new(0));
-        Ok(Self { urls: urls.to_vec(), accounts, heard, listening: OnceLock::new() })
+        let (told, listening) = (AtomicU64::new(0), OnceLock::new());
+        Ok(Self { urls: urls.to_vec(), accounts, heard, told, listening })
     }
 
     /// Until something is heard, and at the longest `at_most`.
@@ -63,7 +69,12 @@ impl News {
         });
         let mut heard = self.heard.subscribe();
         // A timer that runs out is the normal end where nobody pushes.
-        drop(tokio::time::timeout(at_most, heard.changed()).await);
+        let told = self.told.load(Ordering::Acquire);
+        if let Ok(Ok(count)) =
+            tokio::time::timeout(at_most, heard.wait_for(|count| *count > told)).await
+        {
+            self.told.fetch_max(*count, Ordering::AcqRel);
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! One node: typed questions, and the checks every answer passes before anybody reads it.
 //!
 //! Invariants: a node is asked for its genesis before its first word counts, and again after every
-//! broken call; what it calls final never moves backwards; that a block is not there counts as
-//! "skipped" only by the node's own word for it, never by an error that may pass.
+//! broken call; what it calls final never moves backwards; absence is never evidence here: a slot
+//! counts as empty only when a later block names a parent below it, because nodes answer "skipped"
+//! and "not available" for blocks they merely lost or have not stored yet.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -26,13 +30,14 @@ use crate::{
     wire::{Block, Header, InContext, Status, garbage},
 };
 
-/// The slot has no block, for good.
-const SKIPPED: [i64; 2] = [-32007, -32009];
-/// No block yet, or not any more, or not at this moment.
-const NOT_NOW: [i64; 2] = [-32004, -32014];
+/// Skipped, or lost in a jump to a snapshot; not available; no status yet: the codes do not tell
+/// "never" from "not now".
+const NOT_THERE: [i64; 4] = [-32007, -32009, -32004, -32014];
 const CLEANED_UP: i64 = -32001;
-/// Slots asked for when the next block is looked for: no run of skipped ones was ever as long.
-const AHEAD: u64 = 500;
+/// How far below the tip a block is looked for when the node cannot show the tip itself.
+const BEHIND: u64 = 32;
+/// How many of those are tried.
+const TRIES: usize = 4;
 
 /// Why a call gave nothing.
 #[derive(Debug)]
@@ -54,6 +59,8 @@ impl From<Fault> for ReadError {
 pub(crate) struct Node {
     client: RpcClient,
     host: String,
+    /// Parts of the address that may be keys: never repeated from a node's own error text.
+    withheld: Vec<String>,
     genesis: String,
     is_ours: AtomicBool,
     calls: Arc<AtomicU64>,
@@ -68,6 +75,7 @@ impl Node {
         Ok(Self {
             client: rpc::client(url.clone(), limits, Arc::clone(&calls))?,
             host: host_of(url),
+            withheld: withheld(url),
             genesis: config.genesis_hash.clone(),
             is_ours: AtomicBool::new(false),
             calls,
@@ -86,8 +94,7 @@ impl Node {
     fn fault(&self, error: &ClientError) -> Fault {
         match error.kind() {
             ClientErrorKind::RpcError(RpcError::RpcResponseError { code, message, .. }) => {
-                let shown = message.chars().filter(|c| !c.is_control()).take(120).collect();
-                Fault::Refused(*code, shown)
+                Fault::Refused(*code, self.shown(message))
             }
             ClientErrorKind::Custom(why) => {
                 // Whoever answers next may be another node.
@@ -96,6 +103,14 @@ impl Node {
             }
             _ => Fault::Failed("an answer that makes no sense".to_owned()),
         }
+    }
+
+    /// A node's own words, short, on one line and without the keys of its address.
+    fn shown(&self, message: &str) -> String {
+        if self.withheld.iter().any(|part| message.contains(part.as_str())) {
+            return "(withheld)".to_owned();
+        }
+        message.chars().filter(|c| !c.is_control()).take(120).collect()
     }
 
     pub(crate) async fn check_genesis(&self) -> Result<(), ReadError> {
@@ -113,15 +128,21 @@ impl Node {
         Ok(self.call(RpcRequest::GetSlot, json!([{ "commitment": commitment }])).await?)
     }
 
-    /// The newest slot at or below `slot` that has a block.
-    async fn last_block(&self, slot: u64) -> Result<(u64, Header), ReadError> {
-        if let Some(header) = self.header(slot).await? {
-            return Ok((slot, header));
+    /// The tip, or the newest block below it that the node can show: it announces slots a moment
+    /// before it can.
+    async fn last_block(&self, tip: u64) -> Result<(u64, Header), ReadError> {
+        if let Some(header) = self.header(tip).await? {
+            return Ok((tip, header));
         }
-        let slots = self.blocks(slot.saturating_sub(AHEAD), slot).await?;
-        let last = *slots.last().ok_or_else(|| garbage("a tip without a block"))?;
-        let header = self.header(last).await?.ok_or_else(|| garbage("a block it lacks"))?;
-        Ok((last, header))
+        let from = tip.saturating_sub(BEHIND);
+        let params = json!([from, tip, { "commitment": "confirmed" }]);
+        let slots: Vec<u64> = self.call(RpcRequest::GetBlocks, params).await?;
+        for slot in slots.into_iter().rev().filter(|slot| *slot < tip).take(TRIES) {
+            if let Some(header) = self.header(slot).await? {
+                return Ok((slot, header));
+            }
+        }
+        Err(garbage("a tip without a block"))
     }
 
     /// The tip by the vote of two thirds. `processed` is left out: a block nobody voted for is a
@@ -146,21 +167,34 @@ impl Node {
         })
     }
 
-    /// Slots with blocks, from and to, both included.
-    pub(crate) async fn blocks(&self, from: u64, to: u64) -> Result<Vec<u64>, ReadError> {
-        let params = json!([from, to, { "commitment": "confirmed" }]);
-        let slots: Vec<u64> = self.call(RpcRequest::GetBlocks, params).await?;
+    /// The first slots with blocks, at or above `from`: at most `limit`, however long the gaps.
+    pub(crate) async fn blocks(&self, from: u64, limit: usize) -> Result<Vec<u64>, ReadError> {
+        let params = json!([from, limit, { "commitment": "confirmed" }]);
+        let slots: Vec<u64> = self.call(RpcRequest::GetBlocksWithLimit, params).await?;
         let rising = slots.windows(2).all(|pair| pair.first() < pair.last());
-        if !rising || slots.iter().any(|slot| *slot < from || *slot > to) {
+        if !rising || slots.len() > limit || slots.iter().any(|slot| *slot < from) {
             return Err(garbage("other slots than asked for"));
         }
         Ok(slots)
     }
 
-    /// The first slot after `slot` that has a block.
-    pub(crate) async fn next_slot(&self, slot: u64) -> Result<Option<u64>, ReadError> {
-        let slots = self.blocks(slot.saturating_add(1), slot.saturating_add(AHEAD)).await?;
-        Ok(slots.first().copied())
+    /// The block of a slot. `None` above the tip, and where a later block's parent shows that the
+    /// slot has none.
+    pub(crate) async fn at(&self, slot: u64) -> Result<Option<Header>, ReadError> {
+        let Some(first) = self.blocks(slot, 1).await?.first().copied() else {
+            if self.slot("confirmed").await? < slot {
+                return Ok(None);
+            }
+            return Err(garbage("no slots up to its own tip"));
+        };
+        let header = self.header(first).await?.ok_or_else(|| garbage("a block it lacks"))?;
+        if first == slot {
+            return Ok(Some(header));
+        }
+        if header.parent_slot < slot {
+            return Ok(None);
+        }
+        Err(garbage("slots that leave out a block"))
     }
 
     async fn read<T: DeserializeOwned>(
@@ -174,21 +208,23 @@ impl Node {
         });
         match self.call(RpcRequest::GetBlock, json!([slot, config])).await {
             Ok(block) => Ok(block),
-            Err(Fault::Refused(code, _)) if SKIPPED.contains(&code) || NOT_NOW.contains(&code) => {
-                Ok(None)
-            }
+            Err(Fault::Refused(code, _)) if NOT_THERE.contains(&code) => Ok(None),
             Err(Fault::Refused(CLEANED_UP, _)) => Err(ReadError::UnknownBlock),
             Err(fault) => Err(fault.into()),
         }
     }
 
-    /// `None` where the slot has no block, or none yet.
+    /// `None` when the node does not show one at this moment: that says nothing about the slot.
     pub(crate) async fn header(&self, slot: u64) -> Result<Option<Header>, ReadError> {
-        self.read(slot, "none").await
+        let found: Option<Header> = self.read(slot, "none").await?;
+        found.map(|header| header.checked(slot)).transpose()
     }
 
+    /// As [`Node::header`], with what its transactions did.
     pub(crate) async fn block(&self, slot: u64) -> Result<Option<Block>, ReadError> {
-        self.read(slot, "accounts").await
+        let found: Option<Block> = self.read(slot, "accounts").await?;
+        let checked = |block: Block| Ok(Block { header: block.header.checked(slot)?, ..block });
+        found.map(checked).transpose()
     }
 
     pub(crate) async fn status(&self, signature: &str) -> Result<Option<Status>, ReadError> {
@@ -225,6 +261,14 @@ impl chains::nodes::Node for Node {
     }
 
     async fn hash_at(&self, height: u64) -> Result<Option<String>, ReadError> {
-        Ok(self.header(height).await?.map(|header| header.blockhash))
+        Ok(self.at(height).await?.map(|header| header.blockhash))
     }
+}
+
+fn withheld(url: &Url) -> Vec<String> {
+    let segments = url.path_segments().into_iter().flatten().map(Cow::Borrowed);
+    let query = url.query_pairs().map(|(_, value)| value);
+    let login = [Some(url.username()), url.password()].into_iter().flatten().map(Cow::Borrowed);
+    let parts = segments.chain(query).chain(login);
+    parts.filter(|part| part.len() >= 6).map(Cow::into_owned).collect()
 }

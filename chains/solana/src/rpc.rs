@@ -59,9 +59,14 @@ struct BoundedHttp {
 
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
+    /// `Some(Null)` when the answer is null, `None` when there is no answer.
+    #[serde(default, deserialize_with = "present")]
     result: Option<Value>,
     error: Option<Refusal>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -120,7 +125,8 @@ impl RpcSender for BoundedHttp {
                 data: RpcResponseErrorData::Empty,
             })
             .into()),
-            (None, result) => Ok(result.unwrap_or(Value::Null)),
+            (None, Some(result)) => Ok(result),
+            (None, None) => Err(lost("neither a result nor an error")),
         }
     }
 

@@ -3,9 +3,10 @@
 //! Invariants: a gain is the difference of balances over a transaction that succeeded; what an
 //! instruction, a log or a reference claims never counts; a transaction our wallet signed itself is
 //! no payment. Exactly one open reference among the accounts attributes a gain; none or several
-//! leave it to people: it is reported with the wallet itself as its address.
+//! leave it to people: it is reported with the wallet itself as its address. So is a token account
+//! that was filled before it was handed over to the wallet: that was no transfer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chains::{Arrived, ReadError, Sighting, WatchSet};
 use primitives::{Amount, Asset};
@@ -32,6 +33,15 @@ pub(crate) fn block(
     Ok(sightings)
 }
 
+/// What one account of ours gained.
+struct Gain {
+    /// Its place among the keys.
+    account: usize,
+    arrived: Arrived,
+    /// It was somebody else's before.
+    handed_over: bool,
+}
+
 fn transaction(
     tx: &Transaction,
     scope: &Scope,
@@ -45,7 +55,7 @@ fn transaction(
     if meta.pre_balances.len() != keys.len() || meta.post_balances.len() != keys.len() {
         return Err(garbage("more accounts than balances"));
     }
-    let gains: Vec<(usize, Arrived)> =
+    let gains: Vec<Gain> =
         coins(tx, meta, scope)?.into_iter().chain(tokens(tx, meta, scope)?).collect();
     if gains.is_empty() || signed_by_us(tx, scope) {
         return Ok(Vec::new());
@@ -56,13 +66,14 @@ fn transaction(
     let from = keys.first().map(|key| key.pubkey.clone());
     gains
         .into_iter()
-        .map(|(account, arrived)| {
+        .map(|gain| {
+            let ordinal = u32::try_from(gain.account);
             Ok(Sighting {
                 tx_id: tx_id.clone(),
-                ordinal: u32::try_from(account).map_err(|_| garbage("accounts without end"))?,
-                to: to.clone(),
+                ordinal: ordinal.map_err(|_| garbage("accounts without end"))?,
+                to: if gain.handed_over { scope.wallet.clone() } else { to.clone() },
                 from: from.clone(),
-                arrived,
+                arrived: gain.arrived,
                 spends: Vec::new(),
             })
         })
@@ -90,11 +101,7 @@ fn addressee(tx: &Transaction, scope: &Scope, watch: &WatchSet) -> String {
     }
 }
 
-fn coins(
-    tx: &Transaction,
-    meta: &Meta,
-    scope: &Scope,
-) -> Result<Option<(usize, Arrived)>, ReadError> {
+fn coins(tx: &Transaction, meta: &Meta, scope: &Scope) -> Result<Option<Gain>, ReadError> {
     let keys = &tx.transaction.account_keys;
     let Some(index) = keys.iter().position(|key| key.pubkey == scope.wallet) else {
         return Ok(None);
@@ -106,46 +113,47 @@ fn coins(
         return Ok(None);
     }
     let amount = Amount::try_new(gain, Asset::Sol).map_err(|_| garbage("an impossible amount"))?;
-    Ok(Some((index, Arrived::Known(amount))))
+    Ok(Some(Gain { account: index, arrived: Arrived::Known(amount), handed_over: false }))
+}
+
+/// The wallet's accounts of one mint, together.
+#[derive(Default)]
+struct PerMint {
+    gain: i128,
+    /// The account that gained most, and how much.
+    most: Option<(usize, i128)>,
+    handed_over: bool,
 }
 
 /// Per mint: all of the wallet's accounts together, so that moving between them is no gain. Named
 /// by the account that gained most.
-fn tokens(
-    tx: &Transaction,
-    meta: &Meta,
-    scope: &Scope,
-) -> Result<Vec<(usize, Arrived)>, ReadError> {
+fn tokens(tx: &Transaction, meta: &Meta, scope: &Scope) -> Result<Vec<Gain>, ReadError> {
     let mut per_account: BTreeMap<(&str, usize), i128> = BTreeMap::new();
+    let mut strangers = BTreeSet::new();
     let sides = [(&meta.pre_token_balances, -1_i128), (&meta.post_token_balances, 1)];
     for (balances, sign) in sides {
-        for balance in balances.iter().flatten() {
+        for balance in balances {
+            let key = (balance.mint.as_str(), balance.account_index);
             if !is_ours(tx, balance, scope)? {
+                strangers.insert(key);
                 continue;
             }
-            let units: u64 = balance
-                .ui_token_amount
-                .amount
-                .parse()
-                .map_err(|_| garbage("a token balance that is no number"))?;
-            let key = (balance.mint.as_str(), balance.account_index);
             let change = per_account.entry(key).or_default();
-            *change = change.saturating_add(i128::from(units).saturating_mul(sign));
+            *change = change.saturating_add(units(balance, scope)?.saturating_mul(sign));
         }
     }
-    let mut per_mint: BTreeMap<&str, (i128, usize, i128)> = BTreeMap::new();
+    let mut per_mint: BTreeMap<&str, PerMint> = BTreeMap::new();
     for ((mint, account), change) in per_account {
-        let sum = per_mint.entry(mint).or_insert((0, account, change));
-        sum.0 = sum.0.saturating_add(change);
-        if change > sum.2 {
-            (sum.1, sum.2) = (account, change);
+        let sum = per_mint.entry(mint).or_default();
+        sum.gain = sum.gain.saturating_add(change);
+        sum.handed_over |= strangers.contains(&(mint, account));
+        if sum.most.is_none_or(|(_, most)| change > most) {
+            sum.most = Some((account, change));
         }
     }
     let mut gains = Vec::new();
-    for (mint, (gain, account, _)) in per_mint {
-        if gain <= 0 {
-            continue;
-        }
+    for (mint, PerMint { gain, most, handed_over }) in per_mint {
+        let Some((account, _)) = most.filter(|_| gain > 0) else { continue };
         let arrived = match scope.mints.get(mint) {
             None => {
                 let (contract, minor) = (mint.to_owned(), gain.to_string());
@@ -155,9 +163,24 @@ fn tokens(
                 Amount::try_new(gain, *asset).map_err(|_| garbage("an impossible amount"))?,
             ),
         };
-        gains.push((account, arrived));
+        gains.push(Gain { account, arrived, handed_over });
     }
     Ok(gains)
+}
+
+/// Base units. A listed mint with other decimals than the books have is not the token we think.
+fn units(balance: &TokenBalance, scope: &Scope) -> Result<i128, ReadError> {
+    let shown = &balance.ui_token_amount;
+    if let Some(asset) = scope.mints.get(&balance.mint)
+        && u32::from(shown.decimals) != asset.scale()
+    {
+        let (theirs, ours) = (shown.decimals, asset.scale());
+        let sentence = format!("the mint of {asset} has {theirs} decimals, wanted {ours}");
+        return Err(ReadError::Untrusted(sentence));
+    }
+    let units: u64 =
+        shown.amount.parse().map_err(|_| garbage("a token balance that is no number"))?;
+    Ok(i128::from(units))
 }
 
 fn is_ours(tx: &Transaction, balance: &TokenBalance, scope: &Scope) -> Result<bool, ReadError> {

@@ -1,32 +1,36 @@
 //! The step from a block we hold to its child.
 //!
-//! Invariant: a child counts only when it names our block as its parent, by hash and by slot.
-//! Absence is never evidence here: a node that shows neither a child nor our block is behind.
+//! Invariant: a child counts only when it names our block as its parent, by hash and by slot, and
+//! our branch is left only on such a word: a block at or above our slot that names another parent.
+//! A node that shows neither says nothing: absence is never evidence on this network.
 
-use chains::{ReadError, Step, nodes::Node as _};
+use chains::{ReadError, Step};
 
-use crate::node::Node;
+use crate::{node::Node, wire::garbage};
 
-/// Two calls while the chain moves, two or three at the tip.
+/// Two calls.
 pub(crate) async fn after(node: &Node, slot: u64, hash: &str) -> Result<Step, ReadError> {
-    if let Some(next) = node.next_slot(slot).await?
-        && let Some(child) = node.header(next).await?
-        && child.previous_blockhash == hash
-        && child.parent_slot == slot
-    {
-        return Ok(Step::Next(child.reference(next)?));
+    let slots = node.blocks(slot, 2).await?;
+    let lists_ours = slots.first() == Some(&slot);
+    if let Some(next) = slots.into_iter().find(|next| *next > slot) {
+        let child = node.header(next).await?.ok_or_else(|| garbage("a block it lacks"))?;
+        if child.parent_slot == slot {
+            let ours = child.previous_blockhash == hash;
+            return Ok(if ours { Step::Next(child.reference(next)?) } else { Step::Left });
+        }
+        if child.parent_slot > slot {
+            return Err(garbage("slots that leave out a block"));
+        }
+        // The branch goes over our slot. Where the list names it all the same, the node changed
+        // its mind between two answers: ask again.
+        return Ok(if lists_ours { Step::Behind } else { Step::Left });
     }
-    let tip = node.tip().await?;
-    Ok(match node.hash_at(slot).await? {
-        Some(ours) if ours == hash && tip <= slot => Step::AtTip,
-        Some(ours) if ours == hash => match node.next_slot(slot).await? {
-            // A node between two answers, or one whose newer slots are all skipped.
-            Some(_) => Step::Behind,
-            None => Step::AtTip,
-        },
+    if !lists_ours {
+        return Ok(Step::Behind);
+    }
+    Ok(match node.header(slot).await? {
+        Some(ours) if ours.blockhash == hash => Step::AtTip,
         Some(_) => Step::Left,
-        None if tip < slot => Step::Behind,
-        // The slot has no block on the node's branch, though it has come further.
-        None => Step::Left,
+        None => Step::Behind,
     })
 }

@@ -9,6 +9,7 @@ use crate::{node::Node, scan::Scope, wire::InContext};
 /// Programs that may own a mint: SPL Token and Token-2022.
 pub(crate) const TOKEN_PROGRAMS: [&str; 2] =
     ["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"];
+const SYSTEM: &str = "11111111111111111111111111111111";
 /// Extensions of Token-2022 that let somebody else take what arrived.
 const REFUSED: [&str; 4] =
     ["permanentDelegate", "transferHook", "confidentialTransferMint", "nonTransferable"];
@@ -24,6 +25,7 @@ pub(crate) async fn examine(node: &Node, scope: &Scope) -> NodeReport {
 pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError> {
     node.check_genesis().await?;
     node.head().await?;
+    wallet(node, scope).await?;
     for (mint, asset) in &scope.mints {
         let params = json!([mint, { "encoding": "jsonParsed", "commitment": "confirmed" }]);
         let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
@@ -49,4 +51,16 @@ pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError>
         }
     }
     Ok(())
+}
+
+/// A wallet is an account of the system program, or none yet. A token account in its place would
+/// make every payment of coins vanish into rent.
+async fn wallet(node: &Node, scope: &Scope) -> Result<(), ReadError> {
+    let params = json!([scope.wallet, { "encoding": "base64", "commitment": "confirmed" }]);
+    let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
+    let owner = account.value.get("owner").and_then(Value::as_str);
+    if account.value.is_null() || owner == Some(SYSTEM) {
+        return Ok(());
+    }
+    Err(ReadError::Untrusted("the wallet is the account of a program, no wallet".to_owned()))
 }

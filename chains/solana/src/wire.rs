@@ -14,13 +14,22 @@ pub(crate) struct Header {
     pub(crate) blockhash: String,
     pub(crate) previous_blockhash: String,
     pub(crate) parent_slot: u64,
-    /// Seconds since 1970; some nodes have none for old blocks.
+    /// Seconds since 1970; null where the node has not worked it out yet, or not any more.
     pub(crate) block_time: Option<i64>,
 }
 
 impl Header {
+    /// An answer does not say which slot it is of; that its parent lies below is what can be seen.
+    pub(crate) fn checked(self, slot: u64) -> Result<Self, ReadError> {
+        if self.parent_slot < slot || slot == 0 {
+            return Ok(self);
+        }
+        Err(garbage("a block older than its parent"))
+    }
+
     pub(crate) fn reference(&self, slot: u64) -> Result<BlockRef, ReadError> {
-        let time = DateTime::from_timestamp(self.block_time.unwrap_or(0), 0);
+        let stamp = self.block_time.ok_or_else(|| garbage("a block without a time"))?;
+        let time = DateTime::from_timestamp(stamp, 0);
         Ok(BlockRef {
             height: slot,
             hash: self.blockhash.clone(),
@@ -66,10 +75,9 @@ pub(crate) struct Meta {
     pub(crate) err: Value,
     pub(crate) pre_balances: Vec<u64>,
     pub(crate) post_balances: Vec<u64>,
-    #[serde(default)]
-    pub(crate) pre_token_balances: Option<Vec<TokenBalance>>,
-    #[serde(default)]
-    pub(crate) post_token_balances: Option<Vec<TokenBalance>>,
+    /// Required, both: a node that does not record them would hide every token.
+    pub(crate) pre_token_balances: Vec<TokenBalance>,
+    pub(crate) post_token_balances: Vec<TokenBalance>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,6 +94,7 @@ pub(crate) struct TokenBalance {
 pub(crate) struct TokenAmount {
     /// Base units, in digits.
     pub(crate) amount: String,
+    pub(crate) decimals: u8,
 }
 
 /// What a node says of a signature.

@@ -1,10 +1,19 @@
 //! One file per command.
 
+pub(crate) mod attribute;
 pub(crate) mod cases;
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod merchant_policy;
 pub(crate) mod migrate;
 pub(crate) mod open_books;
+pub(crate) mod pay_in;
+pub(crate) mod play;
+pub(crate) mod policy;
+pub(crate) mod refund;
+pub(crate) mod rescan;
+pub(crate) mod retry;
+pub(crate) mod risk;
 pub(crate) mod seed;
 pub(crate) mod serve;
 pub(crate) mod simulate;

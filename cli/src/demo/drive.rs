@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use primitives::{Amount, Asset, PaymentId};
 use serde_json::{Value, json};
 
 use super::{http::Caller, scene::Scene};
+use crate::sandbox;
 
 /// No story takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A network and what is paid on it.
+pub(crate) type Method = (&'static str, Asset);
+
 /// A payment with a quote.
 pub(crate) struct Asked {
     pub(crate) id: PaymentId,
+    pub(crate) network: &'static str,
     pub(crate) address: String,
     pub(crate) payable: Amount,
 }
@@ -27,12 +32,13 @@ fn text<'a>(value: &'a Value, field: &str) -> anyhow::Result<&'a str> {
 /// # Errors
 /// When the API refuses.
 pub(crate) async fn ask(
-    shop: &Caller,
+    scene: &Scene,
     reference: &str,
     paise: u32,
-    asset: Asset,
+    (network, asset): Method,
     expires_in_s: u32,
 ) -> anyhow::Result<Asked> {
+    let shop = &scene.merchant;
     let new = json!({
         "amount": { "amount_minor": paise.to_string(), "asset": "INR" },
         "reference": reference,
@@ -40,32 +46,23 @@ pub(crate) async fn ask(
     });
     let payment = shop.create("/v1/payments", reference, &new).await?;
     let id = text(&payment, "id")?;
-    let method = json!({ "network": "anvil", "asset": asset });
+    let method = json!({ "network": network, "asset": asset });
     let key = format!("{reference}-quote");
     let quote = shop.create(&format!("/v1/payments/{id}/quotes"), &key, &method).await?;
-    let payable = quote.get("payable").context("no payable in the quote")?;
-    let minor = text(payable, "amount_minor")?;
-    println!("{reference}: ₹{}.{:02} = {}", paise / 100, paise % 100, text(&quote, "uri")?);
-    Ok(Asked {
-        id: id.parse()?,
-        address: text(&quote, "address")?.to_owned(),
-        payable: Amount::parse_minor(minor, asset)?,
-    })
+    let uri = text(&quote, "uri")?;
+    println!("{reference}: ₹{}.{:02} = {uri}", paise / 100, paise % 100);
+    // What a wallet reads out of the QR, not what the quote says beside it.
+    let (address, payable) = sandbox::scan(&scene.config, uri, asset)?;
+    anyhow::ensure!(address == text(&quote, "address")?, "the QR names another address");
+    Ok(Asked { id: id.parse()?, network, address, payable })
 }
 
-/// Sends crypto from the payer's wallet and waits for the block.
+/// Sends crypto from the payer's wallet, to where the QR says.
 ///
 /// # Errors
 /// When the node refuses.
-pub(crate) async fn pay(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
-    let _turn = scene.wallet.lock().await;
-    let sent = match amount.asset() {
-        Asset::Eth => scene.payer.send_native(to, amount).await?,
-        Asset::Usdc => scene.payer.send_token(&scene.tokens.usdc, to, amount).await?,
-        Asset::Usdt => scene.payer.send_token(&scene.tokens.usdt, to, amount).await?,
-        other => bail!("the demo's payer holds no {other}"),
-    };
-    anyhow::ensure!(scene.payer.wait(&sent).await?, "the payer's transaction failed");
+pub(crate) async fn pay(scene: &Scene, asked: &Asked, amount: Amount) -> anyhow::Result<()> {
+    scene.payer(asked.network)?.pay(&asked.address, amount).await?;
     Ok(())
 }
 
@@ -73,20 +70,9 @@ pub(crate) async fn pay(scene: &Scene, to: &str, amount: Amount) -> anyhow::Resu
 ///
 /// # Errors
 /// When the node refuses.
-pub(crate) async fn pay_lookalike(scene: &Scene, to: &str, amount: Amount) -> anyhow::Result<()> {
-    let _turn = scene.wallet.lock().await;
-    let sent = scene.payer.send_token(&scene.tokens.lookalike, to, amount).await?;
-    anyhow::ensure!(scene.payer.wait(&sent).await?, "the payer's transaction failed");
+pub(crate) async fn pay_lookalike(scene: &Scene, asked: &Asked) -> anyhow::Result<()> {
+    scene.payer(asked.network)?.pay_lookalike(&asked.address, asked.payable).await?;
     Ok(())
-}
-
-/// A share of an amount, in percent, rounded down.
-///
-/// # Errors
-/// When it does not fit.
-pub(crate) fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
-    let minor = amount.minor().checked_mul(percent).map(|p| p / 100).context("out of range")?;
-    Ok(Amount::try_new(minor, amount.asset())?)
 }
 
 /// Waits until the story of a payment satisfies `done`; answers its last state otherwise.

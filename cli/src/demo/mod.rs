@@ -1,11 +1,12 @@
-//! `chukta demo`: the whole product on this machine, with real payments on a local chain node.
+//! `chukta demo`: the whole product on this machine, with real payments on local chain nodes.
 //!
-//! Every role is its own process, as in production: the simulators, the chain node, and
+//! Every role is its own process, as in production: the simulators, the chain nodes, and
 //! `chukta serve`. This process is the merchant and the payer, and the only one that ever holds a
-//! private key: the publicly known one of the local node. The books are read to be shown.
+//! private key: the publicly known ones of the local nodes. The books are read to be shown.
 
 mod drive;
 mod http;
+mod nodes;
 mod proof;
 mod scene;
 mod stories;
@@ -87,7 +88,9 @@ async fn stay(scene: &scene::Scene) -> anyhow::Result<()> {
     println!("  API            {}", scene.api_url);
     println!("  API key        in {}", path.display());
     println!("  simulators     {}", scene.outside.control_url());
-    println!("  chain node     {}", scene.anvil.rpc_url());
+    for (network, url) in scene.nodes.told() {
+        println!("  {network:14} {url}");
+    }
     println!("  settings       {}", scene.settings.display());
     println!(
         "  try            curl -s -H \"Authorization: Bearer $(cat {})\" {}/v1/payments",

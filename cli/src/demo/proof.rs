@@ -120,10 +120,10 @@ async fn bank(scene: &Scene) -> anyhow::Result<bool> {
 
 /// What the chain holds on every address that was ever paid.
 async fn escrow(scene: &Scene) -> anyhow::Result<bool> {
-    println!("\nthe chain");
+    println!("\nthe chains");
     let mut good = true;
-    for line in scene.escrow().await? {
-        good &= same(&format!("escrow {}", line.0.asset()), line.0, line.1);
+    for (network, ours, theirs) in scene.escrow().await? {
+        good &= same(&format!("escrow {network} {}", ours.asset()), ours, theirs);
     }
     Ok(good)
 }

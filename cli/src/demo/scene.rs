@@ -1,6 +1,7 @@
 //! Building the scene: database, chain node, simulators, settings, fleet, merchant.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -8,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use chains_evm::sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
-use primitives::{Amount, Asset, Secret};
+use chains::sandbox::Sandbox;
+use primitives::{Amount, NetworkId, Secret};
 use serde_json::{Value, json};
 use settlement::{
     Base,
@@ -20,11 +21,11 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::http::Caller;
+use super::{http::Caller, nodes::Nodes};
 use crate::{
     commands::{migrate, open_books, seed},
     config::Config,
-    wiring,
+    sandbox, wiring,
 };
 
 const START: Duration = Duration::from_secs(60);
@@ -52,14 +53,13 @@ impl Outside {
 /// Everything that runs.
 pub(crate) struct Scene {
     pub(crate) base: Base,
+    /// As the fleet has it: what a wallet needs to know of networks stands in it.
+    pub(crate) config: Config,
     pub(crate) dir: PathBuf,
     pub(crate) settings: PathBuf,
-    pub(crate) anvil: Anvil,
+    pub(crate) nodes: Nodes,
     pub(crate) outside: Outside,
-    pub(crate) payer: Payer,
-    /// The payer's wallet signs one transaction at a time.
-    pub(crate) wallet: tokio::sync::Mutex<()>,
-    pub(crate) tokens: Tokens,
+    payers: BTreeMap<NetworkId, Box<dyn Sandbox>>,
     pub(crate) api_url: String,
     pub(crate) api_key: Secret,
     pub(crate) merchant: Caller,
@@ -76,14 +76,6 @@ struct Launch {
     log: PathBuf,
 }
 
-/// The contracts the payer's tokens live in.
-pub(crate) struct Tokens {
-    pub(crate) usdc: String,
-    pub(crate) usdt: String,
-    /// Calls itself USDC and is listed nowhere.
-    pub(crate) lookalike: String,
-}
-
 impl Scene {
     /// # Errors
     /// A sentence naming the part that did not start.
@@ -91,16 +83,12 @@ impl Scene {
         let dir = std::env::current_dir()?.join(".local/demo");
         tokio::fs::create_dir_all(&dir).await?;
         let app_url = fresh_database(config, database).await?;
-        println!("database ready, chain node and simulators starting");
-        let block_time_secs = Some(1);
-        let anvil =
-            Anvil::start(AnvilOptions { block_time_secs, ..AnvilOptions::default() }).await?;
-        let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await?;
-        let tokens = deploy(&payer).await?;
+        println!("database ready, chain nodes and simulators starting");
+        let nodes = Nodes::start().await?;
         let outside = simulate().await?;
         let port = free_port()?;
         let api_url = format!("http://127.0.0.1:{port}");
-        let written = settings(config, &outside, &anvil, &tokens, port);
+        let written = format!("{}{}", settings(config, &outside, port), nodes.settings()?);
         let settings = dir.join("settings.toml");
         super::private_file(&settings, &written).await?;
         let control = Caller::new(outside.control_url(), None)?;
@@ -115,15 +103,16 @@ impl Scene {
         tokio::fs::write(&launch.log, "").await?;
         let fleet = tokio::sync::Mutex::new(launch.start()?);
         let merchant = Caller::new(&api_url, Some(api_key.clone()))?;
+        let payers = payers(&settings).await?;
+        let config = Config::load(Some(&settings))?;
         let scene = Self {
             base,
+            config,
             dir,
             settings,
-            anvil,
+            nodes,
             outside,
-            payer,
-            wallet: tokio::sync::Mutex::new(()),
-            tokens,
+            payers,
             api_url,
             api_key,
             merchant,
@@ -146,12 +135,14 @@ impl Scene {
             )
             .fetch_one(&self.base.pool)
             .await?;
-            let followed: bool = sqlx::query_scalar("select exists (select from chain_cursors)")
+            let followed: i64 = sqlx::query_scalar("select count(*) from chain_cursors")
                 .fetch_one(&self.base.pool)
                 .await?;
-            let quoted =
-                rates.as_ref().is_some_and(|r| r.to_string().matches("\"good\"").count() >= 2);
-            if quoted && addresses > 0 && followed {
+            let told = rates.map(|rates| rates.to_string()).unwrap_or_default();
+            // BTC, ETH and SOL; the dollar has fewer sources.
+            let quoted = told.matches("\"good\"").count() >= 3 && !told.contains("unusable");
+            let all = i64::try_from(self.payers.len())?;
+            if quoted && addresses >= all && followed >= all {
                 println!("fleet open at {}", self.api_url);
                 return Ok(());
             }
@@ -165,21 +156,30 @@ impl Scene {
         }
     }
 
+    /// Who pays on a network.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub(crate) fn payer(&self, network: &str) -> anyhow::Result<&dyn Sandbox> {
+        let named = self.payers.iter().find(|(known, _)| known.as_str() == network);
+        let payer = named.with_context(|| format!("nobody pays on {network}"))?;
+        Ok(payer.1.as_ref())
+    }
+
     /// What our books and the chain say each asset of the network's escrow holds.
     ///
     /// # Errors
     /// When books or node cannot be read.
-    pub(crate) async fn escrow(&self) -> anyhow::Result<Vec<(Amount, Amount)>> {
-        let config = Config::load(Some(&self.settings))?;
+    pub(crate) async fn escrow(&self) -> anyhow::Result<Vec<(NetworkId, Amount, Amount)>> {
         let mut lines = Vec::new();
-        for (network, chain) in wiring::chains(&config)? {
+        for (network, chain) in wiring::chains(&self.config)? {
             for asset in chain.assets() {
                 let mut conn = self.base.pool.acquire().await?;
                 let scope = Scope::Escrow(network.clone(), asset);
                 let ours = reconcile::books_in(&mut conn, &scope).await?;
                 let paid = reconcile::funded_addresses(&mut conn, &network, asset).await?;
                 let theirs = chain.held(&paid, asset).await?;
-                lines.push((ours, theirs));
+                lines.push((network.clone(), ours, theirs));
             }
         }
         Ok(lines)
@@ -236,16 +236,15 @@ fn in_database(url: &str, name: &str) -> anyhow::Result<String> {
     Ok(url.into())
 }
 
-async fn deploy(payer: &Payer) -> anyhow::Result<Tokens> {
-    let usdc = payer.deploy_token("USD Coin", "USDC", 6).await?;
-    let usdt = payer.deploy_token("Tether USD", "USDT", 6).await?;
-    let lookalike = payer.deploy_token("USD Coin", "USDC", 6).await?;
-    for (token, asset) in [(&usdc, Asset::Usdc), (&usdt, Asset::Usdt), (&lookalike, Asset::Usdc)] {
-        let plenty = Amount::try_new(1_000_000_000_000, asset)?;
-        let minted = payer.mint(token, &payer.address(), plenty).await?;
-        anyhow::ensure!(payer.wait(&minted).await?, "the sandbox token was not minted");
+/// A payer on every network of the settings.
+async fn payers(settings: &Path) -> anyhow::Result<BTreeMap<NetworkId, Box<dyn Sandbox>>> {
+    let config = Config::load(Some(settings))?;
+    let mut payers = BTreeMap::new();
+    for settings in &config.sandbox {
+        let payer = sandbox::open(&config, &settings.network).await?;
+        payers.insert(settings.network.clone(), payer);
     }
-    Ok(Tokens { usdc, usdt, lookalike })
+    Ok(payers)
 }
 
 async fn simulate() -> anyhow::Result<Outside> {
@@ -268,13 +267,7 @@ fn free_port() -> std::io::Result<u16> {
 }
 
 /// The fleet's settings: the same keys as in production, with the simulators' addresses.
-fn settings(
-    config: &Config,
-    outside: &Outside,
-    anvil: &Anvil,
-    tokens: &Tokens,
-    port: u16,
-) -> String {
+fn settings(config: &Config, outside: &Outside, port: u16) -> String {
     let of = |simulator, field| outside.text(simulator, field);
     format!(
         r#"# Written by `chukta demo`: sandbox settings of this run.
@@ -283,24 +276,10 @@ redis_url = "{redis}"
 listen = "127.0.0.1:{port}"
 [settlement]
 payment_expiry_min_s = 10
+expiry_quiet_s = 2
 conversion_age_s = 1
 order_wait_s = 4
 webhook_loopback = true
-[settlement.networks.anvil]
-assets = ["ETH", "USDC", "USDT"]
-confirm = {{ rule = "depth", blocks = 3 }}
-poll_ms = 300
-batch_blocks = 50
-reorg_limit = 32
-[[evm]]
-network = "anvil"
-chain_id = 31337
-rpc_urls = ["{rpc}"]
-xpub = "{xpub}"
-tokens = [
-  {{ asset = "USDC", contract = "{usdc}", decimals = 6 }},
-  {{ asset = "USDT", contract = "{usdt}", decimals = 6 }},
-]
 [[connectors]]
 kind = "wazirx"
 base_url = "{wazirx}"
@@ -321,10 +300,6 @@ account_number = "{account}"
 webhook_secrets = ["{webhook_secret}"]
 "#,
         redis = config.redis_url.expose(),
-        rpc = anvil.rpc_url(),
-        xpub = dev_xpub(),
-        usdc = tokens.usdc,
-        usdt = tokens.usdt,
         wazirx = of("wazirx", "base_url"),
         wazirx_key = of("wazirx", "api_key"),
         wazirx_secret = of("wazirx", "secret"),

@@ -5,10 +5,19 @@ use primitives::{Asset, PaymentId};
 use serde_json::{Value, json};
 
 use super::{
-    drive::{self, Asked, ask, attempts, has_case, is, pay, pay_lookalike, percent, until},
+    drive::{self, Asked, Method, ask, attempts, has_case, is, pay, pay_lookalike, until},
     scene::Scene,
 };
-use crate::commands::explain;
+use crate::{commands::explain, sandbox::percent};
+
+const BTC: Method = ("bitcoin", Asset::Btc);
+const ETH: Method = ("ethereum", Asset::Eth);
+const ETH_ON_BASE: Method = ("base", Asset::Eth);
+const USDC: Method = ("ethereum", Asset::Usdc);
+const USDC_ON_BASE: Method = ("base", Asset::Usdc);
+const USDC_ON_SOLANA: Method = ("solana", Asset::Usdc);
+const USDT: Method = ("ethereum", Asset::Usdt);
+const SOL: Method = ("solana", Asset::Sol);
 
 /// How the drive went.
 #[derive(Debug, Default)]
@@ -29,9 +38,18 @@ struct Ended {
 /// When a part of the scene fails; an unexpected end of a payment is a result.
 pub(crate) async fn drive(scene: &Scene) -> anyhow::Result<Report> {
     println!("\ndriving payments: QR, deposit, sale, payout, UTR\n");
-    let (eth, usdc, over, split, short, late, fake) = tokio::try_join!(
-        happy(scene, "happy ETH", "chai-1", 149_900, Asset::Eth),
-        happy(scene, "happy USDC", "chai-2", 245_000, Asset::Usdc),
+    let paid = futures::future::try_join_all([
+        happy(scene, "BTC", "chai-1", 310_000, BTC),
+        happy(scene, "ETH", "chai-2", 149_900, ETH),
+        happy(scene, "ETH on Base", "chai-3", 180_050, ETH_ON_BASE),
+        happy(scene, "USDC", "chai-4", 245_000, USDC),
+        happy(scene, "USDC on Base", "chai-5", 99_999, USDC_ON_BASE),
+        happy(scene, "USDC on Solana", "chai-6", 130_000, USDC_ON_SOLANA),
+        happy(scene, "USDT", "chai-7", 77_700, USDT),
+        happy(scene, "SOL", "chai-8", 160_000, SOL),
+    ]);
+    let (paid, over, split, short, late, fake) = tokio::try_join!(
+        paid,
         overpaid(scene),
         in_two_parts(scene),
         underpaid(scene),
@@ -43,7 +61,8 @@ pub(crate) async fn drive(scene: &Scene) -> anyhow::Result<Report> {
     let payout = lost_payout_answer(scene).await?;
     let returned = returned_and_repaid(scene).await?;
     let mut report = Report::default();
-    for ended in [eth, usdc, over, split, short, late, fake, order, payout, returned] {
+    let others = [over, split, short, late, fake, order, payout, returned];
+    for ended in paid.into_iter().chain(others) {
         let story = explain::load(&scene.base.pool, ended.id).await?;
         let good = ended.as_expected && story.sums.adds_up;
         let verdict = if good { "as expected" } else { "NOT AS EXPECTED" };
@@ -74,46 +93,46 @@ async fn happy(
     title: &'static str,
     reference: &str,
     paise: u32,
-    asset: Asset,
+    method: Method,
 ) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, reference, paise, asset, 600).await?;
-    pay(scene, &asked.address, asked.payable).await?;
+    let asked = ask(scene, reference, paise, method, 600).await?;
+    pay(scene, &asked, asked.payable).await?;
     end(scene, title, &asked, settled_with_utr).await
 }
 
 async fn overpaid(scene: &Scene) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, "chai-3", 99_900, Asset::Usdt, 600).await?;
-    pay(scene, &asked.address, percent(asked.payable, 120)?).await?;
+    let asked = ask(scene, "chai-9", 99_900, USDT, 600).await?;
+    pay(scene, &asked, percent(asked.payable, 120)?).await?;
     let done = |story: &Value| settled_with_utr(story) && has_case(story, "overpaid");
     end(scene, "overpaid by a fifth: settled, the surplus promised back", &asked, done).await
 }
 
 async fn in_two_parts(scene: &Scene) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, "chai-4", 320_000, Asset::Eth, 600).await?;
+    let asked = ask(scene, "chai-10", 320_000, ETH, 600).await?;
     let first = percent(asked.payable, 40)?;
-    pay(scene, &asked.address, first).await?;
-    pay(scene, &asked.address, asked.payable.checked_sub(first)?).await?;
+    pay(scene, &asked, first).await?;
+    pay(scene, &asked, asked.payable.checked_sub(first)?).await?;
     end(scene, "paid in two parts: settled", &asked, settled_with_utr).await
 }
 
 async fn underpaid(scene: &Scene) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, "chai-5", 50_000, Asset::Usdc, 12).await?;
-    pay(scene, &asked.address, percent(asked.payable, 60)?).await?;
+    let asked = ask(scene, "chai-11", 50_000, USDC, 12).await?;
+    pay(scene, &asked, percent(asked.payable, 60)?).await?;
     let done = |story: &Value| is(story, "in_review") && has_case(story, "underpaid");
     end(scene, "underpaid: in review, what came is promised back", &asked, done).await
 }
 
 async fn late(scene: &Scene) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, "chai-6", 75_000, Asset::Eth, 12).await?;
+    let asked = ask(scene, "chai-12", 75_000, ETH, 12).await?;
     until(&scene.merchant, asked.id, |story| is(story, "expired")).await?;
-    pay(scene, &asked.address, asked.payable).await?;
+    pay(scene, &asked, asked.payable).await?;
     let done = |story: &Value| is(story, "in_review") && has_case(story, "late_deposit");
     end(scene, "late: booked to suspense, in review", &asked, done).await
 }
 
 async fn lookalike(scene: &Scene) -> anyhow::Result<Ended> {
-    let asked = ask(&scene.merchant, "chai-7", 60_000, Asset::Usdc, 12).await?;
-    pay_lookalike(scene, &asked.address, asked.payable).await?;
+    let asked = ask(scene, "chai-13", 60_000, USDC, 12).await?;
+    pay_lookalike(scene, &asked).await?;
     let done = |story: &Value| is(story, "expired") && has_case(story, "unknown_token");
     end(scene, "a token that only calls itself USDC: expired, nothing credited", &asked, done).await
 }
@@ -122,8 +141,8 @@ async fn lost_order_answer(scene: &Scene) -> anyhow::Result<Ended> {
     let fault =
         json!({ "target": "wazirx", "operation": "place_order", "fault": "http_500_applied" });
     scene.control.post("/faults", &fault).await?;
-    let asked = ask(&scene.merchant, "chai-8", 180_000, Asset::Usdc, 600).await?;
-    pay(scene, &asked.address, asked.payable).await?;
+    let asked = ask(scene, "chai-14", 180_000, USDC, 600).await?;
+    pay(scene, &asked, asked.payable).await?;
     end(
         scene,
         "the exchange's answer was lost: found, sold once, settled",
@@ -137,8 +156,8 @@ async fn lost_payout_answer(scene: &Scene) -> anyhow::Result<Ended> {
     let fault =
         json!({ "target": "razorpayx", "operation": "create_payout", "fault": "http_500_applied" });
     scene.control.post("/faults", &fault).await?;
-    let asked = ask(&scene.merchant, "chai-9", 210_000, Asset::Eth, 600).await?;
-    pay(scene, &asked.address, asked.payable).await?;
+    let asked = ask(scene, "chai-15", 210_000, ETH, 600).await?;
+    pay(scene, &asked, asked.payable).await?;
     end(scene, "the bank's answer was lost: same key again, paid once", &asked, settled_with_utr)
         .await
 }
@@ -146,8 +165,8 @@ async fn lost_payout_answer(scene: &Scene) -> anyhow::Result<Ended> {
 async fn returned_and_repaid(scene: &Scene) -> anyhow::Result<Ended> {
     let plan = json!({ "outcomes": ["reversed_after_processed", "processed"] });
     scene.control.post("/razorpayx/plan", &plan).await?;
-    let asked = ask(&scene.merchant, "chai-10", 120_000, Asset::Usdc, 600).await?;
-    pay(scene, &asked.address, asked.payable).await?;
+    let asked = ask(scene, "chai-16", 120_000, USDC, 600).await?;
+    pay(scene, &asked, asked.payable).await?;
     let done = |story: &Value| settled_with_utr(story) && attempts(story) == 2;
     let ended = end(scene, "payout reversed by the bank, paid again", &asked, done).await?;
     Ok(Ended { as_expected: ended.as_expected && drive::settle(scene).await?, ..ended })

@@ -3,6 +3,10 @@
 //! Invariant: keys are derived from the event, so posting twice is the same transfer. Each
 //! function runs in the transaction that records the event; there is no other way to move money.
 
+pub mod promises;
+pub mod reorg;
+pub mod risk;
+
 use ledger::{Leg, Resolution, Transfer};
 use primitives::{Amount, Asset, Rounding};
 use serde_json::{Value, json};
@@ -15,7 +19,6 @@ use crate::{
     deposit::{Deposit, Purpose},
     payment::Payment,
     payout::Payout,
-    quote::Quote,
 };
 
 const ACTOR: &str = "settlement";
@@ -127,53 +130,6 @@ pub fn split(settings: &crate::Settings, amount: Amount) -> Result<Settlement, E
     let gst = settings.gst_bps.of(fee, Rounding::HalfUp)?;
     let net = amount.checked_sub(fee)?.checked_sub(gst)?;
     Ok(Settlement { amount, fee, gst, net })
-}
-
-/// The payer's crypto becomes the merchant's rupees at the quote.
-///
-/// # Errors
-/// `Ledger`, `Inconsistent`.
-pub async fn accepted(
-    conn: &mut PgConnection,
-    base: &Base,
-    payment: &Payment,
-    quote: &Quote,
-) -> Result<(), Error> {
-    let asset = quote.asset;
-    let parts = split(&base.settings, payment.amount)?;
-    let owed = chart::merchant(payment.merchant);
-    let mut legs = vec![
-        Leg::new(chart::deposit(payment.merchant, asset), chart::trading(asset), quote.payable),
-        Leg::new(chart::trading(Asset::Inr), owed.clone(), parts.amount),
-    ];
-    if parts.fee.is_positive() {
-        legs.push(Leg::new(owed.clone(), chart::fee(), parts.fee));
-    }
-    if parts.gst.is_positive() {
-        legs.push(Leg::new(owed, chart::gst_payable(), parts.gst));
-    }
-    let key = format!("conv:{}", payment.id);
-    ledger::post(conn, &transfer(base, key, "convert", payment.id.uuid(), legs)).await?;
-    Ok(())
-}
-
-/// Surplus or short crypto is promised back to the payer. `subject` names the event once.
-///
-/// # Errors
-/// `Ledger`.
-pub async fn refund_promised(
-    conn: &mut PgConnection,
-    base: &Base,
-    payment: &Payment,
-    amount: Amount,
-    subject: &str,
-) -> Result<(), Error> {
-    let asset = amount.asset();
-    let leg = Leg::new(chart::deposit(payment.merchant, asset), chart::refund(asset), amount);
-    let key = format!("ref:{subject}:reserve");
-    ledger::post(conn, &transfer(base, key, "refund.reserve", payment.id.uuid(), vec![leg]))
-        .await?;
-    Ok(())
 }
 
 /// Inventory is locked in an order.

@@ -5,6 +5,7 @@
 
 mod plan;
 mod record;
+mod retry;
 mod store;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ pub use record::{
     OrderFacts, OrderOutcome, absent_in, cancel_asked_in, evidence_in, order_in, refused_in,
     unknown_in, unsent_in,
 };
+pub use retry::{RetryError, retry_in};
 pub use store::{get_in, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of};
 
 use crate::transition::machine;
@@ -42,6 +44,7 @@ machine! {
         AllSold = "all_sold",
         NextOrderPlanned = "next_order_planned",
         NeedsPerson = "needs_person",
+        TryAgain = "try_again",
     }
 }
 
@@ -54,7 +57,9 @@ impl ConversionState {
             (Self::Submitted, E::AnswerLost) => Self::Unknown,
             (Self::Planned | Self::Submitted | Self::Unknown, E::OrderRefused)
             | (Self::Unknown, E::OrderAbsent) => Self::Rejected,
-            (Self::Submitted | Self::Unknown, E::ClosedShort) => Self::PartlyFilled,
+            (Self::Submitted | Self::Unknown, E::ClosedShort) | (Self::InReview, E::TryAgain) => {
+                Self::PartlyFilled
+            }
             (Self::Planned | Self::Submitted | Self::Unknown, E::AllSold) => Self::Filled,
             (Self::Rejected | Self::PartlyFilled | Self::InReview, E::NextOrderPlanned) => {
                 Self::Planned

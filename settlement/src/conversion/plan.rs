@@ -125,7 +125,11 @@ pub async fn plan_next_in(
     .bind(id.uuid())
     .fetch_one(&mut *conn)
     .await?;
-    if used >= base.settings.order_attempts_max {
+    let retries: i32 = sqlx::query_scalar("select retries from conversions where id = $1")
+        .bind(id.uuid())
+        .fetch_one(&mut *conn)
+        .await?;
+    if used >= base.settings.order_attempts_max.saturating_add(retries) {
         call_a_person_in(conn, base, &mut conversion, used).await?;
         return Ok(Planned::NeedsPerson);
     }

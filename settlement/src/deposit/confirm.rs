@@ -1,21 +1,24 @@
-//! The end of waiting for a deposit: final, or gone.
+//! The end of waiting for a deposit that stays: final.
 //!
 //! Invariant: depth is counted in blocks, never in time, and only for the block we recorded the
-//! deposit in.
+//! deposit in. The policy of this moment and the words of the nodes decide in the transaction that
+//! books; what happens when the block goes is deliberately elsewhere: `gone.rs`.
 
-use primitives::DepositId;
+use primitives::{Amount, DepositId};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason, get_in, lock_in, store::step_in,
+    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason, get_in, gone, lock_in,
+    store::step_in,
 };
 use crate::{
-    AcceptRule, Base, Error, bookkeeping, case,
-    payment::{self, PaymentEvent, PaymentState},
+    Base, Error, bookkeeping, case,
+    payment::{self, Payment, PaymentEvent, PaymentState},
+    policy::{self, Finding, early, evidence},
 };
 
-/// What a node says about the tip, as the policy needs it.
+/// What a node says about the tip, as a policy needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
     pub latest: u64,
@@ -24,76 +27,98 @@ pub struct Depth {
 }
 
 impl Depth {
-    /// True when a block at `height` has reached the rule. A node that does not know `safe` or
-    /// `finalized` never satisfies a rule that asks for it.
+    /// How many blocks lie from this height to the tip, both included; `None` above the tip.
     #[must_use]
-    pub fn satisfies(self, rule: AcceptRule, height: u64) -> bool {
-        match rule {
-            AcceptRule::Depth { blocks } => self
-                .latest
-                .checked_add(1)
-                .and_then(|next| next.checked_sub(height))
-                .is_some_and(|depth| depth >= blocks),
-            AcceptRule::Safe => self.safe.is_some_and(|safe| safe >= height),
-            AcceptRule::Finalized => self.finalized.is_some_and(|last| last >= height),
-        }
+    pub fn blocks(self, height: u64) -> Option<u64> {
+        self.latest.checked_add(1)?.checked_sub(height).filter(|blocks| *blocks > 0)
     }
 }
 
-/// Confirms a deposit that is deep enough in the block it was recorded in. Quiet when it is not
-/// waiting any more, or when the block is no longer the one recorded.
+/// What became of the wish to confirm a deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    Now,
+    /// Not deep enough, too few witnesses, or a disputed block: ask again.
+    Waits,
+    /// It is not waiting any more, or not in this block.
+    NotWaiting,
+}
+
+/// Confirms a deposit whose block is deep enough for its policy, and held by as many nodes as that
+/// asks for.
 ///
 /// # Errors
-/// `Database`, `Ledger`.
+/// `Database`, `Ledger`, `Inconsistent`.
 pub async fn confirm_in(
     conn: &mut PgConnection,
     base: &Base,
     id: DepositId,
-    block_hash: &str,
-) -> Result<(), Error> {
+    finding: &Finding,
+) -> Result<Confirmed, Error> {
     let unlocked = get_in(conn, id).await?;
     let mut owner = match unlocked.payment {
         Some(payment) => Some(payment::lock_in(conn, payment).await?),
         None => None,
     };
     let mut deposit = lock_in(conn, id).await?;
-    if deposit.state != DepositState::Seen || deposit.block_hash.as_deref() != Some(block_hash) {
-        return Ok(());
+    let here = deposit.block_hash.as_deref() == Some(finding.block_hash.as_str());
+    if deposit.state != DepositState::Seen || !here {
+        return Ok(Confirmed::NotWaiting);
+    }
+    let applied = policy::of_deposit_in(conn, base, &deposit, owner.as_ref()).await?;
+    let height = deposit.height.and_then(|height| u64::try_from(height).ok());
+    let deep = height.is_some_and(|height| applied.tier.last.is_met(finding.depth, height));
+    let level = evidence::Level::Final;
+    if !deep || !evidence::weigh_in(conn, base, &deposit, &applied, finding, level).await? {
+        return Ok(Confirmed::Waits);
     }
     bookkeeping::deposit_confirmed(conn, base, &deposit).await?;
-    let cause = json!({ "block": block_hash, "height": deposit.height });
+    let cause = json!({
+        "block": finding.block_hash, "height": deposit.height, "policy": applied.version,
+    });
     step_in(conn, base, &mut deposit, DepositEvent::DeepEnough, cause).await?;
-    match (deposit.purpose, deposit.quote, &mut owner) {
-        (Purpose::Payment, Some(quote), Some(payment)) if payment.state.is_payable() => {
-            payment::accept_if_covered_in(conn, base, payment.id, quote).await
-        }
-        (Purpose::Payment, _, Some(payment)) => {
-            let flags = payment::Flags { over: true, ..payment.flags };
-            payment::set_flags_in(conn, base, payment, flags).await?;
-            let subject = deposit.id.to_string();
-            payment::promise_back_in(conn, base, payment, deposit.amount, "overpaid", &subject)
-                .await
-        }
-        _ => open_suspense_case(conn, base, &deposit, owner.as_mut()).await,
+    let returned = gone::give_back_in(conn, base, &deposit, owner.as_ref()).await?;
+    if returned.is_positive() {
+        came_back(conn, base, &deposit, owner.as_mut(), returned).await?;
+        return Ok(Confirmed::Now);
     }
+    if let Some(payment) = &owner {
+        early::adopt_in(conn, base, payment, &mut deposit).await?;
+    }
+    payment::confirmed_in(conn, base, owner.as_mut(), &mut deposit).await?;
+    if let Some(payment) = &owner {
+        early::settle_in(conn, base, payment.id).await?;
+    }
+    Ok(Confirmed::Now)
 }
 
-async fn open_suspense_case(
+/// The house had borne this deposit, and it is final after all: only what is more than that can be
+/// anybody's, and a person says whose.
+async fn came_back(
     conn: &mut PgConnection,
     base: &Base,
     deposit: &Deposit,
-    owner: Option<&mut payment::Payment>,
+    owner: Option<&mut Payment>,
+    returned: Amount,
 ) -> Result<(), Error> {
+    let rest = deposit.amount.checked_sub(returned)?;
+    let why = "credited to the loss account";
+    if !rest.is_positive() {
+        return payment::note_outcome_in(conn, base, deposit, "counted", 0, why).await;
+    }
     let reason = match deposit.purpose {
         Purpose::Suspense(reason) => reason,
-        Purpose::Payment => SuspenseReason::NoPayment,
+        Purpose::Payment => SuspenseReason::AfterEnd,
     };
+    payment::note_outcome_in(conn, base, deposit, "review", 0, why).await?;
     let new = case::NewCase {
         kind: reason.name(),
         subject: &deposit.id.to_string(),
         payment: deposit.payment,
-        amount: Some(deposit.amount),
-        detail: json!({ "network": deposit.network, "tx_id": deposit.tx_id }),
+        amount: Some(rest),
+        detail: json!({
+            "network": deposit.network, "tx_id": deposit.tx_id, "to_the_loss_account": returned,
+        }),
     };
     case::open_in(conn, base, new).await?;
     if let Some(payment) = owner
@@ -103,71 +128,4 @@ async fn open_suspense_case(
         payment::step_in(conn, base, payment, PaymentEvent::MoneyAfterEnd, cause).await?;
     }
     Ok(())
-}
-
-/// Unwinds a deposit whose block is no longer on the chain we follow.
-///
-/// # Errors
-/// `Database`, `Ledger`.
-pub async fn gone_in(conn: &mut PgConnection, base: &Base, id: DepositId) -> Result<(), Error> {
-    let unlocked = get_in(conn, id).await?;
-    let owner = match unlocked.payment {
-        Some(payment) => Some(payment::lock_in(conn, payment).await?),
-        None => None,
-    };
-    let mut deposit = lock_in(conn, id).await?;
-    match deposit.state {
-        DepositState::Seen => {}
-        DepositState::Confirmed => return gone_after_final(conn, base, &deposit).await,
-        _ => return Ok(()),
-    }
-    bookkeeping::deposit_gone(conn, base, &deposit).await?;
-    let cause = json!({ "block": deposit.block_hash });
-    step_in(conn, base, &mut deposit, DepositEvent::BlockGone, cause).await?;
-    let Some(mut payment) = owner else { return Ok(()) };
-    let others: bool = sqlx::query_scalar(
-        "select exists (select from deposits where payment_id = $1 and purpose = 'payment'
-           and state in ('seen', 'confirmed'))",
-    )
-    .bind(payment.id.uuid())
-    .fetch_one(&mut *conn)
-    .await?;
-    if payment.state == PaymentState::Confirming && !others {
-        let cause = json!({ "deposit": deposit.id });
-        payment::step_in(conn, base, &mut payment, PaymentEvent::DepositsGone, cause).await?;
-    }
-    Ok(())
-}
-
-/// A block we called final is gone. Nothing is repaired by itself: the case says what was lost,
-/// and reconciliation shows the same difference until a person books it.
-async fn gone_after_final(
-    conn: &mut PgConnection,
-    base: &Base,
-    deposit: &Deposit,
-) -> Result<(), Error> {
-    let new = case::NewCase {
-        kind: "reorg_after_final",
-        subject: &format!("{}:{}", deposit.id, deposit.sightings),
-        payment: deposit.payment,
-        amount: Some(deposit.amount),
-        detail: json!({ "block": deposit.block_hash, "tx_id": deposit.tx_id }),
-    };
-    case::open_in(conn, base, new).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn depth_counts_the_block_itself() {
-        let tip = Depth { latest: 10, safe: Some(8), finalized: None };
-        assert!(tip.satisfies(AcceptRule::Depth { blocks: 1 }, 10));
-        assert!(!tip.satisfies(AcceptRule::Depth { blocks: 2 }, 10));
-        assert!(tip.satisfies(AcceptRule::Depth { blocks: 3 }, 8));
-        assert!(!tip.satisfies(AcceptRule::Depth { blocks: 1 }, 11));
-        assert!(tip.satisfies(AcceptRule::Safe, 8) && !tip.satisfies(AcceptRule::Safe, 9));
-        assert!(!tip.satisfies(AcceptRule::Finalized, 1));
-    }
 }

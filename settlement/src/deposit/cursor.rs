@@ -3,6 +3,7 @@
 //! Invariant: the cursor moves only by compare-and-set on (height, hash), in the transaction of
 //! what was found there; canonical blocks form an unbroken chain of parent hashes.
 
+use chrono::{DateTime, Utc};
 use primitives::NetworkId;
 use sqlx::{PgConnection, Row};
 
@@ -14,6 +15,9 @@ pub struct Cursor {
     pub height: i64,
     pub hash: String,
     pub epoch: i64,
+    /// The epoch of the leader who moves it: the move is void when another one leads by then.
+    /// `None` for whoever moves it without a rival, in a test.
+    pub leader: Option<i64>,
 }
 
 /// One block to follow.
@@ -22,6 +26,8 @@ pub struct FollowedBlock {
     pub height: i64,
     pub hash: String,
     pub parent_hash: String,
+    /// The stamp it carries; unknown for what was followed before stamps were kept.
+    pub stamped_at: Option<DateTime<Utc>>,
 }
 
 /// Where the scan of a network stands.
@@ -38,6 +44,7 @@ pub async fn get(conn: &mut PgConnection, network: &NetworkId) -> Result<Option<
             height: row.try_get("height")?,
             hash: row.try_get("hash")?,
             epoch: row.try_get("epoch")?,
+            leader: None,
         })
     })
     .transpose()
@@ -73,15 +80,17 @@ async fn follow_in(
     block: &FollowedBlock,
 ) -> Result<(), Error> {
     sqlx::query(
-        "insert into chain_blocks (network, height, hash, parent_hash, canonical, seen_at)
-         values ($1, $2, $3, $4, true, $5)
-         on conflict (network, hash) do update set canonical = true",
+        "insert into chain_blocks (network, height, hash, parent_hash, canonical, seen_at, stamped_at)
+         values ($1, $2, $3, $4, true, $5, $6)
+         on conflict (network, hash) do update set canonical = true,
+           stamped_at = coalesce(excluded.stamped_at, chain_blocks.stamped_at)",
     )
     .bind(network.as_str())
     .bind(block.height)
     .bind(&block.hash)
     .bind(&block.parent_hash)
     .bind(base.now())
+    .bind(block.stamped_at)
     .execute(conn)
     .await?;
     Ok(())
@@ -101,7 +110,9 @@ pub async fn advance_in(
 ) -> Result<bool, Error> {
     let moved = sqlx::query(
         "update chain_cursors set height = $4, hash = $5, head = greatest(head, $4)
-         where network = $1 and height = $2 and hash = $3 and epoch = $6",
+         where network = $1 and height = $2 and hash = $3 and epoch = $6
+           and ($7::bigint is null or exists (
+             select from leaders where name = 'scan:' || $1 and epoch = $7))",
     )
     .bind(network.as_str())
     .bind(from.height)
@@ -109,6 +120,7 @@ pub async fn advance_in(
     .bind(to.height)
     .bind(&to.hash)
     .bind(from.epoch)
+    .bind(from.leader)
     .execute(&mut *conn)
     .await?;
     if moved.rows_affected() != 1 {
@@ -131,7 +143,9 @@ pub async fn rewind_in(
 ) -> Result<bool, Error> {
     let moved = sqlx::query(
         "update chain_cursors set height = $4, hash = $5, epoch = epoch + 1
-         where network = $1 and height = $2 and hash = $3 and epoch = $6",
+         where network = $1 and height = $2 and hash = $3 and epoch = $6
+           and ($7::bigint is null or exists (
+             select from leaders where name = 'scan:' || $1 and epoch = $7))",
     )
     .bind(network.as_str())
     .bind(from.height)
@@ -139,6 +153,7 @@ pub async fn rewind_in(
     .bind(to.height)
     .bind(&to.hash)
     .bind(from.epoch)
+    .bind(from.leader)
     .execute(&mut *conn)
     .await?;
     if moved.rows_affected() != 1 {
@@ -160,7 +175,7 @@ pub async fn at_head_in(
     conn: &mut PgConnection,
     network: &NetworkId,
     head: i64,
-    at: chrono::DateTime<chrono::Utc>,
+    at: DateTime<Utc>,
 ) -> Result<(), Error> {
     sqlx::query(
         "update chain_cursors set head = $2, scanned_at = greatest(scanned_at, $3)
@@ -174,6 +189,37 @@ pub async fn at_head_in(
     Ok(())
 }
 
+/// The canonical blocks we followed at and below a height, highest first.
+///
+/// # Errors
+/// `Database`.
+pub async fn followed_down_from(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    height: i64,
+    most: i64,
+) -> Result<Vec<FollowedBlock>, Error> {
+    let rows = sqlx::query(
+        "select height, hash, parent_hash, stamped_at from chain_blocks
+         where network = $1 and height <= $2 and canonical order by height desc limit $3",
+    )
+    .bind(network.as_str())
+    .bind(height)
+    .bind(most)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(followed).collect()
+}
+
+fn followed(row: &sqlx::postgres::PgRow) -> Result<FollowedBlock, Error> {
+    Ok(FollowedBlock {
+        height: row.try_get("height")?,
+        hash: row.try_get("hash")?,
+        parent_hash: row.try_get("parent_hash")?,
+        stamped_at: row.try_get("stamped_at")?,
+    })
+}
+
 /// The canonical block we followed at a height.
 ///
 /// # Errors
@@ -184,19 +230,12 @@ pub async fn followed_at(
     height: i64,
 ) -> Result<Option<FollowedBlock>, Error> {
     let row = sqlx::query(
-        "select height, hash, parent_hash from chain_blocks
+        "select height, hash, parent_hash, stamped_at from chain_blocks
          where network = $1 and height = $2 and canonical",
     )
     .bind(network.as_str())
     .bind(height)
     .fetch_optional(conn)
     .await?;
-    row.map(|row| {
-        Ok(FollowedBlock {
-            height: row.try_get("height")?,
-            hash: row.try_get("hash")?,
-            parent_hash: row.try_get("parent_hash")?,
-        })
-    })
-    .transpose()
+    row.as_ref().map(followed).transpose()
 }

@@ -7,6 +7,8 @@ pub mod address_pool;
 mod confirm;
 pub mod cursor;
 mod gone;
+pub mod leader;
+mod pending;
 mod record;
 mod store;
 
@@ -16,6 +18,7 @@ use primitives::{Amount, DepositId, NetworkId, PaymentId, QuoteId};
 pub use confirm::{Confirmed, Depth, confirm_in};
 pub use gone::gone_in;
 pub(crate) use gone::lost_in;
+pub use pending::{Gone, OnItsWay, Waiting, not_coming_in, on_its_way_in, waiting};
 pub use record::{Seen, SeenToken, seen_in, unknown_token_in};
 pub use store::{get_in, lock_in, seen_above_in};
 

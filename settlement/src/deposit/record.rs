@@ -3,7 +3,7 @@
 //! Invariant: recording the same sighting twice changes nothing; every sighting of a listed asset
 //! ends in the books, whoever it was meant for. The payment is locked before the deposit.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use primitives::{Amount, DepositId, NetworkId, PaymentId, QuoteId};
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -16,12 +16,9 @@ use crate::{
     Base, Error, Record, bookkeeping, case,
     jobs::ConfirmDeposit,
     money_column,
-    payment::{self, Flags, Payment, PaymentEvent, PaymentState},
-    quote, record_in,
+    payment::{self, Arrival, Flags, Payment, PaymentEvent},
+    record_in,
 };
-
-/// Blocks may carry clocks this far off; a payer is not late within it.
-const CLOCK_GRACE: TimeDelta = TimeDelta::seconds(60);
 
 /// Value of a listed asset in a block we follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +59,19 @@ pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Resul
     .fetch_optional(&mut *conn)
     .await?
     .flatten();
-    let mut payment = match owner {
-        Some(id) => Some(payment::lock_in(conn, PaymentId::from_uuid(id)).await?),
-        None => None,
-    };
+    // A transaction that is executed anew may pay another payment than it did before.
+    let before: Option<uuid::Uuid> = sqlx::query_scalar(
+        "select payment_id from deposits where network = $1 and tx_id = $2 and ordinal = $3",
+    )
+    .bind(seen.network.as_str())
+    .bind(&seen.tx_id)
+    .bind(seen.ordinal)
+    .fetch_optional(&mut *conn)
+    .await?
+    .flatten();
+    let both = [owner, before].into_iter().flatten().map(PaymentId::from_uuid);
+    let locked = payment::lock_all_in(conn, both).await?;
+    let mut payment = locked.into_iter().find(|p| Some(p.id.uuid()) == owner);
     let known = sqlx::query(select_deposit!(
         "where network = $1 and tx_id = $2 and ordinal = $3 for update"
     ))
@@ -81,9 +87,17 @@ pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Resul
     {
         return already_seen(conn, base, known, seen).await;
     }
-    let (purpose, quote) = decide(conn, base, payment.as_ref(), seen).await?;
+    let same = known.as_ref().filter(|k| k.payment.map(PaymentId::uuid) == owner);
+    let arrival = Arrival {
+        network: &seen.network,
+        asset: seen.amount.asset(),
+        block_time: seen.block_time,
+        first_seen: same.map(|known| known.seen_at),
+        counted_for: same.and_then(|known| known.quote),
+    };
+    let (purpose, quote) = payment::decide_in(conn, base, payment.as_ref(), &arrival).await?;
     let deposit = match known {
-        Some(known) => seen_again(conn, base, known, seen, purpose, quote).await?,
+        Some(known) => seen_again(conn, base, known, seen, (owner, purpose, quote)).await?,
         None => first_seen(conn, base, owner, seen, purpose, quote).await?,
     };
     include(conn, base, deposit.id, seen).await?;
@@ -160,45 +174,14 @@ async fn already_seen(
     case::open_in(conn, base, new).await
 }
 
-async fn decide(
-    conn: &mut PgConnection,
-    base: &Base,
-    payment: Option<&Payment>,
-    seen: &Seen,
-) -> Result<(Purpose, Option<QuoteId>), Error> {
-    let Some(payment) = payment else {
-        return Ok((Purpose::Suspense(SuspenseReason::NoPayment), None));
-    };
-    let asset = seen.amount.asset();
-    let quoted = quote::of_payment(conn, payment.id)
-        .await?
-        .iter()
-        .any(|q| q.network == seen.network && q.asset == asset);
-    if !quoted {
-        return Ok((Purpose::Suspense(SuspenseReason::WrongAsset), None));
-    }
-    if matches!(
-        payment.state,
-        PaymentState::Accepted | PaymentState::Settling | PaymentState::Settled
-    ) {
-        return Ok((Purpose::Suspense(SuspenseReason::AfterEnd), None));
-    }
-    let at = seen.block_time.min(base.now()) - CLOCK_GRACE;
-    let live = quote::live_of(conn, payment.id, &seen.network, asset, at).await?;
-    Ok(match live {
-        Some(quote) if payment.state.is_payable() => (Purpose::Payment, Some(quote.id)),
-        _ => (Purpose::Suspense(SuspenseReason::Late), None),
-    })
-}
-
-const fn reason_name(purpose: Purpose) -> Option<&'static str> {
+pub(super) const fn reason_name(purpose: Purpose) -> Option<&'static str> {
     match purpose {
         Purpose::Payment => None,
         Purpose::Suspense(reason) => Some(reason.name()),
     }
 }
 
-const fn purpose_name(purpose: Purpose) -> &'static str {
+pub(super) const fn purpose_name(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Payment => "payment",
         Purpose::Suspense(_) => "suspense",
@@ -253,17 +236,19 @@ async fn first_seen(
     read(&row)
 }
 
+/// What a transaction brings is what its newest block says: another amount, another address, another
+/// asset, another payment. Nothing of an earlier execution is kept but its identity.
 async fn seen_again(
     conn: &mut PgConnection,
     base: &Base,
     mut deposit: Deposit,
     seen: &Seen,
-    purpose: Purpose,
-    quote: Option<QuoteId>,
+    (owner, purpose, quote): (Option<uuid::Uuid>, Purpose, Option<QuoteId>),
 ) -> Result<Deposit, Error> {
     let sightings: i32 = sqlx::query(
         "update deposits set amount_minor = $2::text::numeric, purpose = $3, reason = $4,
-           quote_id = $5, block_hash = $6, height = $7, sightings = sightings + 1
+           quote_id = $5, block_hash = $6, height = $7, payment_id = $8, address = $9, asset = $10,
+           sightings = sightings + 1
          where id = $1 returning sightings",
     )
     .bind(deposit.id.uuid())
@@ -273,17 +258,29 @@ async fn seen_again(
     .bind(quote.map(QuoteId::uuid))
     .bind(&seen.block_hash)
     .bind(seen.height)
+    .bind(owner)
+    .bind(&seen.address)
+    .bind(seen.amount.asset().code())
     .fetch_one(&mut *conn)
     .await?
     .try_get("sightings")?;
+    let cause = json!({
+        "height": seen.height, "block": seen.block_hash, "amount": seen.amount,
+        "was": { "amount": deposit.amount, "address": deposit.address },
+    });
     deposit.amount = seen.amount;
+    deposit.address.clone_from(&seen.address);
+    deposit.payment = owner.map(PaymentId::from_uuid);
     deposit.purpose = purpose;
     deposit.quote = quote;
     deposit.sightings = sightings;
     deposit.block_hash = Some(seen.block_hash.clone());
     deposit.height = Some(seen.height);
-    let cause = json!({ "height": seen.height, "block": seen.block_hash });
-    step_in(conn, base, &mut deposit, DepositEvent::SeenAgain, cause).await?;
+    let event = match deposit.state {
+        DepositState::Pending => DepositEvent::Included,
+        _ => DepositEvent::SeenAgain,
+    };
+    step_in(conn, base, &mut deposit, event, cause).await?;
     Ok(deposit)
 }
 

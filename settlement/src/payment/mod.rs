@@ -4,6 +4,8 @@
 //! about the money is told by flags. Amount, merchant, reference and destination never change.
 
 mod accept;
+mod arrived;
+mod attribute;
 mod create;
 mod expire;
 mod store;
@@ -13,11 +15,14 @@ use primitives::{Amount, DestinationId, MerchantId, PaymentId};
 use serde_json::{Map, Value};
 
 pub use accept::accept_if_covered_in;
-pub(crate) use accept::promise_back_in;
+pub use arrived::{Arrival, confirmed_in, decide_in};
+pub(crate) use arrived::{note_outcome_in, policy_of_in};
+pub(crate) use attribute::find_deposit_in;
+pub use attribute::{AtPrice, AttributeError, Attributed, attribute_in};
 pub use create::{CreateError, NewPayment, create_in};
 pub use expire::{CancelError, Expiry, cancel_in, expire_in};
-pub(crate) use store::set_flags_in;
-pub use store::{find, get_in, list, lock_in, step_in};
+pub use store::{find, get_in, list, lock_all_in, lock_in, lock_owners_in, step_in};
+pub(crate) use store::{lengthen_in, remember_policy_in, set_flags_in};
 
 use crate::transition::machine;
 
@@ -48,6 +53,9 @@ machine! {
         CancelAsked = "cancel_asked",
         MoneyAfterEnd = "money_after_end",
         NeedsPerson = "needs_person",
+        Resumed = "resumed",
+        Reopened = "reopened",
+        Cleared = "cleared",
         RefundStarted = "refund_started",
         RefundSent = "refund_sent",
     }
@@ -63,11 +71,17 @@ impl PaymentState {
             (Self::Accepted, E::ConversionStarted) => Self::Settling,
             (Self::Settling | Self::InReview, E::PayoutPaid) => Self::Settled,
             (Self::Settled, E::PayoutReturned) => Self::Settling,
-            (Self::AwaitingDeposit, E::TimeUp) => Self::Expired,
+            // What is confirming may be worth less than anybody's time: that ends it too.
+            (Self::AwaitingDeposit | Self::Confirming, E::TimeUp) => Self::Expired,
             (Self::AwaitingDeposit, E::CancelAsked) => Self::Cancelled,
             (Self::AwaitingDeposit | Self::Confirming, E::TimeUpShort)
             | (Self::Expired | Self::Cancelled, E::MoneyAfterEnd)
             | (Self::Accepted | Self::Settling, E::NeedsPerson) => Self::InReview,
+            // Late money is taken after all; a parked sale or payout is tried again; the money that
+            // was looked at found another payment.
+            (Self::Expired | Self::InReview, E::Reopened) => Self::Confirming,
+            (Self::InReview, E::Resumed) => Self::Settling,
+            (Self::InReview, E::Cleared) => Self::Expired,
             (Self::InReview, E::RefundStarted) => Self::Refunding,
             (Self::Refunding, E::RefundSent) => Self::Refunded,
             _ => return None,

@@ -1,11 +1,14 @@
 //! Reading payments, and the one function that moves their state.
 
-use primitives::{Asset, DestinationId, MerchantId, PaymentId};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use primitives::{Asset, DestinationId, MerchantId, NetworkId, PaymentId};
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{Flags, Payment, PaymentEvent, PaymentState};
-use crate::{Base, Error, Record, money_column, record_in};
+use crate::{Base, Error, Record, jobs::ExpirePayment, money_column, record_in};
 
 fn read(row: &PgRow) -> Result<Payment, Error> {
     let metadata = match row.try_get::<Value, _>("metadata")? {
@@ -83,6 +86,93 @@ pub async fn lock_in(conn: &mut PgConnection, id: PaymentId) -> Result<Payment, 
         .fetch_one(conn)
         .await?;
     read(&row)
+}
+
+/// Locks several payments, always in the order of their ids, so that two transactions that need the
+/// same ones never wait for each other. Whoever needs more than one takes them here, first.
+///
+/// # Errors
+/// `Database`, or `RowNotFound` inside it.
+pub async fn lock_all_in(
+    conn: &mut PgConnection,
+    ids: impl IntoIterator<Item = PaymentId>,
+) -> Result<Vec<Payment>, Error> {
+    let ordered: BTreeSet<PaymentId> = ids.into_iter().collect();
+    let mut locked = Vec::with_capacity(ordered.len());
+    for id in ordered {
+        locked.push(lock_in(conn, id).await?);
+    }
+    Ok(locked)
+}
+
+/// Locks every payment that owns one of these addresses of a network, in the order of their ids:
+/// what a block brings comes in the block's order, not in ours.
+///
+/// # Errors
+/// `Database`.
+pub async fn lock_owners_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    addresses: &[String],
+) -> Result<(), Error> {
+    let owners: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "select distinct payment_id from deposit_addresses
+         where network = $1 and address = any($2) and payment_id is not null",
+    )
+    .bind(network.as_str())
+    .bind(addresses)
+    .fetch_all(&mut *conn)
+    .await?;
+    lock_all_in(conn, owners.into_iter().map(PaymentId::from_uuid)).await?;
+    Ok(())
+}
+
+/// Moves the end of a locked payment, later only, and asks for it to be looked at then.
+///
+/// # Errors
+/// `Database`, `Queue`.
+pub(crate) async fn lengthen_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: &mut Payment,
+    until: DateTime<Utc>,
+) -> Result<(), Error> {
+    if until <= payment.expires_at {
+        return Ok(());
+    }
+    sqlx::query(
+        "update payments set expires_at = $2, updated_at = $3, version = version + 1 where id = $1",
+    )
+    .bind(payment.id.uuid())
+    .bind(until)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    payment.expires_at = until;
+    let data = json!({ "expires_at": until });
+    crate::notice::tell_in(conn, base, payment, "payment.lengthened", data).await?;
+    queue::enqueue(conn, &ExpirePayment { payment: payment.id }, until).await?;
+    Ok(())
+}
+
+/// Keeps the version of the shop's policy that was last used for a payment.
+///
+/// # Errors
+/// `Database`.
+pub(crate) async fn remember_policy_in(
+    conn: &mut PgConnection,
+    payment: &Payment,
+    version: i32,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update payments set policy_version = $2
+         where id = $1 and policy_version is distinct from $2",
+    )
+    .bind(payment.id.uuid())
+    .bind(version)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// A merchant's payments, newest first, strictly older than `after`.

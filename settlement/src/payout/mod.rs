@@ -10,7 +10,9 @@ mod store;
 use chrono::{DateTime, Utc};
 use primitives::{Amount, DestinationId, MerchantId, PaymentId, PayoutId};
 
-pub use plan::{Frozen, Planned, keep_handle_in, mark_sent_in, plan_attempt_in, plan_in};
+pub use plan::{
+    Frozen, Planned, RetryError, keep_handle_in, mark_sent_in, plan_attempt_in, plan_in, retry_in,
+};
 pub use record::{
     RailFacts, RailOutcome, finalize_in, record_in, refuse_planned_in, refused_in, unknown_in,
     unsent_in,

@@ -1,7 +1,8 @@
 //! Planning a payout and its attempts.
 //!
 //! Invariant: the bytes of an attempt are stored before they are first sent and never change; the
-//! merchant's rupees are held in the books before the rail hears of them.
+//! merchant's rupees are held in the books before the rail hears of them. What is paid is what the
+//! conversion's legs credited, whatever the fees are today.
 
 use primitives::{PaymentId, PayoutId};
 use serde_json::json;
@@ -12,7 +13,9 @@ use super::{
     Payout, PayoutAttempt, PayoutEvent, PayoutState, attempt_in, get_in, lock_in, store::step_in,
 };
 use crate::{
-    Base, Error, Record, bookkeeping, case,
+    Base, Error, Record,
+    bookkeeping::{self, promises},
+    case,
     jobs::PayOut,
     money_column, payment,
     switch::{self, Switch},
@@ -49,7 +52,12 @@ pub async fn plan_in(
     payment_id: PaymentId,
 ) -> Result<(), Error> {
     let payment = payment::lock_in(conn, payment_id).await?;
-    let net = bookkeeping::split(&base.settings, payment.amount)?.net;
+    let net = promises::credited_in(conn, &payment).await?;
+    if !net.is_positive() {
+        // Taken back by a reversal since: there is nothing to pay, and the reversal has its case.
+        tracing::warn!(payment = %payment.id, "nothing is owed for this payment: no payout");
+        return Ok(());
+    }
     let row = sqlx::query("select vpa, payee_name from payout_destinations where id = $1")
         .bind(payment.destination.uuid())
         .fetch_one(&mut *conn)
@@ -86,6 +94,100 @@ pub async fn plan_in(
         crate::record_in(conn, record).await?;
     }
     queue::enqueue(conn, &PayOut { payout: id }, now).await?;
+    Ok(())
+}
+
+/// How often a person allowed one more attempt.
+async fn retries_in(conn: &mut PgConnection, id: PayoutId) -> Result<i32, Error> {
+    let retries = sqlx::query_scalar("select retries from payouts where id = $1")
+        .bind(id.uuid())
+        .fetch_one(conn)
+        .await?;
+    Ok(retries)
+}
+
+/// Why a parked payout was not tried again; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    #[error("no such payout")]
+    NotFound,
+    #[error("a payout in state {0} is not parked")]
+    NotParked(PayoutState),
+    /// It may have paid, or may still.
+    #[error("the last attempt is {0}: only the rail's own word can end it")]
+    StillOpen(String),
+    #[error("the case {0} is open: close it first, with a note of what was found")]
+    Contradicted(String),
+    #[error(transparent)]
+    Internal(#[from] Error),
+}
+
+impl From<sqlx::Error> for RetryError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+/// A person allows one more attempt at a parked payout: a new key, only after the last attempt ended
+/// by the rail's own word and nothing of the rail contradicts that.
+///
+/// # Errors
+/// `RetryError`.
+pub async fn retry_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: PayoutId,
+    note: &str,
+) -> Result<(), RetryError> {
+    let unlocked = match get_in(conn, id).await {
+        Err(Error::Database(sqlx::Error::RowNotFound)) => return Err(RetryError::NotFound),
+        found => found?,
+    };
+    let mut payment = payment::lock_in(conn, unlocked.payment).await?;
+    let mut payout = lock_in(conn, id).await?;
+    if payout.state != PayoutState::InReview {
+        return Err(RetryError::NotParked(payout.state));
+    }
+    if let Some(last) = attempt_in(conn, id).await? {
+        let ended = ["planned", "failed", "rejected", "cancelled", "reversed"];
+        if !ended.contains(&last.state.as_str()) {
+            return Err(RetryError::StillOpen(last.state));
+        }
+    }
+    let doubt: Option<String> = sqlx::query_scalar(
+        "select kind from cases where closed_at is null and (payment_id = $1
+             or detail ->> 'payout' = $2)
+           and kind in ('old_payout_attempt_paid', 'payout_mismatch', 'payout_body_mismatch')
+         limit 1",
+    )
+    .bind(payment.id.uuid())
+    .bind(id.to_string())
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(kind) = doubt {
+        return Err(RetryError::Contradicted(kind));
+    }
+    sqlx::query("update payouts set retries = retries + 1 where id = $1")
+        .bind(id.uuid())
+        .execute(&mut *conn)
+        .await?;
+    let cause = json!({ "by": "a person", "note": note });
+    step_in(conn, base, &mut payout, PayoutEvent::TryAgain, cause.clone()).await?;
+    if payment.state == payment::PaymentState::InReview {
+        let event = payment::PaymentEvent::Resumed;
+        payment::step_in(conn, base, &mut payment, event, cause).await?;
+    }
+    let subjects = format!("{id}:%");
+    sqlx::query(
+        "update cases set closed_at = $2, detail = detail || $3
+         where kind = 'payout_stuck' and subject like $1 and closed_at is null",
+    )
+    .bind(subjects)
+    .bind(base.now())
+    .bind(json!({ "closed": note }))
+    .execute(&mut *conn)
+    .await?;
+    queue::enqueue(conn, &PayOut { payout: id }, base.now()).await.map_err(Error::from)?;
     Ok(())
 }
 
@@ -140,7 +242,7 @@ pub async fn plan_attempt_in(
         return Ok(Planned::Attempt(Box::new(waiting.clone())));
     }
     let attempt = last.map_or(0, |a| a.attempt).saturating_add(1);
-    if attempt > base.settings.payout_attempts_max {
+    if attempt > base.settings.payout_attempts_max.saturating_add(retries_in(conn, id).await?) {
         stop_in(conn, base, &mut payout, "too many attempts").await?;
         return Ok(Planned::NotDue);
     }

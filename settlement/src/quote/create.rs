@@ -1,7 +1,8 @@
 //! Making a quote: a price, an address, and a promise that ends.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, MerchantId, NetworkId, PaymentId, QuoteId, Rounding};
+use rust_decimal::Decimal;
 use sqlx::{PgConnection, Row};
 
 use super::{Quote, executable_bid, live_of, payable, store::received_in};
@@ -9,7 +10,7 @@ use crate::{
     Base, Error,
     deposit::address_pool,
     money_column,
-    payment::{self, PaymentState},
+    payment::{self, Payment, PaymentState},
     rates::{self, BoardRate, Verdict},
     switch::{self, Switch},
 };
@@ -90,8 +91,63 @@ pub async fn create_in(
         return Err(QuoteError::Expired);
     }
     if let Some(live) = live_of(conn, payment.id, network, asset, now).await? {
-        return Ok(live);
+        return Ok(for_the_rest(conn, live).await?);
     }
+    let quote = price_in(conn, base, rate, &payment, method, now).await?;
+    // What came for an older quote counts for this one: it may be covered as it is made.
+    payment::accept_if_covered_in(conn, base, payment.id, quote.id).await?;
+    Ok(quote)
+}
+
+/// Prices a payment anew for money that is there already, from the newest tick of the history. The
+/// payment is locked by the caller, which decides whether it may take money at all.
+///
+/// # Errors
+/// `QuoteError`.
+pub(crate) async fn requote_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: &Payment,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<Quote, QuoteError> {
+    let rate = fresh_rate_in(conn, base, asset).await?.ok_or(QuoteError::NoRate)?;
+    let now = base.now();
+    let validity = TimeDelta::seconds(base.settings.quote_validity_s);
+    let late = Payment { expires_at: payment.expires_at.max(now + validity), ..payment.clone() };
+    price_in(conn, base, &rate, &late, (network, asset), now).await
+}
+
+/// The newest tick of the history, if it may be believed and is fresh.
+async fn fresh_rate_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+) -> Result<Option<BoardRate>, Error> {
+    let oldest = base.now() - TimeDelta::seconds(base.settings.rate_max_age_s);
+    let newest = rates::latest_in(conn, asset).await?;
+    Ok(newest.filter(|r| r.at >= oldest && !matches!(r.verdict, Verdict::Unusable(_))))
+}
+
+/// The price the venue's bids give now for this many rupees; `None` when no rate can be believed.
+pub(crate) async fn bid_now_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+    amount: Amount,
+) -> Result<Option<Decimal>, Error> {
+    let rate = fresh_rate_in(conn, base, asset).await?;
+    Ok(rate.and_then(|rate| executable_bid(&rate.bids, amount)))
+}
+
+async fn price_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    rate: &BoardRate,
+    payment: &Payment,
+    (network, asset): (&NetworkId, Asset),
+    now: DateTime<Utc>,
+) -> Result<Quote, QuoteError> {
     if !switch::is_open_in(conn, Switch::Quotes).await? {
         return Err(QuoteError::Stopped);
     }
@@ -111,12 +167,12 @@ pub async fn create_in(
         .await?
         .ok_or(QuoteError::NoAddress)?;
     let held = now + TimeDelta::seconds(base.settings.quote_validity_s);
-    let quote = Quote {
+    let mut quote = Quote {
         id: QuoteId::from_uuid(base.uuid()),
         payment: payment.id,
         network: network.clone(),
         asset,
-        uri: fill(&template, &address, owed),
+        uri: String::new(),
         address,
         amount: payment.amount,
         payable: owed,
@@ -126,8 +182,22 @@ pub async fn create_in(
         created_at: now,
         valid_until: held.min(payment.expires_at),
     };
+    let due = due_in(conn, &quote).await?;
+    quote.uri = fill(&template, &quote.address, due);
     store(conn, &quote).await?;
     Ok(quote)
+}
+
+/// The quote with a URI that asks for what is still missing: a payer who scans again pays the rest,
+/// not all of it once more.
+async fn for_the_rest(conn: &mut PgConnection, quote: Quote) -> Result<Quote, Error> {
+    let due = due_in(conn, &quote).await?;
+    if due == quote.payable {
+        return Ok(quote);
+    }
+    let template = uri_template(conn, &quote.network, quote.asset).await?;
+    let uri = template.map(|template| fill(&template, &quote.address, due));
+    Ok(Quote { uri: uri.unwrap_or_else(|| quote.uri.clone()), ..quote })
 }
 
 /// How much of a live quote is still to be paid: the top-up a payer is shown.

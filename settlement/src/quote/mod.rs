@@ -11,6 +11,7 @@ use primitives::{Amount, Asset, Bps, NetworkId, PaymentId, QuoteId, Rate, Roundi
 use rust_decimal::Decimal;
 
 pub use create::{QuoteError, create_in, due_in, options};
+pub(crate) use create::{bid_now_in, requote_in};
 pub use store::{get_in, live_of, of_payment};
 
 use crate::rates::Level;

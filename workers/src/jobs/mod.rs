@@ -1,5 +1,6 @@
 //! One file per job.
 
+pub(crate) mod accept_early;
 pub(crate) mod confirm_deposit;
 pub(crate) mod convert;
 pub(crate) mod expire_payment;

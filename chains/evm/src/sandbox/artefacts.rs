@@ -33,6 +33,13 @@ sol! {
     function payTokenTwice(address token, address to, uint256 first, uint256 second) external;
     function destroy(address to) external;
     function delegate(address to) external payable;
+    function payThenFail(address to, uint256 value) external payable;
+
+    function say(address to, uint256 gain, bytes32[] topics, bytes data) external;
+    function sayAndUndo(address to, uint256 gain, bytes32[] topics, bytes data) external;
+    function sayAndFail(address to, uint256 gain, bytes32[] topics, bytes data) external;
+    function seize(address from) external;
+    function borrow(address code, bytes input) external payable;
 }
 
 /// The code that creates `contract`, with its constructor's arguments already encoded.

@@ -166,7 +166,7 @@ impl Payer {
         self.command(token, U256::ZERO, &call).await
     }
 
-    async fn command<C: SolCall>(
+    pub(super) async fn command<C: SolCall>(
         &self,
         contract: &str,
         coins: U256,

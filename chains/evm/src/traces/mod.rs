@@ -62,9 +62,9 @@ fn tracer(node: &Node, mode: TraceMode) -> Option<Tracer> {
 async fn by_trying(node: &Node, block: &Block) -> Result<Vec<Inner>, ReadError> {
     let (found, inner) = match parity::of_block(node, block).await {
         Ok(inner) => (Tracer::Parity, inner),
-        Err(Fault::NoMethod) => match geth::of_block(node, block).await {
+        Err(Fault::NoMethod(_)) => match geth::of_block(node, block).await {
             Ok(inner) => (Tracer::Geth, inner),
-            Err(Fault::NoMethod) => {
+            Err(Fault::NoMethod(_)) => {
                 let sentence = "the node cannot trace (neither trace_block nor \
                     debug_traceBlockByHash); `trace = \"off\"` accepts to miss such payments";
                 return Err(ReadError::Unavailable(sentence.to_owned()));

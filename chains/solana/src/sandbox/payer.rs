@@ -14,21 +14,22 @@ use primitives::{Amount, Asset};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use solana_client::{
-    nonblocking::rpc_client::RpcClient, rpc_config::RpcSendTransactionConfig,
-    rpc_request::RpcRequest,
+    nonblocking::rpc_client::RpcClient, rpc_client::SerializableTransaction,
+    rpc_config::RpcSendTransactionConfig, rpc_request::RpcRequest,
 };
 use solana_commitment_config::{CommitmentConfig, CommitmentLevel};
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;
+use solana_message::{AddressLookupTableAccount, Hash, VersionedMessage, v0};
 use solana_pubkey::Pubkey;
 use solana_signer::Signer as _;
 use solana_system_interface::instruction as system;
-use solana_transaction::Transaction;
+use solana_transaction::{Transaction, versioned::VersionedTransaction};
 use spl_associated_token_account_interface::{
     address::get_associated_token_address_with_program_id,
     instruction::create_associated_token_account_idempotent,
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{LOOKALIKE, PAYER, SandboxError, TAXED, USDC, USDT, keypair, sentence, tokens};
 use crate::rpc::{self, Limits};
@@ -123,9 +124,59 @@ impl Payer {
     /// When the node refuses it.
     pub async fn send(
         &self,
-        mut steps: Vec<Instruction>,
+        steps: Vec<Instruction>,
         more: &[&Keypair],
     ) -> Result<String, SandboxError> {
+        let (steps, hash, _turn) = self.prepare(steps).await?;
+        let mut signers = vec![&self.keys];
+        signers.extend_from_slice(more);
+        let tx =
+            Transaction::new_signed_with_payer(&steps, Some(&self.keys.pubkey()), &signers, hash);
+        self.submit(&tx).await
+    }
+
+    /// Signs and sends a versioned transaction whose accounts come from a lookup table where they
+    /// may.
+    ///
+    /// # Errors
+    /// When the node refuses it.
+    pub async fn send_by_table(
+        &self,
+        steps: Vec<Instruction>,
+        addresses: &[Pubkey],
+    ) -> Result<String, SandboxError> {
+        let table = Keypair::new().pubkey();
+        let program: Pubkey =
+            "AddressLookupTab1e1111111111111111111111111".parse().map_err(sentence)?;
+        self.set_account(&table, 10_000_000, &program, &lookup_table(addresses)).await?;
+        let (steps, hash, _turn) = self.prepare(steps).await?;
+        let tables = [AddressLookupTableAccount { key: table, addresses: addresses.to_vec() }];
+        let message = v0::Message::try_compile(&self.keys.pubkey(), &steps, &tables, hash);
+        let message = VersionedMessage::V0(message.map_err(sentence)?);
+        let tx = VersionedTransaction::try_new(message, &[&self.keys]).map_err(sentence)?;
+        self.submit(&tx).await
+    }
+
+    /// Writes an account as if programs had made it.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn set_account(
+        &self,
+        account: &Pubkey,
+        lamports: u64,
+        owner: &Pubkey,
+        data: &[u8],
+    ) -> Result<(), SandboxError> {
+        self.command("surfnet_setAccount", account_params(account, lamports, owner, data)).await
+    }
+
+    /// What makes two transactions with the same content two transactions, and the blockhash to
+    /// sign. The turn ends when the guard is dropped.
+    async fn prepare(
+        &self,
+        mut steps: Vec<Instruction>,
+    ) -> Result<(Vec<Instruction>, Hash, MutexGuard<'_, u64>), SandboxError> {
         let mut turn = self.turn.lock().await;
         *turn = turn.wrapping_add(1);
         // Two payments of the same amount are two transactions: a limit of compute no other one
@@ -141,17 +192,17 @@ impl Payer {
             .await
             .map_err(sentence)?
             .0;
-        let mut signers = vec![&self.keys];
-        signers.extend_from_slice(more);
-        let tx =
-            Transaction::new_signed_with_payer(&steps, Some(&self.keys.pubkey()), &signers, hash);
+        Ok((steps, hash, turn))
+    }
+
+    async fn submit(&self, tx: &impl SerializableTransaction) -> Result<String, SandboxError> {
         let config = RpcSendTransactionConfig {
             // What must fail must be executed, not be refused beforehand.
             skip_preflight: true,
             preflight_commitment: Some(CommitmentLevel::Confirmed),
             ..RpcSendTransactionConfig::default()
         };
-        let sent = self.client.send_transaction_with_config(&tx, config).await;
+        let sent = self.client.send_transaction_with_config(tx, config).await;
         Ok(sent.map_err(sentence)?.to_string())
     }
 
@@ -232,10 +283,34 @@ impl Payer {
         self.command("sandbox_inject", json!([tx])).await
     }
 
+    /// A block per transaction, or only on command: until then it is nowhere but in a leader's hands.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn set_automine(&self, on: bool) -> Result<(), SandboxError> {
+        self.command("sandbox_automine", json!([on])).await
+    }
+
     #[must_use]
     pub fn address(&self) -> String {
         self.keys.pubkey().to_string()
     }
+}
+
+fn account_params(account: &Pubkey, lamports: u64, owner: &Pubkey, data: &[u8]) -> Value {
+    let hex = data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json!([account.to_string(), { "lamports": lamports, "owner": owner.to_string(), "data": hex }])
+}
+
+/// A lookup table as its program stores it: in use, without an authority, complete since slot 0.
+fn lookup_table(addresses: &[Pubkey]) -> Vec<u8> {
+    let mut data = vec![1, 0, 0, 0];
+    data.extend_from_slice(&u64::MAX.to_le_bytes());
+    data.extend_from_slice(&[0; 44]);
+    for address in addresses {
+        data.extend_from_slice(&address.to_bytes());
+    }
+    data
 }
 
 fn token_of(seed: u8) -> Result<Token, SandboxError> {
@@ -273,14 +348,30 @@ impl Sandbox for Payer {
         self.send(steps, &[]).await
     }
 
+    /// A token account is closed and its coins go to the wallet: how many those are is not in the
+    /// transaction. A payment of tokens names its amount.
     async fn pay_changeable(
         &self,
-        _to: &str,
-        _first: Amount,
-        _second: Amount,
+        to: &str,
+        first: Amount,
+        second: Amount,
     ) -> Result<Option<String>, SandboxError> {
-        // This runtime executes a transaction once.
-        Ok(None)
+        if first.asset() != Asset::Sol || second.asset() != Asset::Sol {
+            return Ok(None);
+        }
+        let (purse, me) = (Keypair::new().pubkey(), self.keys.pubkey());
+        let mint = token_of(USDC)?;
+        let data = tokens::account_data(&mint.mint, &me, 0);
+        let holding = |amount: Amount| {
+            let lamports = u64::try_from(amount.minor()).map_err(sentence)?;
+            Ok::<_, SandboxError>(account_params(&purse, lamports, &mint.program, &data))
+        };
+        self.command("surfnet_setAccount", holding(first)?).await?;
+        let close = tokens::close(&purse, &self.wallet, &me)?;
+        let tx = self.send(vec![with_references(close, &[to])?], &[]).await?;
+        let again = json!([tx, [holding(second)?]]);
+        self.command("sandbox_differently", again).await?;
+        Ok(Some(tx))
     }
 
     async fn mine(&self, blocks: u32) -> Result<(), SandboxError> {
@@ -289,7 +380,7 @@ impl Sandbox for Payer {
 
     async fn reorg(&self, depth: u32, keep: Keep) -> Result<(), SandboxError> {
         let keep = keep == Keep::Everything;
-        self.command("sandbox_reorg", json!([depth, keep, self.wallet.to_string()])).await
+        self.command("sandbox_reorg", json!([depth, keep])).await
     }
 
     async fn finalize(&self) -> Result<(), SandboxError> {

@@ -72,3 +72,25 @@ pub(super) fn initialize_fee(mint: &Pubkey, bps: u16) -> Result<Instruction, San
     let accounts = vec![AccountMeta::new(*mint, false)];
     Ok(Instruction { program_id: token_2022()?, accounts, data })
 }
+
+/// A token account as both programs store it: nobody else may touch it, nothing is frozen.
+pub(super) fn account_data(mint: &Pubkey, owner: &Pubkey, units: u64) -> Vec<u8> {
+    let mut data = Vec::with_capacity(165);
+    data.extend_from_slice(&mint.to_bytes());
+    data.extend_from_slice(&owner.to_bytes());
+    data.extend_from_slice(&units.to_le_bytes());
+    // No delegate; initialised; not native; nothing delegated; no close authority.
+    data.extend_from_slice(&[0; 36]);
+    data.push(1);
+    data.extend_from_slice(&[0; 12 + 8 + 36]);
+    data
+}
+
+/// The token account gives all its coins to `to`, however many it has by then.
+pub(super) fn close(
+    account: &Pubkey,
+    to: &Pubkey,
+    owner: &Pubkey,
+) -> Result<Instruction, SandboxError> {
+    token::close_account(&token_program()?, account, to, owner, &[]).map_err(sentence)
+}

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::world::{World, lamports, usdc};
 
+/// What is wrong with a transaction that is shown.
+type Change = Box<dyn FnOnce(&mut Value)>;
+
 fn known(seen: &[Sighting]) -> Vec<&Sighting> {
     seen.iter().filter(|s| matches!(s.arrived, Arrived::Known(_))).collect()
 }
@@ -53,7 +56,11 @@ fn shown(reference: &str, change: impl FnOnce(&mut Value)) -> Value {
             "uiTokenAmount": { "amount": units, "decimals": 6, "uiAmountString": "0" },
         }])
     };
-    let key = |pubkey: &str, signer: bool, writable: bool| json!({ "pubkey": pubkey, "signer": signer, "writable": writable, "source": "transaction" });
+    let key = |pubkey: &str, signer: bool, writable: bool| {
+        json!({
+            "pubkey": pubkey, "signer": signer, "writable": writable, "source": "transaction",
+        })
+    };
     let mut tx = json!({
         "version": 0,
         "meta": {
@@ -91,7 +98,7 @@ async fn read(world: &World, tx: Value) -> Result<Vec<Sighting>, ReadError> {
 async fn shown_ones_bring_nothing() {
     let world = World::start().await;
     let reference = world.reference(0);
-    let vectors: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let vectors: Vec<(&str, Change)> = vec![
         ("unchanged balances", Box::new(|_| {})),
         (
             "a failed transaction with gains",
@@ -173,7 +180,7 @@ async fn an_honest_one_among_them_counts() {
 async fn shown_ones_that_make_no_sense_refuse_the_block() {
     let world = World::start().await;
     let reference = world.reference(0);
-    let vectors: Vec<(&str, Box<dyn FnOnce(&mut Value)>)> = vec![
+    let vectors: Vec<(&str, Change)> = vec![
         ("no outcome", Box::new(|tx| tx["meta"] = Value::Null)),
         (
             "no word on success",

@@ -9,8 +9,12 @@
     reason = "tests"
 )]
 
+mod bent;
 mod conformance;
+mod executed_fakes;
 mod fakes;
 mod faults;
+mod proxy;
 mod received;
+mod received_ways;
 mod world;

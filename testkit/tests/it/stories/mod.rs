@@ -1,8 +1,10 @@
 //! One file per thing that happens to a payment.
 
 mod at_the_shops_endpoint;
+mod bitcoin;
 mod contract_wallet;
 mod failed_payout;
+mod followed;
 mod happy;
 mod late;
 mod low_float;
@@ -19,6 +21,7 @@ mod redis_gone;
 mod reorganised;
 mod returned_payout;
 mod reverted;
+mod solana;
 mod split;
 mod switches;
 mod two_processes;

@@ -1,0 +1,183 @@
+//! `chukta pay`, `mine` and `reorg`: what payers, miners and bad luck do, on local nodes.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use chains::sandbox::{Keep, Sandbox};
+use primitives::{Amount, Asset, NetworkId, PaymentId};
+use settlement::{
+    Base,
+    quote::{self, Quote},
+};
+
+use crate::{
+    config::Config,
+    sandbox::{self, percent},
+    wiring,
+};
+
+/// How a payment is paid.
+#[derive(Debug, clap::Args)]
+#[group(id = "how", multiple = false, args = ["short", "over", "late", "split", "wrong_token"])]
+pub(crate) struct Pay {
+    /// The payment's id, `pay_…`.
+    payment: PaymentId,
+    /// What to pay in; the payment's newest quote when absent.
+    #[arg(long, value_parser = asset)]
+    asset: Option<Asset>,
+    /// Where to pay; the first network that quotes the asset when absent.
+    #[arg(long, value_parser = network)]
+    network: Option<NetworkId>,
+    /// Pays three fifths.
+    #[arg(long)]
+    short: bool,
+    /// Pays a fifth too much.
+    #[arg(long)]
+    over: bool,
+    /// Waits until the payment has ended, then pays.
+    #[arg(long)]
+    late: bool,
+    /// Pays in two parts.
+    #[arg(long)]
+    split: bool,
+    /// Pays with a token that only calls itself like the asset.
+    #[arg(long)]
+    wrong_token: bool,
+}
+
+/// Which chain, and how many blocks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Mine {
+    #[arg(long, value_parser = network)]
+    network: NetworkId,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    blocks: u32,
+}
+
+/// Which chain, how deep, and what becomes of the payments in the blocks that go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reorg {
+    #[arg(long, value_parser = network)]
+    network: NetworkId,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    depth: u32,
+    /// The payments are in the new branch too, in other blocks.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn asset(text: &str) -> Result<Asset, String> {
+    let crypto = text.to_ascii_uppercase().parse::<Asset>().ok().filter(|a| a.is_crypto());
+    crypto.ok_or_else(|| "one of BTC, ETH, SOL, USDC, USDT".to_owned())
+}
+
+fn network(text: &str) -> Result<NetworkId, String> {
+    NetworkId::new(text).ok_or_else(|| "not the name of a network".to_owned())
+}
+
+pub(crate) async fn pay(config: &Config, options: &Pay) -> anyhow::Result<ExitCode> {
+    let base = wiring::base(config).await?;
+    let quote = chosen(&base, config, options).await?;
+    let payer = sandbox::open(config, &quote.network).await?;
+    let (to, amount) = sandbox::scan(config, &quote.uri, quote.asset)?;
+    ensure!(to == quote.address, "the code names another address than the quote");
+    if options.late {
+        wait_for_the_end(&base, options.payment).await?;
+    }
+    for part in parts(options, amount)? {
+        let tx = if options.wrong_token {
+            payer.pay_lookalike(&to, part).await?
+        } else {
+            payer.pay(&to, part).await?
+        };
+        println!("paid {part} on {} to {to}: {tx}", quote.network);
+    }
+    if waits_for_a_miner(config, &quote.network) {
+        println!("waits for a block: chukta mine --network {}", quote.network);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parts(options: &Pay, amount: Amount) -> anyhow::Result<Vec<Amount>> {
+    Ok(match options {
+        Pay { short: true, .. } => vec![percent(amount, 60)?],
+        Pay { over: true, .. } => vec![percent(amount, 120)?],
+        Pay { split: true, .. } => {
+            let first = percent(amount, 40)?;
+            vec![first, amount.checked_sub(first)?]
+        }
+        _ => vec![amount],
+    })
+}
+
+/// Only this kind makes no block of its own accord.
+fn waits_for_a_miner(config: &Config, network: &NetworkId) -> bool {
+    let of_network = config.sandbox.iter().find(|settings| settings.network == *network);
+    of_network.is_some_and(|settings| settings.kind == sandbox::Kind::Bitcoind)
+}
+
+/// The quote to pay: the one that is there, or a new one.
+async fn chosen(base: &Base, config: &Config, options: &Pay) -> anyhow::Result<Quote> {
+    let mut conn = base.pool.acquire().await?;
+    let quotes = quote::of_payment(&mut conn, options.payment).await?;
+    let fits = |quote: &&Quote| {
+        options.asset.is_none_or(|asset| quote.asset == asset)
+            && options.network.as_ref().is_none_or(|network| quote.network == *network)
+    };
+    if let Some(newest) = quotes.iter().rev().find(fits) {
+        return Ok(newest.clone());
+    }
+    let Some(asset) = options.asset else {
+        bail!("the payment has no quote: name an --asset to pay in");
+    };
+    let methods = quote::options(&mut conn, base).await?;
+    let fits = |method: &&(NetworkId, Asset)| {
+        method.1 == asset && options.network.as_ref().is_none_or(|network| method.0 == *network)
+    };
+    let (network, asset) = methods.iter().find(fits).context("nobody can pay this here")?.clone();
+    let merchant: uuid::Uuid = sqlx::query_scalar("select merchant_id from payments where id = $1")
+        .bind(options.payment.uuid())
+        .fetch_optional(&mut *conn)
+        .await?
+        .context("no such payment")?;
+    drop(conn);
+    let rate = wiring::board(config, base).latest(asset).await?;
+    let mut tx = base.pool.begin().await?;
+    let merchant = primitives::MerchantId::from_uuid(merchant);
+    let method = (&network, asset);
+    let quote = quote::create_in(&mut tx, base, &rate, merchant, options.payment, method).await?;
+    tx.commit().await?;
+    Ok(quote)
+}
+
+async fn wait_for_the_end(base: &Base, payment: PaymentId) -> anyhow::Result<()> {
+    println!("waiting for the payment to end");
+    loop {
+        let state: String = sqlx::query_scalar("select state from payments where id = $1")
+            .bind(payment.uuid())
+            .fetch_optional(&base.pool)
+            .await?
+            .context("no such payment")?;
+        match state.as_str() {
+            "awaiting_deposit" | "confirming" => {}
+            _ => return Ok(()),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+pub(crate) async fn mine(config: &Config, options: &Mine) -> anyhow::Result<ExitCode> {
+    let miner: Box<dyn Sandbox> = sandbox::open(config, &options.network).await?;
+    miner.mine(options.blocks).await?;
+    println!("{} blocks mined on {}", options.blocks, options.network);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn reorg(config: &Config, options: &Reorg) -> anyhow::Result<ExitCode> {
+    let miner = sandbox::open(config, &options.network).await?;
+    let keep = if options.keep { Keep::Everything } else { Keep::Nothing };
+    miner.reorg(options.depth, keep).await?;
+    let what = if options.keep { "their payments kept" } else { "their payments gone" };
+    println!("the last {} blocks of {} replaced, {what}", options.depth, options.network);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! The product's rules on a real PostgreSQL, without nodes, venues and rails: what they would say is
+//! said here.
+//!
+//! Every test owns its database; the one it is cloned from is started by `make test`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod after_the_end;
+mod attribute;
+mod dust;
+mod expiry;
+mod late;
+mod lock_order;
+mod payout_net;
+mod policy_versions;
+mod refund;
+mod retry;
+mod seen_again;
+mod short;
+mod surplus;
+mod topup;
+mod unknown_sender;
+mod world;
+mod wrong_asset;
