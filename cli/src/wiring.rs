@@ -84,8 +84,7 @@ fn separate_addresses(config: &Config) -> anyhow::Result<()> {
 /// A sentence naming what cannot work.
 pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut connectors = Connectors::default();
-    connectors.chains = chains(config)?;
+    let mut connectors = Connectors { chains: chains(config)?, ..Connectors::default() };
     for settings in &config.connectors {
         let connector = exchanges::registry::connect(settings, Arc::clone(&clock))?;
         connectors.rate_sources.extend(connector.rates);

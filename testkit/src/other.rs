@@ -50,6 +50,7 @@ impl Other {
         let (network, url) = (named("bitcoin")?, node.rpc_url().parse()?);
         let config =
             BitcoinConfig::new(network.clone(), BitcoinNetwork::Regtest, url, bitcoin::dev_xpub());
+        let sandbox: Arc<dyn Sandbox> = payer.clone();
         let settings = json!({
             "assets": [Asset::Btc], "confirm": { "rule": "depth", "blocks": 2 }, "poll_ms": 1000,
             "batch_blocks": 200, "reorg_limit": 64, "linger_ms": 0,
@@ -58,7 +59,7 @@ impl Other {
             network,
             settings: serde_json::from_value(settings)?,
             chain: Arc::new(BitcoinChain::connect(&config)?),
-            sandbox: Arc::clone(&payer) as Arc<dyn Sandbox>,
+            sandbox,
             bitcoin: Some(payer),
             _node: Box::new(node),
         })

@@ -33,7 +33,7 @@ pub fn settings() -> anyhow::Result<Settings> {
         "venue": "wazirx", "rail": "razorpayx",
         "payment_min_paise": 10_000, "payment_max_paise": 10_000_000,
         "payment_expiry_s": 900, "payment_expiry_min_s": 60, "payment_expiry_max_s": 86_400,
-        "expiry_quiet_s": 30,
+        "expiry_quiet_s": 5,
         "quote_validity_s": 900,
         "fee_bps": 100, "gst_bps": 1800, "spread_bps": 50,
         "rate_max_age_s": 90, "source_max_age_s": 60, "outlier_bps": 200,

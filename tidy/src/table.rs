@@ -131,11 +131,7 @@ pub const OWNERS: &[Owned] = &[
     owned("utoipa*", &["api"], false),
     owned("askama*", &["web"], false),
     owned("hmac", &["exchanges", "payouts", "outbound", "identity", "simulators"], true),
-    owned(
-        "rustls",
-        &["outbound", "chains-bitcoin", "chains-evm", "chains-solana", "chukta"],
-        true,
-    ),
+    owned("rustls", &["outbound", "chains-bitcoin", "chains-evm", "chains-solana", "chukta"], true),
     owned("redis", &["settlement", "workers", "chukta"], true),
     owned(
         "sqlx",

@@ -139,7 +139,7 @@ async fn held(node: &Node, addresses: &[String]) -> Result<Amount, ReadError> {
     if !scanned.success {
         return Err(ReadError::Unavailable("the node gave up adding up".to_owned()));
     }
-    Amount::parse_units(&scanned.total_amount.get(), Asset::Btc)
+    Amount::parse_units(scanned.total_amount.get(), Asset::Btc)
         .map_err(|_| garbage("a sum that is no amount"))
 }
 

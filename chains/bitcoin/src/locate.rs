@@ -50,7 +50,7 @@ async fn spent_in_a_block(
     output: OutPoint,
 ) -> Result<Option<TxPlace>, ReadError> {
     let created = node.whereabouts(output.txid).await?;
-    if !created.is_some_and(|created| created.confirmations > 0) || node.is_unspent(output).await? {
+    if created.is_none_or(|created| created.confirmations == 0) || node.is_unspent(output).await? {
         return Ok(None);
     }
     let tip = node.tip().await?;

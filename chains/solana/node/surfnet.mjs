@@ -47,7 +47,7 @@ const refuse = (code, message) => { throw Object.assign(new Error(message), { co
 
 const LARGEST = 1 << 20;
 const FIRST = 1000, FINAL_BEHIND = 31;
-let branch = 0, automine = options.automine ?? true;
+let branch = 0, turn = 0, automine = options.automine ?? true;
 let waiting = [];
 const blocks = [];
 
@@ -275,6 +275,8 @@ const methods = {
     if (automine) mine(1);
     return tx.transaction.signatures[0];
   },
+  // Another number every time, whoever asks.
+  sandbox_turn: () => { turn += 1; return turn; },
   sandbox_mine: ([count]) => mine(count),
   sandbox_automine: ([on]) => { automine = on; },
   sandbox_reorg: ([depth, keep]) => reorg(depth, keep),

@@ -18,7 +18,6 @@ use crate::{
 
 /// How a payment is paid.
 #[derive(Debug, clap::Args)]
-#[group(id = "how", multiple = false, args = ["short", "over", "late", "split", "wrong_token"])]
 pub(crate) struct Pay {
     /// The payment's id, `pay_…`.
     payment: PaymentId,
@@ -29,19 +28,19 @@ pub(crate) struct Pay {
     #[arg(long, value_parser = network)]
     network: Option<NetworkId>,
     /// Pays three fifths.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     short: bool,
     /// Pays a fifth too much.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     over: bool,
     /// Waits until the payment has ended, then pays.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     late: bool,
     /// Pays in two parts.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     split: bool,
     /// Pays with a token that only calls itself like the asset.
-    #[arg(long)]
+    #[arg(long, group = "how")]
     wrong_token: bool,
 }
 

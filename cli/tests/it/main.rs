@@ -14,5 +14,6 @@
 
 mod binary;
 mod drive;
+mod everybodys_money;
 mod settings;
 mod simulate;

@@ -1,8 +1,8 @@
 //! A deposit whose block is gone, and a lost one that comes back.
 //!
 //! Invariant: state and books are unwound together, whatever the deposit had become: a hold is
-//! voided, what is still owed leaves with the crypto, what was spent is a loss with a case. Money of
-//! other deposits is not touched. A scan is never stopped by the books: what they cannot take back
+//! voided, what is still owed leaves with the crypto, what was spent is a loss with a case. Other
+//! deposits' money is not touched. A scan is never stopped by the books: what they cannot take back
 //! is shown to a person instead.
 
 use primitives::{Amount, Asset, DepositId, NetworkId};

@@ -312,6 +312,8 @@ async fn tell_payment(
 ) -> Result<(), Error> {
     let mut flags: Flags = payment.flags;
     match deposit.purpose {
+        // One that was accepted early has gone on already.
+        Purpose::Payment if !payment.state.is_payable() => {}
         Purpose::Payment => {
             let cause = json!({ "deposit": deposit.id, "amount": deposit.amount });
             payment::step_in(conn, base, payment, PaymentEvent::DepositSeen, cause).await?;

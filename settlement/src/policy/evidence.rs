@@ -165,11 +165,8 @@ async fn dispute_in(
     applied: &Applied,
     finding: &Finding,
 ) -> Result<(), Error> {
-    let dissent: Vec<String> = finding
-        .nodes(|says| matches!(says, Said::Other(_)))
-        .into_iter()
-        .map(|node| cut(node))
-        .collect();
+    let dissent: Vec<String> =
+        finding.nodes(|says| matches!(says, Said::Other(_))).into_iter().map(cut).collect();
     let opened = sqlx::query(
         "insert into block_disputes (network, block_hash, height, opened_at, dissent)
          values ($1, $2, $3, $4, $5)

@@ -3,16 +3,14 @@
 //! Invariant: every branch pays its miner at an address of its own, so two branches never hold the
 //! same block by accident.
 
-use std::{
-    collections::HashSet,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::HashSet;
 
 use bitcoin::{
     Address, Block, Network, ScriptBuf, Transaction, Txid, WPubkeyHash, consensus::encode,
     hashes::Hash as _,
 };
 use chains::sandbox::Keep;
+use primitives::Entropy;
 use serde_json::{Value, json};
 
 use super::{Payer, SandboxError, sentence};
@@ -91,8 +89,7 @@ impl Payer {
 
 /// An address nobody has the key of, another one every time.
 fn nobody() -> Result<String, SandboxError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(sentence)?;
-    let hash = WPubkeyHash::hash(&since.as_nanos().to_be_bytes());
+    let hash = WPubkeyHash::hash(&Entropy::system().bytes::<32>());
     let script = ScriptBuf::new_p2wpkh(&hash);
     Ok(Address::from_script(&script, Network::Regtest).map_err(sentence)?.to_string())
 }

@@ -32,8 +32,8 @@ async fn expect_unavailable(url: &str) {
         chain.block(HASH).await.err(),
         chain.read_block(&by_hash(HASH), &watch).await.err(),
         chain.locate(HASH, &[]).await.err(),
-        chain.held(&[address.clone()], Asset::Eth).await.err(),
-        chain.held(&[address.clone()], Asset::Usdc).await.err(),
+        chain.held(std::slice::from_ref(&address), Asset::Eth).await.err(),
+        chain.held(std::slice::from_ref(&address), Asset::Usdc).await.err(),
         chain.verify().await.err(),
     ];
     assert!(begun.elapsed() < Duration::from_secs(20));

@@ -13,6 +13,8 @@ use crate::{
     world::{World, config},
 };
 
+type Bend = fn(Value) -> Value;
+
 async fn reports(config: &EvmConfig) -> Vec<NodeReport> {
     EvmChain::connect(config).unwrap().examine().await
 }
@@ -87,7 +89,7 @@ async fn missing_finality_is_named() {
         answer["result"]["number"] = json!("0xffffff");
         answer
     };
-    let cases: [(fn(Value) -> Value, &str); 3] = [
+    let cases: [(Bend, &str); 3] = [
         (|answer| with_result(answer, Value::Null), "no `finalized` block"),
         (unknown_tag, "asked for the `finalized` block"),
         (ahead, "final blocks lie ahead of the tip"),

@@ -22,6 +22,9 @@ pub(crate) fn word(address: &str) -> [u8; 32] {
     address.parse::<Address>().unwrap().into_word().0
 }
 
+/// A vector: its name, topics and data.
+type Shape = (&'static str, Vec<[u8; 32]>, Vec<u8>);
+
 /// An honest transfer: gained and logged alike.
 pub(crate) fn transfer(from: &str, to: &str, minor: U256) -> Saying {
     Saying {
@@ -44,13 +47,14 @@ async fn logs_that_only_look_like_transfers() {
     let five = honest.data.clone();
     let mut dirty = payee;
     dirty[0] = 1;
-    let shapes: [(&str, Vec<[u8; 32]>, Vec<u8>); 13] = [
+    let shapes: [Shape; 14] = [
         ("four topics, as an NFT has", vec![first, from, payee, [5; 32]], five.clone()),
         ("four topics and no data", vec![first, from, payee, [5; 32]], Vec::new()),
         ("two topics", vec![first, from], five.clone()),
         ("one topic, all else in the data", vec![first], [&from, &payee, &five[..]].concat()),
         ("no topic", vec![], five.clone()),
         ("another event's topic", vec![keccak256("Sent()").0, from, payee], five.clone()),
+        ("a rebase: more than before, from nobody", vec![rebase()], five.clone()),
         ("an approval", vec![approval(), from, payee], five.clone()),
         ("a payee with more than an address", vec![first, from, dirty], five.clone()),
         ("payer and payee in each other's place", vec![first, payee, from], five.clone()),
@@ -83,6 +87,10 @@ async fn the_pseudo_contract_says_nothing_where_the_fork_is_not_live() {
     // The same words from any other unlisted address are a token, parked.
     let tx = payer.say(&token, &saying).await.unwrap();
     judge(&world.chain, &watched(&world.chain), ("the same", &tx), Verdict::Parked).await;
+}
+
+fn rebase() -> [u8; 32] {
+    keccak256("Rebase(uint256)").0
 }
 
 fn approval() -> [u8; 32] {

@@ -159,6 +159,12 @@ async fn logs_as_no_honest_node_shows_them() {
         .await;
     shown.judge_log("topics that are none", refused(), |l| l["topics"] = Value::Null).await;
     shown.judge_log("data that is none", refused(), |l| l["data"] = json!("0x0")).await;
+}
+
+// What came is 7: neither the log nor the balance alone makes it more.
+#[tokio::test]
+async fn claims_beyond_what_came() {
+    let shown = Shown::start().await;
     // Claims beyond the gain of 7, beyond i128, and the largest there is.
     for claim in [U256::from(8), U256::from(1) << 127, U256::MAX] {
         shown

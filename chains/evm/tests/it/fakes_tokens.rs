@@ -1,8 +1,9 @@
-//! Fake deposits in tokens: contracts that lie, refuse, take back or only look alike. Each is listed
-//! as USDC where that makes the lie stronger, and executed by a real node.
+//! Fake deposits in tokens: contracts that lie, refuse, take back or only look alike.
+//!
+//! Each is listed as USDC where that makes the lie stronger, and executed by a real node.
 
-use alloy::primitives::U256;
-use chains::{Chain as _, ReadError};
+use alloy::primitives::{U256, keccak256};
+use chains::ReadError;
 
 use crate::{
     fakes::{Verdict, judge, watching},
@@ -25,9 +26,11 @@ async fn tokens_that_never_came() {
     }
     let token = payer.deploy_lying_token().await.unwrap();
     let lying = world.listing(&token);
-    for (vector, minor) in [("a token that lies", 5), ("a lie as large as can be", i128::MAX / 2)] {
-        let tx = payer.send_token(&token, &to, usdc_minor(minor.min(10_i128.pow(37)))).await;
-        judge(&lying, &watched(&lying), (vector, &tx.unwrap()), Verdict::Nothing).await;
+    for (vector, minor) in
+        [("a token that lies", 5), ("a lie of all there can be", 10_i128.pow(37))]
+    {
+        let tx = payer.send_token(&token, &to, usdc_minor(minor)).await.unwrap();
+        judge(&lying, &watched(&lying), (vector, &tx), Verdict::Nothing).await;
     }
 
     let (chain, usdc) = (&world.chain, &world.usdc);
@@ -95,6 +98,16 @@ async fn tokens_that_came_in_part_or_went_again() {
     payer.mine(1).await.unwrap();
     let shared = Verdict::Credited(vec![50, 50]);
     judge(&chain, &watch, ("one gain announced twice", &tx), shared).await;
+
+    // As an ERC-777 token does: two events of one movement.
+    let mut sent = hundred.clone();
+    sent.gain = [0; 32];
+    sent.topics[0] = keccak256("Sent(address,address,address,uint256,bytes,bytes)").0;
+    payer.say(&token, &sent).await.unwrap();
+    let tx = payer.say(&token, &hundred).await.unwrap();
+    payer.mine(1).await.unwrap();
+    let once = Verdict::Credited(vec![100]);
+    judge(&chain, &watch, ("one gain told by two kinds of event", &tx), once).await;
     payer.set_automine(true).await.unwrap();
 
     let tx = payer.say_and_undo(&token, &hundred).await.unwrap();

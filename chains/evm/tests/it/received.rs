@@ -17,7 +17,7 @@ async fn a_plain_payment_counts_once() {
     assert_eq!(amounts(&seen), [(0, to.clone(), wei(5))]);
     assert_eq!(seen[0].tx_id, tx);
     assert_eq!(seen[0].from, Some(world.payer.address()));
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(5)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(5)));
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn two_internal_payments_in_one_transaction_are_two() {
 
     let expected = [(1_000_000, to.clone(), wei(3)), (1_000_001, to.clone(), wei(4))];
     assert_eq!(amounts(&world.seen(&tx).await), expected);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(7)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(7)));
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn an_undone_internal_payment_is_none() {
 
     assert!(world.payer.wait(&tx).await.unwrap(), "the transaction itself succeeds");
     assert_eq!(world.seen(&tx).await, []);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(0)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(0)));
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_failed_transaction_with_value_is_none() {
     let place = world.chain.locate(&tx, &[]).await.unwrap();
     assert!(matches!(place, TxPlace::Included { succeeded: false, .. }), "{place:?}");
     assert_eq!(world.seen(&tx).await, []);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(0)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(0)));
     // The trick leaves the address as it was.
     let tx = world.payer.send_native(&to, wei(3)).await.unwrap();
     assert_eq!(amounts(&world.seen(&tx).await), [(0, to, wei(3))]);
@@ -94,7 +94,7 @@ async fn the_inheritance_of_a_destroyed_contract_arrives() {
     let tx = world.payer.wallet_destroy(&wallet, &to).await.unwrap();
 
     assert_eq!(amounts(&world.seen(&tx).await), [(1_000_000, to.clone(), wei(11))]);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(11)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(11)));
 }
 
 // A delegate call shows the value of the frame around it; nothing moves.
@@ -107,7 +107,7 @@ async fn borrowed_value_in_a_delegate_call_is_none() {
 
     assert!(world.payer.wait(&tx).await.unwrap());
     assert_eq!(world.seen(&tx).await, []);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(0)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(0)));
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn both_tracing_dialects_agree() {
     let mut minors: Vec<i128> = amounts(&parity).iter().map(|(_, _, a)| a.minor()).collect();
     minors.sort_unstable();
     assert_eq!(minors, [3, 4, 5, 26]);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Eth).await, Ok(wei(38)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Eth).await, Ok(wei(38)));
 
     let off = seen_by(&world.tracing(TraceMode::Off), &twice).await;
     assert_eq!(amounts(&off), [(0, to, wei(5))]);

@@ -15,7 +15,7 @@ async fn a_plain_token_payment_counts_once() {
     let seen = world.seen(&tx).await;
     assert_eq!(amounts(&seen), [(1, to.clone(), usdc_minor(1_000_000))]);
     assert_eq!(seen[0].from, Some(world.payer.address()));
-    let balance = world.chain.held(&[to.clone()], Asset::Usdc).await;
+    let balance = world.chain.held(std::slice::from_ref(&to), Asset::Usdc).await;
     assert_eq!(balance, Ok(usdc_minor(1_000_000)));
 }
 
@@ -99,7 +99,7 @@ async fn a_clone_with_the_same_symbol_is_an_unknown_token() {
     assert_eq!((seen[0].ordinal, &seen[0].to), (1, &to));
     let expected = Arrived::UnknownToken { contract: clone, minor: "2000000".to_owned() };
     assert_eq!(seen[0].arrived, expected);
-    assert_eq!(world.chain.held(&[to.clone()], Asset::Usdc).await, Ok(usdc_minor(0)));
+    assert_eq!(world.chain.held(std::slice::from_ref(&to), Asset::Usdc).await, Ok(usdc_minor(0)));
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ fn settings_are_checked_without_a_node() {
 async fn balances_of_what_is_not_ours_to_ask_are_errors() {
     let world = World::start().await;
     let address = world.address(0);
-    assert!(world.chain.held(&[address.clone()], Asset::Btc).await.is_err());
+    assert!(world.chain.held(std::slice::from_ref(&address), Asset::Btc).await.is_err());
     assert!(world.chain.held(&["somebody".to_owned()], Asset::Eth).await.is_err());
 }
 

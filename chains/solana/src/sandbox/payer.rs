@@ -44,8 +44,8 @@ pub struct Payer {
     client: RpcClient,
     keys: Keypair,
     wallet: Pubkey,
-    /// One payment at a time: two with the same content and blockhash would be one transaction.
-    turn: Mutex<u64>,
+    /// One payment at a time, in the order they are asked for.
+    turn: Mutex<()>,
 }
 
 /// A token as it is sent.
@@ -66,7 +66,7 @@ impl Payer {
         let client = rpc::client(url, limits, Arc::new(AtomicU64::new(0))).map_err(sentence)?;
         let wallet = wallet.parse().map_err(|_| SandboxError("not a wallet".to_owned()))?;
         let keys = keypair(PAYER);
-        let payer = Self { client, keys, wallet, turn: Mutex::new(0) };
+        let payer = Self { client, keys, wallet, turn: Mutex::new(()) };
         // Only our own block producer knows this; anything else refuses here.
         payer
             .command("sandbox_automine", json!([true]))
@@ -176,12 +176,14 @@ impl Payer {
     async fn prepare(
         &self,
         mut steps: Vec<Instruction>,
-    ) -> Result<(Vec<Instruction>, Hash, MutexGuard<'_, u64>), SandboxError> {
-        let mut turn = self.turn.lock().await;
-        *turn = turn.wrapping_add(1);
+    ) -> Result<(Vec<Instruction>, Hash, MutexGuard<'_, ()>), SandboxError> {
+        let turn = self.turn.lock().await;
         // Two payments of the same amount are two transactions: a limit of compute no other one
-        // has makes them differ. SetComputeUnitLimit is 2.
-        let limit = u32::try_from(*turn % 100_000).unwrap_or(0).saturating_add(400_000);
+        // has makes them differ. The node counts, because several processes pay with one key.
+        // SetComputeUnitLimit is 2.
+        let method = "sandbox_turn";
+        let count: u32 = self.ask(RpcRequest::Custom { method }, json!([])).await?;
+        let limit = (count % 1_000_000).saturating_add(400_000);
         let mut data = vec![2_u8];
         data.extend_from_slice(&limit.to_le_bytes());
         let budget = "ComputeBudget111111111111111111111111111111".parse().map_err(sentence)?;

@@ -2,7 +2,7 @@
 //! from a leader's hands into a final block.
 
 use chains::{Arrived, Chain as _, Step, TxPlace, sandbox::Sandbox as _};
-use chains_solana::sandbox::{dev_mints, dev_wallet};
+use chains_solana::sandbox::{Payer, dev_mints, dev_wallet};
 use primitives::Asset;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;
@@ -66,6 +66,21 @@ async fn every_token_account_of_the_wallet_counts() {
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(seen[0].arrived, Arrived::Known(usdc(5_000_000)));
     assert_eq!(world.chain.held(&[world.reference(0)], Asset::Usdc).await, Ok(usdc(5_000_000)));
+}
+
+// The drawer of sandbox commands is another process with the same key each time.
+#[tokio::test]
+async fn equal_payments_of_several_payers_are_several() {
+    let world = World::start().await;
+    let reference = world.reference(0);
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..3 {
+        let other = Payer::connect(world.node.rpc_url(), &dev_wallet()).await.unwrap();
+        ids.insert(other.pay(&reference, lamports(5_000_000)).await.unwrap());
+    }
+    assert_eq!(ids.len(), 3);
+    let held = world.chain.held(&[reference], Asset::Sol).await;
+    assert_eq!(held, Ok(lamports(15_000_000)));
 }
 
 // Processed is a rumour: shown as pending, in no block anybody reads.

@@ -1,5 +1,5 @@
 //! Reorganisations of every depth from 1 to 64, as a property: whatever the chain does, the books
-//! hold exactly what its canonical blocks say is final, and the house bears exactly what is missing.
+//! hold what its canonical blocks say is final, and the house bears exactly what is missing.
 
 use primitives::DepositId;
 use proptest::{

@@ -102,17 +102,16 @@ fn stale_and_future_words_do_not_count() {
 
 #[test]
 fn the_book_must_be_fresh_whole_and_near() {
-    for (change, why) in [
-        (
-            (|e: &mut Evidence<'_>| e.book_at -= TimeDelta::hours(1)) as fn(&mut Evidence<'_>),
-            "stale",
-        ),
+    type Change = fn(&mut Evidence<'_>);
+    let cases: [(Change, &str); 6] = [
+        (|e| e.book_at -= TimeDelta::hours(1), "stale"),
         (|e| e.book_at += TimeDelta::hours(1), "stale"),
         (|e| e.bids = &[], "no bids"),
         (|e| e.best_ask = None, "no asks"),
         (|e| e.best_ask = Some(Decimal::from(998)), "crossed"),
         (|e| e.best_ask = Some(Decimal::from(1_100)), "too wide"),
-    ] {
+    ];
+    for (change, why) in cases {
         let said = refusal(judged(three(), change));
         assert!(said.contains(why), "{said} should say {why}");
     }

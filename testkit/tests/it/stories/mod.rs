@@ -2,6 +2,7 @@
 
 mod at_the_shops_endpoint;
 mod bitcoin;
+mod by_policy;
 mod contract_wallet;
 mod failed_payout;
 mod followed;
