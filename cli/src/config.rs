@@ -46,7 +46,8 @@ pub(crate) struct Config {
     pub(crate) bitcoin: Vec<chains_bitcoin::BitcoinConfig>,
     #[serde(default)]
     pub(crate) solana: Vec<chains_solana::SolanaConfig>,
-    /// Payers on local nodes, for `chukta pay`, `mine` and `reorg`. Nothing of the product reads it.
+    /// Payers on local nodes, for `chukta pay`, `mine` and `reorg`. Nothing of the product reads
+    /// it.
     #[serde(default)]
     pub(crate) sandbox: Vec<crate::sandbox::SandboxConfig>,
     #[serde(default)]

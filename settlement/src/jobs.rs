@@ -39,8 +39,8 @@ macro_rules! jobs {
 }
 
 jobs! {
-    /// Read new blocks of a network and record what they brought. A run waits at the tip for news, so
-    /// every network needs a worker of its own.
+    /// Read new blocks of a network and record what they brought. A run waits at the tip for news,
+    /// so every network needs a worker of its own.
     ScanChain { network: NetworkId } = "scan_chain",
         attempts 1000000, seconds 60, workers 8;
     /// Confirm a seen deposit once it is deep enough.

@@ -1,7 +1,7 @@
 //! Chains of the other families beside a fleet's own: a real bitcoind, a local Solana.
 //!
-//! Invariant: each belongs to one fleet and ends with it. Their blocks carry the real time, which is
-//! ahead of the fleet's clock: a block there is never before a deadline.
+//! Invariant: each belongs to one fleet and ends with it. Their blocks carry the real time, which
+//! is ahead of the fleet's clock: a block there is never before a deadline.
 
 use std::{any::Any, sync::Arc};
 

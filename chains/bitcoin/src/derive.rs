@@ -63,8 +63,8 @@ impl Deriver {
     }
 }
 
-/// xpub, zpub, tpub or vpub. ypub and its kin announce another kind of address: their owner's wallet
-/// would not look where we would send people.
+/// xpub, zpub, tpub or vpub. ypub and its kin announce another kind of address: their owner's
+/// wallet would not look where we would send people.
 fn parse(text: &str) -> Result<Xpub, String> {
     let no_key = || "not an extended public key of the kind xpub or zpub".to_owned();
     if text.len() > 120 {
@@ -86,8 +86,14 @@ mod tests {
     use super::*;
 
     // BIP84, test vectors: the account's public key and the first two receiving addresses.
-    const BIP84: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
-    const AS_XPUB: &str = "xpub6CatWdiZiodmUeTDp8LT5or8nmbKNcuyvz7WyksVFkKB4RHwCD3XyuvPEbvqAQY3rAPshWcMLoP2fMFMKHPJ4ZeZXYVUhLv1VMrjPC7PW6V";
+    const BIP84: &str = concat!(
+        "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3Ef",
+        "H1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs",
+    );
+    const AS_XPUB: &str = concat!(
+        "xpub6CatWdiZiodmUeTDp8LT5or8nmbKNcuyvz7WyksVFkKB4RHwCD3XyuvP",
+        "EbvqAQY3rAPshWcMLoP2fMFMKHPJ4ZeZXYVUhLv1VMrjPC7PW6V",
+    );
 
     #[test]
     fn derives_the_published_addresses() {
@@ -106,12 +112,21 @@ mod tests {
     fn refuses_what_is_not_the_key_of_an_account() {
         let refused = [
             // The private key of BIP84's vectors, at the account.
-            "zprvAdG4iTXWBoARxkkzNpNh8r6Qag3irQB8PzEMkAFeTRXxHpbF9z4QgEvBRmfvqWvGp42t42nvgGpNgYSJA9iefm1yYNZKEm7z6qUWCroSQnE",
+            concat!(
+                "zprvAdG4iTXWBoARxkkzNpNh8r6Qag3irQB8PzEMkAFeTRXxHpbF9z4QgEvB",
+                "RmfvqWvGp42t42nvgGpNgYSJA9iefm1yYNZKEm7z6qUWCroSQnE",
+            ),
             // Its master public key: BIP84's rootpub.
-            "zpub6jftahH18ngZxLmXaKw3GSZzZsszmt9WqedkyZdezFtWRFBZqsQH5hyUmb4pCEeZGmVfQuP5bedXTB8is6fTv19U1GQRyQUKQGUTzyHACMF",
+            concat!(
+                "zpub6jftahH18ngZxLmXaKw3GSZzZsszmt9WqedkyZdezFtWRFBZqsQH5hyU",
+                "mb4pCEeZGmVfQuP5bedXTB8is6fTv19U1GQRyQUKQGUTzyHACMF",
+            ),
             "xpub",
             "",
-            "ypub6Ww3ibxVfGzLrAH1PNcjyAWenMTbbAosGNB6VvmSEgytSER9azLDWCxoJwW7Ke7icmizBMXrzBx9979FfaHxHcrArf3zbeJJJUZPf663zsP",
+            concat!(
+                "ypub6Ww3ibxVfGzLrAH1PNcjyAWenMTbbAosGNB6VvmSEgytSER9azLDWCxo",
+                "JwW7Ke7icmizBMXrzBx9979FfaHxHcrArf3zbeJJJUZPf663zsP",
+            ),
         ];
         for text in refused {
             assert!(Deriver::try_new(text, BitcoinNetwork::Mainnet).is_err(), "{text}");

@@ -27,8 +27,8 @@ pub struct SolanaPay {
 }
 
 /// # Errors
-/// `NotPositive` for zero or less, `BadAddress` unless all keys are keys, `UnknownAsset` when a coin
-/// that is not SOL has no mint.
+/// `NotPositive` for zero or less, `BadAddress` unless all keys are keys, `UnknownAsset` when a
+/// coin that is not SOL has no mint.
 pub fn write(
     recipient: &str,
     payable: Amount,
@@ -172,7 +172,8 @@ mod tests {
     #[test]
     fn reads_the_published_examples() {
         let one = format!(
-            "solana:{WALLET}?amount=1&label=Michael&message=Thanks%20for%20all%20the%20fish&memo=OrderId12345"
+            "solana:{WALLET}?amount=1&label=Michael&message=Thanks%20for%20all\
+             %20the%20fish&memo=OrderId12345"
         );
         let parsed = parse(&one).unwrap();
         assert_eq!(parsed.recipient, WALLET);

@@ -1,6 +1,6 @@
-//! Payment URIs: what a QR carries. Whole base units and an explicit chain id on EVM, plain decimals
-//! elsewhere, always: wallets parse scientific notation unevenly (ERC-681 allows it, we never write
-//! it).
+//! Payment URIs: what a QR carries. Whole base units and an explicit chain id on EVM, plain
+//! decimals elsewhere, always: wallets parse scientific notation unevenly (ERC-681 allows it, we
+//! never write it).
 
 use primitives::Amount;
 

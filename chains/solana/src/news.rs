@@ -87,7 +87,8 @@ async fn listen(url: Url, accounts: Vec<String>, heard: Arc<watch::Sender<u64>>)
     }
 }
 
-/// Listens until the connection ends. The error is the kind only: the crate's text may hold the URL.
+/// Listens until the connection ends. The error is the kind only: the crate's text may hold the
+/// URL.
 async fn subscribed(
     url: &Url,
     accounts: &[String],

@@ -1,5 +1,5 @@
-//! `chukta pay-in`: the owners put money in, at the bank or at a venue, and it becomes their capital
-//! in the books.
+//! `chukta pay-in`: the owners put money in, at the bank or at a venue, and it becomes their
+//! capital in the books.
 //!
 //! Invariant: booked once per reference, and only what the place itself holds more than the books
 //! say: a typing error must not become money.

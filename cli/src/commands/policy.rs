@@ -36,7 +36,8 @@ pub(crate) struct Set {
     #[arg(long)]
     asset: String,
     /// `from:show:accept:final:witnesses`, for example `50000:mempool:1:3:2`: from ₹ 50,000 on,
-    /// shown from the mempool, accepted early at 1 block, final at 3, two nodes must agree. Rules are
+    /// shown from the mempool, accepted early at 1 block, final at 3, two nodes must agree. Rules
+    /// are
     /// `mempool`, a number of blocks, `safe`, `finalized`. Repeat for each tier, the first from 0.
     #[arg(
         long = "tier",

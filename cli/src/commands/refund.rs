@@ -1,7 +1,7 @@
 //! `chukta refund`: what is owed back to payers, where it goes, and the proof that it went.
 //!
-//! Invariant: nothing is signed or sent here. A transaction counts as a refund when a final block of
-//! its network shows exactly the amount at the address, read from our own node.
+//! Invariant: nothing is signed or sent here. A transaction counts as a refund when a final block
+//! of its network shows exactly the amount at the address, read from our own node.
 
 use std::process::ExitCode;
 

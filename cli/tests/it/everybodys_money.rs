@@ -1,5 +1,5 @@
-//! The commands for money that does not fit, from outside: what they print, and that what they refuse
-//! is a sentence and changes nothing.
+//! The commands for money that does not fit, from outside: what they print, and that what they
+//! refuse is a sentence and changes nothing.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},

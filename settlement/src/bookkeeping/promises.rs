@@ -47,7 +47,8 @@ pub async fn accepted(
     Ok(())
 }
 
-/// `conv:<payment>`, and a number once an earlier one was reversed: the same key would post nothing.
+/// `conv:<payment>`, and a number once an earlier one was reversed: the same key would post
+/// nothing.
 async fn conversion_key(conn: &mut PgConnection, payment: &Payment) -> Result<String, Error> {
     let first = format!("conv:{}", payment.id);
     let reversed = ledger::transfers_of(conn, payment.id.uuid())

@@ -80,7 +80,8 @@ async fn follow_in(
     block: &FollowedBlock,
 ) -> Result<(), Error> {
     sqlx::query(
-        "insert into chain_blocks (network, height, hash, parent_hash, canonical, seen_at, stamped_at)
+        "insert into chain_blocks
+           (network, height, hash, parent_hash, canonical, seen_at, stamped_at)
          values ($1, $2, $3, $4, true, $5, $6)
          on conflict (network, hash) do update set canonical = true,
            stamped_at = coalesce(excluded.stamped_at, chain_blocks.stamped_at)",

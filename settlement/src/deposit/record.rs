@@ -236,8 +236,8 @@ async fn first_seen(
     read(&row)
 }
 
-/// What a transaction brings is what its newest block says: another amount, another address, another
-/// asset, another payment. Nothing of an earlier execution is kept but its identity.
+/// What a transaction brings is what its newest block says: another amount, another address,
+/// another asset, another payment. Nothing of an earlier execution is kept but its identity.
 async fn seen_again(
     conn: &mut PgConnection,
     base: &Base,

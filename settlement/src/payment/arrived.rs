@@ -146,8 +146,8 @@ async fn unowned_in(conn: &mut PgConnection, base: &Base, deposit: &Deposit) -> 
     case::open_in(conn, base, case_of(deposit, reason, &policy, how, &subject)).await
 }
 
-/// It counted when it was seen, and was not needed when it was final: what is too much altogether is
-/// the payer's.
+/// It counted when it was seen, and was not needed when it was final: what is too much altogether
+/// is the payer's.
 async fn needed_no_more_in(
     conn: &mut PgConnection,
     base: &Base,

@@ -1,8 +1,8 @@
 //! Giving money that was set aside to the payment it is for: by a policy, or by a person.
 //!
-//! Invariant: only final money that is still in suspense moves, once, and only to a payment that has
-//! not been accepted. What was promised back of it, or for that payment, is taken back first; what
-//! was sent is never touched.
+//! Invariant: only final money that is still in suspense moves, once, and only to a payment that
+//! has not been accepted. What was promised back of it, or for that payment, is taken back first;
+//! what was sent is never touched.
 
 use chrono::TimeDelta;
 use primitives::{Amount, DepositId, PaymentId};

@@ -1,8 +1,9 @@
 //! The end of waiting: expiry and cancellation.
 //!
 //! Invariant: a payment expires only when every network it may be paid on was followed past its
-//! deadline: by a block stamped after it, or, where no block comes for long, by standing at the head
-//! all that while. A node that is down is unknown, never "no deposit". Review always has a case.
+//! deadline: by a block stamped after it, or, where no block comes for long, by standing at the
+//! head all that while. A node that is down is unknown, never "no deposit". Review always has a
+//! case.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, MerchantId, NetworkId, PaymentId};
@@ -118,8 +119,8 @@ async fn underpaid_in(
     Ok(())
 }
 
-/// Why final money of this payment was set aside, if any was that is worth a look. What was orphaned
-/// since, or given to another payment, is no reason.
+/// Why final money of this payment was set aside, if any was that is worth a look. What was
+/// orphaned since, or given to another payment, is no reason.
 async fn set_aside(
     conn: &mut PgConnection,
     payment: &Payment,
@@ -141,8 +142,8 @@ async fn set_aside(
     })
 }
 
-/// Nobody is called to a review without a case; the one that was opened when the money was final may
-/// have been closed in between.
+/// Nobody is called to a review without a case; the one that was opened when the money was final
+/// may have been closed in between.
 async fn ensure_case_in(
     conn: &mut PgConnection,
     base: &Base,

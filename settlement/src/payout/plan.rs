@@ -128,8 +128,8 @@ impl From<sqlx::Error> for RetryError {
     }
 }
 
-/// A person allows one more attempt at a parked payout: a new key, only after the last attempt ended
-/// by the rail's own word and nothing of the rail contradicts that.
+/// A person allows one more attempt at a parked payout: a new key, only after the last attempt
+/// ended by the rail's own word and nothing of the rail contradicts that.
 ///
 /// # Errors
 /// `RetryError`.

@@ -2,9 +2,9 @@
 //! it.
 //!
 //! Invariant: money goes only to an address somebody proved to be the payer's, never to the sender
-//! by itself (exchanges and contracts send); one output of one transaction pays one refund; what was
-//! sent is never taken back. Signing is deliberately elsewhere: here a transaction is only recorded,
-//! from what the chain says of it.
+//! by itself (exchanges and contracts send); one output of one transaction pays one refund; what
+//! was sent is never taken back. Signing is deliberately elsewhere: here a transaction is only
+//! recorded, from what the chain says of it.
 
 mod promise;
 mod send;

@@ -42,8 +42,8 @@ async fn to_its_own_expired_payment_at_todays_rate() -> Result<()> {
     w.sound().await
 }
 
-/// The payer paid an old payment's address: the money moves to the new one, and the old one is as if
-/// nothing had come.
+/// The payer paid an old payment's address: the money moves to the new one, and the old one is as
+/// if nothing had come.
 #[tokio::test]
 async fn from_an_old_payment_to_the_new_one() -> Result<()> {
     let w = World::open().await?;

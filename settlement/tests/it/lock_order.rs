@@ -1,5 +1,5 @@
-//! Payments are locked in the order of their ids, whatever order they are named in: two transactions
-//! that need the same ones wait for each other and never for ever.
+//! Payments are locked in the order of their ids, whatever order they are named in: two
+//! transactions that need the same ones wait for each other and never for ever.
 
 use anyhow::Result;
 use primitives::{Asset, PaymentId};

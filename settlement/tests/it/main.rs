@@ -1,5 +1,5 @@
-//! The product's rules on a real PostgreSQL, without nodes, venues and rails: what they would say is
-//! said here.
+//! The product's rules on a real PostgreSQL, without nodes, venues and rails: what they would say
+//! is said here.
 //!
 //! Every test owns its database; the one it is cloned from is started by `make test`.
 

@@ -1,5 +1,5 @@
-//! From the promise to the transaction that pays it: to a proven address, once, and only as the chain
-//! shows it.
+//! From the promise to the transaction that pays it: to a proven address, once, and only as the
+//! chain shows it.
 
 use anyhow::Result;
 use primitives::{Amount, Asset, NetworkId, RefundId};

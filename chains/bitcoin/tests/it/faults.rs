@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chains::{Chain as _, ReadError, Says, Step, WatchSet, sandbox::Sandbox as _};
-use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork, sandbox::dev_xpub};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -86,10 +86,9 @@ async fn a_silent_node_is_given_up() {
 #[tokio::test]
 async fn a_node_of_another_chain_is_refused() {
     let world = World::start().await;
-    let key = "vpub5YvMuJNjRSYon44z9QmCfdf8SqJRVNvz6m55Qy5iVjZQxDfUgtiQjnc7CC1fAbED2tAGCZRERUfvtn2DstZGU6HMns6dXXH2wujSc2wfi2x";
     let settings = BitcoinConfig {
         chain: BitcoinNetwork::Signet,
-        xpub: key.to_owned(),
+        xpub: dev_xpub().to_owned(),
         ..config(&[world.node.rpc_url()])
     };
     for error in refuses(&settings).await {

@@ -285,7 +285,8 @@ impl Payer {
         self.command("sandbox_inject", json!([tx])).await
     }
 
-    /// A block per transaction, or only on command: until then it is nowhere but in a leader's hands.
+    /// A block per transaction, or only on command: until then it is nowhere but in a leader's
+    /// hands.
     ///
     /// # Errors
     /// When the node refuses.

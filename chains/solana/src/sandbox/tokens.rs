@@ -63,8 +63,8 @@ pub(super) fn transfer(
     Ok(of_program(built.map_err(sentence)?, program))
 }
 
-/// TransferFeeExtension (26), InitializeTransferFeeConfig (0): no authorities, a fee in hundredths of
-/// a per cent, no upper limit.
+/// TransferFeeExtension (26), InitializeTransferFeeConfig (0): no authorities, a fee in hundredths
+/// of a per cent, no upper limit.
 pub(super) fn initialize_fee(mint: &Pubkey, bps: u16) -> Result<Instruction, SandboxError> {
     let mut data = vec![26, 0, 0, 0];
     data.extend_from_slice(&bps.to_le_bytes());

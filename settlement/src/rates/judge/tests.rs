@@ -155,7 +155,10 @@ proptest! {
     // Nothing a source can say makes the judge panic, and a usable verdict always has prices.
     #[test]
     fn never_panics_and_never_lacks_a_price(
-        prices in proptest::collection::vec((any::<i64>(), any::<i64>(), 0_u8..4, -200_i64..200), 0..7),
+        prices in proptest::collection::vec(
+            (any::<i64>(), any::<i64>(), 0_u8..4, -200_i64..200),
+            0..7,
+        ),
         last in proptest::option::of(any::<i64>()),
     ) {
         let sources = prices.into_iter().map(|(bid, ask, origin, age)| SourcePrice {
@@ -175,7 +178,10 @@ proptest! {
         });
         match judged.verdict {
             Verdict::Unusable(_) => prop_assert!(judged.bid.is_none() && judged.ask.is_none()),
-            _ => prop_assert!(judged.bid.is_some_and(|b| b > Decimal::ZERO) && judged.ask >= judged.bid),
+            _ => {
+                prop_assert!(judged.bid.is_some_and(|bid| bid > Decimal::ZERO));
+                prop_assert!(judged.ask >= judged.bid);
+            }
         }
     }
 }

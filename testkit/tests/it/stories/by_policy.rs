@@ -1,5 +1,5 @@
-//! What a shop's own policy does by itself, from the chain to the UTR: late, short and wrong money that
-//! settles, a refund that leaves, a payer who is given time.
+//! What a shop's own policy does by itself, from the chain to the UTR: late, short and wrong money
+//! that settles, a refund that leaves, a payer who is given time.
 
 use anyhow::{Context as _, Result};
 use primitives::{Amount, Asset, Bps};

@@ -9,7 +9,8 @@ use settlement::deposit::{
 };
 use testkit::{Fleet, Options, network};
 
-/// Depths from 1 to 64 on one fleet, confirmed or not by then: the books equal the chain after each.
+/// Depths from 1 to 64 on one fleet, confirmed or not by then: the books equal the chain after
+/// each.
 #[tokio::test]
 async fn any_depth_unwinds_state_and_books() -> Result<()> {
     for confirmations in [3, 100] {
