@@ -18,13 +18,15 @@ fn killing_the_fleet_loses_and_doubles_nothing() {
         .env("CHUKTA_DATABASE_URL", app.as_str())
         .env("CHUKTA_REDIS_URL", given("CHUKTA_TEST_REDIS_URL"))
         .env("CHUKTA_ANVIL", given("CHUKTA_ANVIL"))
+        .env("CHUKTA_BITCOIND", given("CHUKTA_BITCOIND"))
+        .env("CHUKTA_SURFPOOL", given("CHUKTA_SURFPOOL"))
         .output()
         .unwrap();
     let (said, complained) = text(&output);
     let last = said.lines().last().unwrap_or_default();
     assert!(said.contains("fleet killed"), "the fleet was never killed: {said}");
     assert!(
-        output.status.success() && last == "demo: 10 payments, 10 as expected, books balanced",
+        output.status.success() && last == "demo: 16 payments, 16 as expected, books balanced",
         "{said}\n{complained}"
     );
 }
