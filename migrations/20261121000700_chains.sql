@@ -13,3 +13,7 @@ grant select, insert, update on leaders to chukta_app;
 -- What a pending payment spends and nothing else can: it tells a replacement from an absence.
 alter table deposits add column spends text[] not null default '{}';
 create index deposits_pending on deposits (network) where state = 'pending';
+
+-- Since when the scan has stood at the head without a break: what is not there by then did not come.
+-- Empty while blocks are read, after a node failed, and after the lead changed.
+alter table chain_cursors add column standing_since timestamptz;

@@ -59,19 +59,23 @@ pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<
     for settings in &config.solana {
         add(&settings.network, Arc::new(SolanaChain::connect(settings)?))?;
     }
-    separate_addresses(config)?;
+    separate_addresses(&chains)?;
+    let mut wallets: BTreeMap<&String, &NetworkId> = BTreeMap::new();
+    for settings in &config.solana {
+        if let Some(other) = wallets.insert(&settings.wallet, &settings.network) {
+            anyhow::bail!("networks {other} and {} share a wallet", settings.network);
+        }
+    }
     Ok(chains)
 }
 
 /// One key on two networks would give two payments the same address: value for one would be booked
 /// for the other. Networks take different accounts of one wallet (m/44'/60'/0', m/44'/60'/1', …).
-fn separate_addresses(config: &Config) -> anyhow::Result<()> {
-    let evm = config.evm.iter().map(|settings| (&settings.network, &settings.xpub));
-    let bitcoin = config.bitcoin.iter().map(|settings| (&settings.network, &settings.xpub));
-    let solana = config.solana.iter().map(|settings| (&settings.network, &settings.wallet));
-    let mut known: BTreeMap<&String, &NetworkId> = BTreeMap::new();
-    for (network, key) in evm.chain(bitcoin).chain(solana) {
-        if let Some(other) = known.insert(key, network) {
+fn separate_addresses(chains: &BTreeMap<NetworkId, Arc<dyn Chain>>) -> anyhow::Result<()> {
+    let mut known: BTreeMap<String, &NetworkId> = BTreeMap::new();
+    for (network, chain) in chains {
+        let first = chain.derive(0).map_err(anyhow::Error::msg)?.address;
+        if let Some(other) = known.insert(first, network) {
             anyhow::bail!("networks {other} and {network} share a key: give each its own account");
         }
     }

@@ -34,6 +34,21 @@ impl WorkError {
     }
 }
 
+impl WorkError {
+    /// True when the database sent us back because two transactions waited for each other: nothing
+    /// is wrong, the same work goes through in a moment.
+    pub(crate) fn is_deadlock(&self) -> bool {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(this) = error {
+            if let Some(sqlx::Error::Database(told)) = this.downcast_ref::<sqlx::Error>() {
+                return matches!(told.code().as_deref(), Some("40P01" | "40001"));
+            }
+            error = this.source();
+        }
+        false
+    }
+}
+
 impl From<WorkError> for JobError {
     fn from(error: WorkError) -> Self {
         match error {

@@ -73,7 +73,8 @@ async fn again(
     // Nobody may leave the branch meanwhile.
     leader::pause_in(&mut tx, network).await?;
     let now = cursor::followed_at(&mut tx, network, at).await?;
-    if now.map(|block| block.hash) != ours.map(|block| block.hash) {
+    let stands = cursor::get(&mut tx, network).await?.is_some_and(|cursor| at <= cursor.height);
+    if !stands || now.map(|block| block.hash) != ours.map(|block| block.hash) {
         let sentence = format!("the chain left the block at height {height} meanwhile");
         return Err(WorkError::Nonsense(sentence));
     }

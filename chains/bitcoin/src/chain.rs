@@ -185,8 +185,10 @@ impl Chain for BitcoinChain {
                 Box::pin(async move { step::after(node, height, &hash).await })
             })
             .await?;
-        if let Step::Next(block) = &step {
-            self.nodes.followed(block, false);
+        match &step {
+            Step::Next(block) => self.nodes.followed(block, false),
+            Step::AtTip | Step::Behind => self.nodes.leave_if_behind(from.height).await,
+            Step::Left => {}
         }
         Ok(step)
     }

@@ -152,8 +152,10 @@ impl Chain for EvmChain {
         let hash = hash_of(&from.hash).ok_or(ReadError::UnknownBlock)?;
         let height = from.height;
         let step = self.nodes.ask(|node| Box::pin(step::after(node, height, hash))).await?;
-        if let Step::Next(block) = &step {
-            self.nodes.followed(block, false);
+        match &step {
+            Step::Next(block) => self.nodes.followed(block, false),
+            Step::AtTip | Step::Behind => self.nodes.leave_if_behind(from.height).await,
+            Step::Left => {}
         }
         Ok(step)
     }

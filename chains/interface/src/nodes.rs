@@ -13,6 +13,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -49,6 +50,8 @@ pub struct Nodes<N> {
     all: Vec<N>,
     current: AtomicUsize,
     trail: Mutex<Trail>,
+    /// When the other nodes were last asked whether they are further.
+    looked: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -57,13 +60,17 @@ struct Trail {
     blocks: VecDeque<(u64, String)>,
 }
 
+/// Between two looks at nodes that are not followed.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+
 /// Work at a node, boxed so that it can be done again at another one.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadError>> + Send + 'a>>;
 
 impl<N: Node> Nodes<N> {
-    pub const fn new(all: Vec<N>) -> Self {
+    pub fn new(all: Vec<N>) -> Self {
         let trail = Trail { tip: 0, blocks: VecDeque::new() };
-        Self { all, current: AtomicUsize::new(0), trail: Mutex::new(trail) }
+        let (trail, looked) = (Mutex::new(trail), Mutex::new(None));
+        Self { all, current: AtomicUsize::new(0), trail, looked }
     }
 
     pub fn all(&self) -> &[N] {
@@ -105,15 +112,39 @@ impl<N: Node> Nodes<N> {
     /// Remembers a block that was shown to somebody; `tip` when it was the newest.
     pub fn followed(&self, block: &BlockRef, tip: bool) {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
-        if tip {
-            trail.tip = block.height;
-        }
+        trail.tip = if tip { block.height } else { trail.tip.max(block.height) };
         if trail.blocks.iter().any(|(_, known)| *known == block.hash) {
             return;
         }
         trail.blocks.push_back((block.height, block.hash.clone()));
         if trail.blocks.len() > TRAIL {
             trail.blocks.pop_front();
+        }
+    }
+
+    /// Leaves a node that answers and stands still: when it has nothing above `at` and another one
+    /// that shares our history is further, that one is followed. Looks at most every few seconds.
+    pub async fn leave_if_behind(&self, at: u64) {
+        if self.all.len() < 2 {
+            return;
+        }
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|looked| looked.elapsed() < BETWEEN_LOOKS) {
+                return;
+            }
+            *looked = Some(Instant::now());
+        }
+        let followed = self.current.load(Ordering::Acquire);
+        for (index, other) in self.all.iter().enumerate() {
+            // One block ahead is no more than a faster wire.
+            let ahead = other.tip().await.is_ok_and(|tip| tip > at.saturating_add(1));
+            if index != followed && ahead && self.shares_history(other).await {
+                let to = other.host();
+                tracing::warn!(at, to, "the node stands still, following another one");
+                self.current.store(index, Ordering::Release);
+                return;
+            }
         }
     }
 

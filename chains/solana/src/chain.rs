@@ -255,8 +255,10 @@ impl Chain for SolanaChain {
         key_of(&from.hash).ok_or(ReadError::UnknownBlock)?;
         let (slot, hash) = (from.height, from.hash.as_str());
         let step = self.nodes.ask(|node| Box::pin(step::after(node, slot, hash))).await?;
-        if let Step::Next(block) = &step {
-            self.nodes.followed(block, false);
+        match &step {
+            Step::Next(block) => self.nodes.followed(block, false),
+            Step::AtTip | Step::Behind => self.nodes.leave_if_behind(from.height).await,
+            Step::Left => {}
         }
         Ok(step)
     }

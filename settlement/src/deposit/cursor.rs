@@ -110,7 +110,8 @@ pub async fn advance_in(
     to: &FollowedBlock,
 ) -> Result<bool, Error> {
     let moved = sqlx::query(
-        "update chain_cursors set height = $4, hash = $5, head = greatest(head, $4)
+        "update chain_cursors set height = $4, hash = $5, head = greatest(head, $4),
+           standing_since = null
          where network = $1 and height = $2 and hash = $3 and epoch = $6
            and ($7::bigint is null or exists (
              select from leaders where name = 'scan:' || $1 and epoch = $7))",
@@ -143,7 +144,8 @@ pub async fn rewind_in(
     to: &FollowedBlock,
 ) -> Result<bool, Error> {
     let moved = sqlx::query(
-        "update chain_cursors set height = $4, hash = $5, epoch = epoch + 1
+        "update chain_cursors set height = $4, hash = $5, epoch = epoch + 1,
+           standing_since = null
          where network = $1 and height = $2 and hash = $3 and epoch = $6
            and ($7::bigint is null or exists (
              select from leaders where name = 'scan:' || $1 and epoch = $7))",
@@ -168,6 +170,22 @@ pub async fn rewind_in(
     Ok(true)
 }
 
+/// Notes that the node could not be read, or that another leader begins: whoever stood at the head
+/// no longer does.
+///
+/// # Errors
+/// `Database`.
+pub async fn interrupted_in(conn: &mut PgConnection, network: &NetworkId) -> Result<(), Error> {
+    sqlx::query(
+        "update chain_cursors set standing_since = null
+         where network = $1 and standing_since is not null",
+    )
+    .bind(network.as_str())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Notes that the scan stood at the head: what was not there now had not come.
 ///
 /// # Errors
@@ -179,7 +197,8 @@ pub async fn at_head_in(
     at: DateTime<Utc>,
 ) -> Result<(), Error> {
     sqlx::query(
-        "update chain_cursors set head = $2, scanned_at = greatest(scanned_at, $3)
+        "update chain_cursors set head = $2, scanned_at = greatest(scanned_at, $3),
+           standing_since = coalesce(standing_since, $3)
          where network = $1",
     )
     .bind(network.as_str())

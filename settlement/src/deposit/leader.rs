@@ -32,6 +32,7 @@ pub async fn take_in(
     if let Some(epoch) = held {
         return Ok(epoch);
     }
+    super::cursor::interrupted_in(conn, network).await?;
     Ok(sqlx::query_scalar(
         "insert into leaders (name, holder, epoch, taken_at) values ($1, $2, 1, $3)
          on conflict (name) do update

@@ -40,8 +40,13 @@ pub(crate) async fn run(ctx: Ctx, job: ScanChain, lease: Lease) -> Result<Outcom
         Ok(outcome) => Ok(outcome),
         Err(Trouble::Node(error)) => {
             tracing::warn!(network = %job.network, %error, "node unreadable");
+            let mut tx = ctx.begin(&lease).await?;
+            cursor::interrupted_in(&mut tx, &job.network).await?;
+            tx.commit().await?;
             Ok(ctx.again_in(NODE_PAUSE_S))
         }
+        // Two who book at once may wait for each other; the database sends one of them back.
+        Err(Trouble::Work(error)) if error.is_deadlock() => Ok(Outcome::Again(ctx.now())),
         Err(Trouble::Work(error)) => Err(error),
     }
 }
@@ -78,9 +83,9 @@ struct Scan<'a> {
 impl Scan<'_> {
     async fn follow(&self, chain: &dyn Chain) -> Result<Outcome, Trouble> {
         let Some(mut at) = self.lead().await? else {
-            let head = chain.head().await?.latest;
-            self.start(&head).await?;
-            return Ok(self.soon());
+            let first = self.first_block(chain).await?;
+            self.start(&first).await?;
+            return Ok(Outcome::Again(self.ctx.now()));
         };
         let until = Instant::now() + Duration::from_millis(self.settings.linger_ms);
         let mut blocks = self.settings.batch_blocks;
@@ -135,6 +140,24 @@ impl Scan<'_> {
         let cursor = cursor::get(&mut tx, self.network).await?;
         tx.commit().await?;
         Ok(cursor.map(|cursor| Cursor { leader: Some(epoch), ..cursor }))
+    }
+
+    /// Where a network is followed from: its last final block, or one as far below the tip as a
+    /// reorganisation may reach. From the tip itself the first one would leave nothing in common.
+    async fn first_block(&self, chain: &dyn Chain) -> Result<BlockRef, Trouble> {
+        let head = chain.head().await?;
+        let limit = self.settings.reorg_limit;
+        let below = head.latest.height.saturating_sub(limit);
+        let mut height = head.finalized.map_or(below, |last| last.max(below));
+        loop {
+            if let Some(block) = chain.block_at(height).await? {
+                return Ok(block);
+            }
+            // A height without a block. Bounded: a network without any block is unreadable.
+            height = height.checked_sub(1).ok_or_else(|| {
+                ReadError::Unavailable("the network has no block to start from".to_owned())
+            })?;
+        }
     }
 
     async fn start(&self, head: &BlockRef) -> Result<(), Trouble> {
