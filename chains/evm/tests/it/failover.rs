@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use chains::{Chain as _, ReadError};
+use chains::{Chain as _, ReadError, Step};
 use chains_evm::{
     EvmChain,
     sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key},
@@ -110,4 +110,30 @@ async fn a_stand_in_that_lacks_a_block_does_not_call_it_gone() {
     assert!(matches!(chain.block(&nowhere).await, Err(ReadError::Unavailable(_))));
     let facts = chain.read_block(&by_hash(&nowhere), &watched(&chain)).await;
     assert!(matches!(facts, Err(ReadError::Unavailable(_))));
+}
+
+// A node that answers and stands still is no error, and must not be "nothing arrived" for ever.
+#[tokio::test]
+async fn a_node_that_stands_still_is_left() {
+    let world = World::start().await;
+    let tip = world.chain.head().await.unwrap().latest;
+    let last = tip.height;
+    let frozen = Proxy::start(world.anvil.rpc_url(), move |method, mut answer| {
+        let height = answer["result"]["number"].as_str().map(|text| text.trim_start_matches("0x"));
+        let height = height.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        if method == "eth_getBlockByNumber" && height.is_some_and(|height| height > last) {
+            answer["result"] = serde_json::Value::Null;
+        }
+        Some(answer)
+    })
+    .await;
+    let urls = [frozen.url.as_str(), world.anvil.rpc_url()];
+    let chain = EvmChain::connect(&config(&urls, &world.usdc)).unwrap();
+    chain.head().await.unwrap();
+    world.payer.mine(3).await.unwrap();
+    assert_eq!(chain.step(&tip).await, Ok(Step::AtTip), "all the first one shows");
+    let Ok(Step::Next(next)) = chain.step(&tip).await else {
+        panic!("the other one is further");
+    };
+    assert_eq!(next.parent_hash, tip.hash);
 }
