@@ -8,4 +8,5 @@
     reason = "tests"
 )]
 
+mod disputed;
 mod policy;
