@@ -1,6 +1,6 @@
 # The commands of this repository. Each is one line; the work is in scripts/ and in cargo.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint fmt generate setup clean-local
+.PHONY: help demo test bench storm-orders lint fmt generate setup clean-local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -13,6 +13,9 @@ test: ## every check and every test, on a private database
 
 bench: ## figures, as ratios beside a baseline of the same run
 	@scripts/bench.sh
+
+storm-orders: ## randomised sales against the simulated venue, none twice (N=1000000, SEED=1)
+	@cargo run -p testkit --example storm_orders --release --locked --quiet -- "$(N)" "$(SEED)"
 
 lint: ## format, clippy, dependencies
 	@scripts/lint.sh

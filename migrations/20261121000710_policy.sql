@@ -114,6 +114,13 @@ create table reorg_entries (
   primary key (deposit_id, sighting, kind)
 );
 
+-- What of a deposit is anybody's to give away: all but what this sighting of it gave back to the
+-- loss account.
+create function left_of(d deposits) returns numeric language sql stable as $$
+  select d.amount_minor - coalesce((select sum(r.amount_minor) from reorg_entries r
+    where r.deposit_id = d.id and r.sighting = d.sightings and r.kind = 'returned'), 0)
+$$;
+
 do $$
 declare t text;
 begin

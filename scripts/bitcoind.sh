@@ -19,17 +19,25 @@ for shipped in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp}; do
 done
 [ -n "$keyring" ] || die "the package debian-archive-keyring is needed to check bitcoind"
 
-# The archive this machine already uses: its own mirror, wherever that is.
-mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 2>/dev/null |
-  awk '$2 !~ /-security$/ && $1 ~ /debian\/?$/ {print $1; exit}')
-[ -n "$mirror" ] || mirror=http://deb.debian.org/debian
+# Two set-ups at once would write one folder: the second one waits and finds it done.
+mkdir -p "$LOCAL"
+exec 9>"$LOCAL/bitcoind.lock"
+flock -w 1800 9 || die "another set-up has been fetching bitcoind for half an hour"
+bitcoind_bin >/dev/null && exit 0
+
+# The archives this machine already uses, wherever they are: Debian's own first.
+mirrors=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 2>/dev/null |
+  awk '$2 !~ /-security$/ {print ($1 ~ /debian\/?$/ ? 0 : 1), $1}' | sort -u | cut -d' ' -f2)
+mirrors="${DEBIAN_MIRROR:-} $mirrors"
+[ -n "${mirrors// /}" ] || die "apt knows no archive to fetch bitcoind from: name Debian's in" \
+  "DEBIAN_MIRROR, or a bitcoind of version 29 or later in CHUKTA_BITCOIND"
 
 say "fetching bitcoind"
-work=$(mktemp -d "${TMPDIR:-/tmp}/chukta-bitcoind.XXXXXX")
+# Beside what it becomes: a temporary folder of the system may not let programs start.
+work=$(mktemp -d "$LOCAL/bitcoind.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{lists/partial,cache/archives/partial,etc/preferences.d,root}
+mkdir -p "$work"/{cache/archives/partial,etc/preferences.d,root}
 : >"$work/status"
-echo "deb [signed-by=$keyring] $mirror $SUITE main" >"$work/sources.list"
 # How to reach the archive is the system's word, everything else is private: none of the system's
 # hooks run, none of its folders are written.
 {
@@ -46,11 +54,24 @@ echo "deb [signed-by=$keyring] $mirror $SUITE main" >"$work/sources.list"
 export APT_CONFIG="$work/apt.conf"
 private=(-q -y)
 log="$LOCAL/bitcoind.log"
-mkdir -p "$LOCAL"
-apt-get "${private[@]}" update </dev/null >"$log" 2>&1 ||
-  { tail -n 20 "$log" >&2; die "Debian's archive could not be read"; }
-apt-get "${private[@]}" --download-only install "$PACKAGE" </dev/null >>"$log" 2>&1 ||
-  { tail -n 20 "$log" >&2; die "bitcoind could not be fetched"; }
+: >"$log"
+
+# One archive after the other: a mirror may be slow, partial, or of another system.
+fetch_from() {
+  echo "deb [signed-by=$keyring] $1 $SUITE main" >"$work/sources.list"
+  rm -rf "$work/lists"
+  mkdir -p "$work/lists/partial"
+  apt-get "${private[@]}" update </dev/null >>"$log" 2>&1 &&
+    apt-get "${private[@]}" --download-only install "$PACKAGE" </dev/null >>"$log" 2>&1
+}
+fetched=
+for mirror in $mirrors; do
+  if fetch_from "$mirror"; then
+    fetched=yes
+    break
+  fi
+done
+[ -n "$fetched" ] || { tail -n 20 "$log" >&2; die "no archive gave bitcoind; all is in $log"; }
 
 for package in "$work"/cache/archives/*.deb; do
   # Only libraries and the program itself; the closure also holds tools nobody starts.

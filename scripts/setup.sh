@@ -83,6 +83,15 @@ system_packages() {
   if [ "$purpose" = test ] && ! has_venv; then die "python3 has no venv module"; fi
 }
 
+# The local Solana runs in node, every time: its version is asked even when nothing is installed.
+node_version() {
+  local version
+  version=$(node --version 2>/dev/null) || die "node 20 or later is needed: node is not in PATH"
+  version=${version#v}
+  [ "${version%%.*}" -ge 20 ] 2>/dev/null ||
+    die "node $version is too old: node 20 or later is needed"
+}
+
 # The version is pinned by the lock file beside package.json; integrity is checked by npm.
 node_tools() {
   local from="$ROOT/scripts/node" to="$LOCAL/node"
@@ -119,6 +128,7 @@ nextest() {
 
 command -v cargo >/dev/null || die "a Rust toolchain is needed: cargo is not in PATH"
 system_packages
+node_version
 node_tools
 "$ROOT/scripts/bitcoind.sh"
 nextest

@@ -98,6 +98,10 @@ codes! {
     RateUnavailable = "rate_unavailable", SERVICE_UNAVAILABLE,
         "There is no trustworthy price at the moment";
     QuotesPaused = "quotes_paused", SERVICE_UNAVAILABLE, "New quotes are paused";
+    AssetNotSellable = "asset_not_sellable", SERVICE_UNAVAILABLE,
+        "This asset cannot be sold at the moment";
+    AssetLimitReached = "asset_limit_reached", SERVICE_UNAVAILABLE,
+        "No more of this asset is taken at the moment";
     AddressUnavailable = "address_unavailable", SERVICE_UNAVAILABLE,
         "No deposit address is ready yet";
     NotReady = "not_ready", SERVICE_UNAVAILABLE, "The service is not ready";

@@ -93,6 +93,24 @@ enum Command {
     /// What a shop wants done with money that does not fit.
     #[command(subcommand)]
     MerchantPolicy(commands::merchant_policy::Command),
+    /// What each asset is worth now, by whom, and why a source did not count.
+    Rates {
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is promised at a price and not sold yet, per asset, and its limit.
+    Exposure {
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the books say is at each venue, and whether it takes orders.
+    Venues {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stops or allows new orders at one venue.
+    #[command(subcommand)]
+    Venue(commands::venues::Command),
     /// Opens or closes a kill switch.
     Switch {
         /// quotes, conversions or payouts
@@ -169,6 +187,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Switch { name, to, reason } => {
             switch::run(&config, &name, to == "close", &reason).await
         }
+        Command::Rates { json } => commands::rates::run(&config, json).await,
+        Command::Exposure { json } => commands::exposure::run(&config, json).await,
+        Command::Venues { json } => commands::venues::list(&config, json).await,
+        Command::Venue(command) => commands::venues::decide(&config, command).await,
         Command::PayIn(options) => commands::pay_in::run(&config, options).await,
         Command::Attribute(options) => commands::attribute::run(&config, options).await,
         Command::Refund(command) => commands::refund::run(&config, command).await,

@@ -3,10 +3,12 @@
 //! Invariant: only the demo and the commands of the sandbox come here. Every payer refuses a node
 //! that is not a local one of its kind; no process that settles payments holds a key.
 
+use std::fmt;
+
 use anyhow::{Context as _, bail, ensure};
 use chains::{bip21, parse_eip681, sandbox::Sandbox, solana_pay};
 use primitives::{Amount, Asset, NetworkId};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use crate::config::Config;
@@ -21,12 +23,31 @@ pub(crate) enum Kind {
 }
 
 /// A payer on one local network.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SandboxConfig {
     pub(crate) network: NetworkId,
     pub(crate) kind: Kind,
+    /// With the login in it, where the node wants one.
+    #[serde(deserialize_with = "url")]
     pub(crate) rpc_url: Url,
+}
+
+impl fmt::Debug for SandboxConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = (self.rpc_url.host_str(), self.rpc_url.port());
+        f.debug_struct("SandboxConfig")
+            .field("network", &self.network)
+            .field("kind", &self.kind)
+            .field("node", &address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text itself stays out of the error: it may carry a login.
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Url::parse(&text).map_err(|_| D::Error::custom("not a URL"))
 }
 
 /// The payer of a network.
@@ -109,4 +130,19 @@ pub(crate) fn scan(config: &Config, uri: &str, asset: Asset) -> anyhow::Result<(
 pub(crate) fn percent(amount: Amount, percent: i128) -> anyhow::Result<Amount> {
     let minor = amount.minor().checked_mul(percent).map(|p| p / 100).context("out of range")?;
     Ok(Amount::try_new(minor, amount.asset())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_not_shown() {
+        let text = r#"{"network":"bitcoin","kind":"bitcoind",
+            "rpc_url":"http://chukta:very-secret@127.0.0.1:18443"}"#;
+        let shown = format!("{:?}", serde_json::from_str::<SandboxConfig>(text).unwrap());
+        assert!(shown.contains("127.0.0.1") && !shown.contains("secret"), "{shown}");
+        let error = serde_json::from_str::<SandboxConfig>(&text.replace("http", "")).err();
+        assert!(!error.unwrap().to_string().contains("secret"));
+    }
 }

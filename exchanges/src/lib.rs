@@ -14,11 +14,24 @@ pub mod registry;
 pub mod wazirx;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use primitives::{Amount, Asset, CallResult};
+use chrono::{DateTime, TimeDelta, Utc};
+use primitives::{Amount, Asset, CallError, CallResult};
 
-pub use order::{ClientRef, Fill, NewOrder, Order, OrderState};
+pub use order::{ClientRef, Fill, NewOrder, Order, OrderState, Resting};
 pub use rates::{Book, BookLevel, Quotation, RateSource};
+
+const ACCESS_REFUSED: &str = "access refused";
+
+/// The venue does not let us in (401, 403): nothing happened, nothing will until somebody acts.
+fn access_refused(venue: &str, why: &str) -> CallError {
+    CallError::NotSent(format!("{venue}: {ACCESS_REFUSED}: {why}"))
+}
+
+/// True when a call was not taken because of our key, its rights, or our address.
+#[must_use]
+pub fn is_access_refusal(error: &CallError) -> bool {
+    matches!(error, CallError::NotSent(why) if why.contains(ACCESS_REFUSED))
+}
 
 /// What we hold at a venue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +55,9 @@ pub trait Exchange: Send + Sync {
     /// Short lower-case name, part of account codes: `wazirx`.
     fn venue(&self) -> &'static str;
 
+    /// How long after its stamp the venue takes a request of ours: the length of the fence.
+    fn recv_window(&self) -> TimeDelta;
+
     /// The venue's clock, for the fence of an unknown order.
     async fn server_time(&self) -> CallResult<DateTime<Utc>>;
 
@@ -64,6 +80,9 @@ pub trait Exchange: Send + Sync {
 
     /// Executions in the market since a time, for the proof that an unknown order never was.
     async fn fills_since(&self, sell: Asset, since: DateTime<Utc>) -> CallResult<Vec<Fill>>;
+
+    /// Every sale of the asset that rests at the venue, whoever placed it.
+    async fn open_orders(&self, sell: Asset) -> CallResult<Vec<Resting>>;
 
     async fn holdings(&self) -> CallResult<Vec<Holding>>;
 }

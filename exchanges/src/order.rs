@@ -58,6 +58,15 @@ pub struct Order {
     pub price: Decimal,
 }
 
+/// A sale that rests at the venue; its reference may be anybody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resting {
+    pub venue_order_id: String,
+    pub client_ref: Option<String>,
+    /// What is not executed yet, and therefore locked.
+    pub rest: Decimal,
+}
+
 /// One execution. `gross − fee − fee_gst − tds` is what reaches our rupee balance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fill {

@@ -14,6 +14,9 @@ pub enum Error {
     Queue(#[from] queue::QueueError),
     #[error(transparent)]
     Transition(#[from] InvalidTransition),
+    /// Somebody changed what this rests on before it was locked: roll back and do it again.
+    #[error("overtaken: {0}")]
+    Overtaken(&'static str),
     /// A stored row breaks our own rules, or arithmetic left the range of the books.
     #[error("inconsistent: {0}")]
     Inconsistent(String),

@@ -10,6 +10,7 @@ pub mod chart;
 pub mod conversion;
 pub mod deposit;
 pub mod destination;
+pub mod exposure;
 pub mod inbox;
 pub mod jobs;
 pub mod merchant_policy;
@@ -23,6 +24,7 @@ pub mod reconcile;
 pub mod refund;
 pub mod stuck;
 pub mod switch;
+pub mod venue_freeze;
 pub mod views;
 
 mod error;

@@ -66,6 +66,10 @@ pub struct Settings {
     pub book_spread_max_bps: Bps,
     /// A jump from the last good price beyond this is an anomaly.
     pub jump_max_bps: Bps,
+    /// Paise of an asset that may be promised and unsold at most, where that is limited: from 80 %
+    /// on quotes hold half as long, and at it there are none.
+    #[serde(default, deserialize_with = "crate::exposure::limits")]
+    pub exposure_max_paise: BTreeMap<Asset, i64>,
     /// Free deposit addresses kept ready per network.
     pub address_pool: i64,
     /// A batch waits this long for company before it is sold.

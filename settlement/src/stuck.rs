@@ -18,7 +18,8 @@ use crate::{
     money_column,
 };
 
-/// Rows of one kind looked at in one sweep; the next sweep takes the next.
+/// Rows of one kind, and of deposits of one network, looked at in one sweep. Which ones is left to
+/// chance: rows that cannot go on for long never stand in the way of the others.
 const BATCH: i64 = 500;
 
 /// Asks for every job that some row is waiting for and that nobody has queued. Answers how many
@@ -33,13 +34,15 @@ pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error
         found.count(queue::ensure(conn, &ScanChain { network: network.clone() }, now).await?);
         found.count(queue::ensure(conn, &RefillAddresses { network: network.clone() }, now).await?);
     }
-    for id in ids(conn, "select id from deposits where state = 'seen' order by id limit $1").await?
-    {
+    let seen = "select id from (select id,
+                  row_number() over (partition by network order by random()) as place
+                from deposits where state = 'seen') d where place <= $1";
+    for id in ids(conn, seen).await? {
         let job = ConfirmDeposit { deposit: DepositId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
     }
     let open = "select id from payments where state in ('awaiting_deposit', 'confirming')
-                and expires_at <= $2 order by expires_at limit $1";
+                and expires_at <= $2 order by random() limit $1";
     let soon = now + TimeDelta::days(1);
     let ending: Vec<Uuid> =
         sqlx::query_scalar(open).bind(BATCH).bind(soon).fetch_all(&mut *conn).await?;
@@ -48,12 +51,12 @@ pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error
         found.count(queue::ensure(conn, &job, now).await?);
     }
     sweep_money_out(conn, base, &mut found).await?;
-    let letters = "select id from inbox where state = 'new' order by received_at limit $1";
+    let letters = "select id from inbox where state = 'new' order by random() limit $1";
     for id in ids(conn, letters).await? {
         let job = ProcessInbox { letter: InboxId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
     }
-    let pending = "select id from deliveries where state = 'pending' order by created_at limit $1";
+    let pending = "select id from deliveries where state = 'pending' order by random() limit $1";
     for id in ids(conn, pending).await? {
         let job = NotifyMerchant { delivery: DeliveryId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
@@ -86,19 +89,21 @@ async fn sweep_money_out(
         let job = Convert { asset: money_column::asset(&code)? };
         found.count(queue::ensure(conn, &job, now).await?);
     }
-    let selling = "select id from conversions where state not in ('filled', 'in_review')
-                   order by id limit $1";
+    let selling = "select id from conversions c where state not in ('filled', 'in_review')
+                     or exists (select from order_attempts a where a.conversion_id = c.id
+                       and a.looked_at is null and a.state in ('filled', 'closed', 'absent'))
+                   order by random() limit $1";
     for id in ids(conn, selling).await? {
         let job = ResolveConversion { conversion: ConversionId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);
     }
-    let planned = "select id from payouts where state = 'planned' order by id limit $1";
+    let planned = "select id from payouts where state = 'planned' order by random() limit $1";
     for id in ids(conn, planned).await? {
         found.count(queue::ensure(conn, &PayOut { payout: PayoutId::from_uuid(id) }, now).await?);
     }
     // Paid ones wait for days and are many: they come last.
     let underway = "select id from payouts where state in ('submitted', 'unknown', 'pending',
-                    'queued', 'processing', 'paid') order by state = 'paid', id limit $1";
+                    'queued', 'processing', 'paid') order by state = 'paid', random() limit $1";
     for id in ids(conn, underway).await? {
         let job = ResolvePayout { payout: PayoutId::from_uuid(id) };
         found.count(queue::ensure(conn, &job, now).await?);

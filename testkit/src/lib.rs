@@ -15,6 +15,7 @@ mod other;
 mod outside;
 mod process;
 mod settings;
+pub mod storm_orders;
 
 pub use drive::Asked;
 pub use fleet::{Fleet, Options, Shop};

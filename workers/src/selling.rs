@@ -1,7 +1,8 @@
 //! Sending one planned order, shared by the job that plans sales and the one that resolves them:
 //! mark sent, call once, record.
 
-use exchanges::{ClientRef, Exchange, NewOrder, Order};
+use chrono::TimeDelta;
+use exchanges::{ClientRef, Exchange, NewOrder, Order, is_access_refusal};
 use primitives::{Asset, CallError};
 use queue::{Lease, Outcome};
 use serde_json::json;
@@ -11,6 +12,9 @@ use settlement::{
 };
 
 use crate::{Ctx, WorkError, in_our_words};
+
+/// A venue that does not let us in is asked again after this long, and a person is called.
+const ACCESS_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// The venue's market as a plan needs it. Reads only.
 pub(crate) async fn market(exchange: &dyn Exchange, asset: Asset) -> Result<Market, WorkError> {
@@ -37,6 +41,14 @@ pub(crate) async fn facts(
 ) -> Result<conversion::OrderFacts, WorkError> {
     let fills = if order.executed.is_zero() { Vec::new() } else { exchange.fills(order).await? };
     in_our_words::order(order, &fills)
+}
+
+/// As [`facts`] of an order that has ended: its executions are read whatever it says of itself.
+pub(crate) async fn last_facts(
+    exchange: &dyn Exchange,
+    order: &Order,
+) -> Result<conversion::OrderFacts, WorkError> {
+    in_our_words::order(order, &exchange.fills(order).await?)
 }
 
 /// Sends a planned order once. Whatever the answer, it is recorded; an answer that is lost is left
@@ -81,17 +93,57 @@ pub(crate) async fn send(
             let why = format!("{code}: {reason}");
             conversion::refused_in(&mut tx, base, id, n, &why).await?;
         }
-        Err(CallError::NotSent(why)) => {
-            conversion::unsent_in(&mut tx, base, id, n, &why).await?;
+        Err(ref error @ CallError::NotSent(ref why)) => {
+            let pause = is_access_refusal(error).then_some(ACCESS_PAUSE);
+            conversion::unsent_in(&mut tx, base, id, n, why, pause).await?;
+            if pause.is_some() {
+                locked_out_in(&mut tx, ctx, why).await?;
+            }
         }
-        Err(CallError::RateLimited { .. }) => {
-            conversion::unsent_in(&mut tx, base, id, n, "rate limited").await?;
+        Err(CallError::RateLimited { retry_after_s }) => {
+            let pause = TimeDelta::try_seconds(i64::try_from(retry_after_s).unwrap_or(60));
+            conversion::unsent_in(&mut tx, base, id, n, "rate limited", pause).await?;
         }
         Err(CallError::Unknown(why)) => {
             conversion::unknown_in(&mut tx, base, id, n, &why).await?;
         }
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// A read that the venue refused because of our key, its rights or our address calls a person, and
+/// stays the failure it is.
+pub(crate) async fn note_locked_out(ctx: &Ctx, lease: &Lease, error: WorkError) -> WorkError {
+    let WorkError::Call(call) = &error else { return error };
+    if !is_access_refusal(call) {
+        return error;
+    }
+    let noted = async {
+        let mut tx = ctx.begin(lease).await?;
+        locked_out_in(&mut tx, ctx, &call.to_string()).await?;
+        tx.commit().await?;
+        Ok::<_, WorkError>(())
+    };
+    match noted.await {
+        Ok(()) => error,
+        Err(worse) => worse,
+    }
+}
+
+async fn locked_out_in(
+    conn: &mut sqlx::PgConnection,
+    ctx: &Ctx,
+    why: &str,
+) -> Result<(), WorkError> {
+    let new = case::NewCase {
+        kind: "venue_refuses_us",
+        subject: &ctx.base.settings.venue,
+        payment: None,
+        amount: None,
+        detail: json!({ "why": why }),
+    };
+    case::open_in(conn, &ctx.base, new).await?;
     Ok(())
 }
 

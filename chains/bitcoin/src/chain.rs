@@ -6,10 +6,10 @@
 use std::{str::FromStr as _, time::Duration};
 
 use async_trait::async_trait;
-use bitcoin::{Address, Txid, address::NetworkUnchecked};
+use bitcoin::{Address, Block, Txid, address::NetworkUnchecked};
 use chains::{
-    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Step, TxPlace,
-    UriError, WatchSet, Witness, bip21,
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError, Step,
+    TxPlace, UriError, WatchSet, Witness, bip21,
     nodes::{Node as _, Nodes},
 };
 use futures::future::join_all;
@@ -22,7 +22,7 @@ use crate::{
     derive::Deriver,
     locate,
     mempool::Mempool,
-    node::{Node, block_hash, garbage},
+    node::{Header, Node, block_hash, garbage},
     scan, step, verify,
 };
 
@@ -87,6 +87,21 @@ impl BitcoinChain {
             }
         }
         silent.filter(|_| good == 0).map_or(Ok(()), Err)
+    }
+
+    /// A block's bytes and its header.
+    async fn raw(&self, hash: &str) -> Result<(Block, Header), ReadError> {
+        block_hash(hash)?;
+        self.nodes
+            .ask(|node| {
+                let hash = hash.to_owned();
+                Box::pin(async move {
+                    let raw = node.block(&hash).await?;
+                    let header = node.header(&hash).await?.ok_or(ReadError::UnknownBlock)?;
+                    Ok((raw, header))
+                })
+            })
+            .await
     }
 
     fn address(&self, text: &str) -> Option<Address> {
@@ -198,18 +213,7 @@ impl Chain for BitcoinChain {
         block: &BlockRef,
         watch: &WatchSet,
     ) -> Result<BlockFacts, ReadError> {
-        block_hash(&block.hash)?;
-        let (raw, header) = self
-            .nodes
-            .ask(|node| {
-                let hash = block.hash.clone();
-                Box::pin(async move {
-                    let raw = node.block(&hash).await?;
-                    let header = node.header(&hash).await?.ok_or(ReadError::UnknownBlock)?;
-                    Ok((raw, header))
-                })
-            })
-            .await?;
+        let (raw, header) = self.raw(&block.hash).await?;
         let sightings = scan::block(&raw, self.chain.rust(), watch)?;
         let facts = BlockFacts { block: header.reference()?, sightings };
         if facts.block.parent_hash != raw.header.prev_blockhash.to_string() && header.height > 0 {
@@ -230,6 +234,22 @@ impl Chain for BitcoinChain {
         let spends = locate::outpoints(spends);
         let spends = spends.as_slice();
         self.nodes.ask(|node| Box::pin(locate::transaction(node, tx, spends))).await
+    }
+
+    async fn outgoing(
+        &self,
+        tx_id: &str,
+        to: &str,
+        asset: Asset,
+    ) -> Result<Vec<Outgoing>, ReadError> {
+        let to = self.address(to).filter(|_| asset == Asset::Btc);
+        let to =
+            to.ok_or_else(|| ReadError::Unavailable("not an address of this network".to_owned()))?;
+        let TxPlace::Included { block_hash, .. } = self.locate(tx_id, &[]).await? else {
+            return Ok(Vec::new());
+        };
+        let (raw, header) = self.raw(&block_hash).await?;
+        scan::outgoing(&raw, tx_id, &to.script_pubkey(), &header.reference()?)
     }
 
     async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {

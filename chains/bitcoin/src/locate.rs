@@ -13,6 +13,9 @@ use crate::node::{Node, garbage};
 
 /// How many blocks back a replacement that was mined is looked for.
 const LOOK_BACK: u64 = 12;
+/// How many of the outputs it spends are asked for. One that is spent otherwise is enough, and a
+/// replacement of a transaction with more of them costs its payer more than anybody's time.
+pub(crate) const OUTPOINTS: usize = 32;
 
 pub(crate) async fn transaction(
     node: &Node,
@@ -76,5 +79,5 @@ async fn spent_in_a_block(
 
 /// `txid:index`, as sightings name what they spend.
 pub(crate) fn outpoints(spends: &[String]) -> Vec<OutPoint> {
-    spends.iter().filter_map(|text| OutPoint::from_str(text).ok()).collect()
+    spends.iter().take(OUTPOINTS).filter_map(|text| OutPoint::from_str(text).ok()).collect()
 }

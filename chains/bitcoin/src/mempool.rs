@@ -1,7 +1,9 @@
 //! Payments that wait for a block.
 //!
-//! Invariants: what is answered is all that waits, or nothing at all; a transaction is fetched once
-//! while it waits. Nothing seen here is money: a payer can take any of it back until it is mined.
+//! Invariants: what is answered is all that waits, or nothing at all, also while the node itself is
+//! still filling its mempool after a start; a transaction is fetched once while it waits, and only
+//! what pays addresses of our kind is kept of it. Nothing seen here is money: a payer can take any
+//! of it back until it is mined.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,11 +13,12 @@ use std::{
 
 use bitcoin::{Network, Transaction, Txid};
 use chains::{ReadError, Sighting, WatchSet};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     node::{Node, garbage},
-    scan,
+    scan::Payments,
 };
 
 /// Transactions per request, and requests per look: a node with a full mempool is read in turns.
@@ -24,10 +27,15 @@ const BATCHES: usize = 20;
 /// More than any node keeps by default (300 MB of transactions).
 const MOST: usize = 1_000_000;
 
+#[derive(Deserialize)]
+struct Info {
+    loaded: bool,
+}
+
 /// Transactions that may pay somebody we know, by id; the others are known and empty.
 #[derive(Default)]
 pub(crate) struct Mempool {
-    known: Mutex<HashMap<Txid, Option<Transaction>>>,
+    known: Mutex<HashMap<Txid, Option<Payments>>>,
 }
 
 impl Mempool {
@@ -38,6 +46,10 @@ impl Mempool {
         network: Network,
         watch: &WatchSet,
     ) -> Result<Option<Vec<Sighting>>, ReadError> {
+        let info: Info = node.call("getmempoolinfo", Vec::new()).await?;
+        if !info.loaded {
+            return Ok(None);
+        }
         let ids: Vec<String> = node.call("getrawmempool", vec![json!(false)]).await?;
         if ids.len() > MOST {
             return Err(garbage("a mempool without end"));
@@ -55,8 +67,9 @@ impl Mempool {
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = Vec::new();
-        for tx in known.values().flatten() {
-            waiting.extend(scan::transaction(tx, network, watch)?);
+        for (id, payments) in known.iter() {
+            let Some(payments) = payments else { continue };
+            waiting.extend(payments.sightings(*id, network, watch)?);
         }
         waiting.sort_by(|a, b| (&a.tx_id, a.ordinal).cmp(&(&b.tx_id, b.ordinal)));
         Ok(Some(waiting))
@@ -74,8 +87,7 @@ impl Mempool {
         for (id, tx) in ids.iter().zip(transactions) {
             // One that is gone again is left unknown: the next look decides.
             let Some(tx) = tx else { continue };
-            let may_pay = tx.output.iter().any(|output| output.script_pubkey.is_p2wpkh());
-            known.insert(*id, may_pay.then_some(tx));
+            known.insert(*id, Payments::of(&tx));
         }
     }
 }

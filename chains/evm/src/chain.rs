@@ -9,8 +9,8 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use chains::{
-    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Step, TxPlace,
-    UriError, WatchSet, Witness, eip681,
+    Arrived, BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError,
+    Step, TxPlace, UriError, WatchSet, Witness, eip681,
     nodes::{Node as _, Nodes},
 };
 use primitives::{Amount, Asset, NetworkId};
@@ -178,6 +178,37 @@ impl Chain for EvmChain {
             .ok_or_else(|| ReadError::Unavailable("not the id of a transaction".to_owned()))?;
         let spent = spends.first().and_then(|spent| locate::sender_and_nonce(spent));
         self.nodes.ask(|node| Box::pin(locate::transaction(node, tx, spent))).await
+    }
+
+    async fn outgoing(
+        &self,
+        tx_id: &str,
+        to: &str,
+        asset: Asset,
+    ) -> Result<Vec<Outgoing>, ReadError> {
+        let to = self
+            .canonical(to)
+            .ok_or_else(|| ReadError::Unavailable("not an address of this network".to_owned()))?;
+        let place = self.locate(tx_id, &[]).await?;
+        let TxPlace::Included { block_hash, succeeded: true, .. } = place else {
+            return Ok(Vec::new());
+        };
+        let hash = hash_of(&block_hash).ok_or(ReadError::UnknownBlock)?;
+        let watch: WatchSet = std::iter::once(to).collect();
+        let (scope, watch) = (&self.scope, &watch);
+        let facts =
+            self.nodes.ask(|node| Box::pin(scan::read_block(node, hash, scope, watch))).await?;
+        let block = facts.block;
+        let paid = facts.sightings.into_iter().filter_map(|sighting| match sighting.arrived {
+            Arrived::Known(amount)
+                if amount.asset() == asset && hash_of(&sighting.tx_id) == hash_of(tx_id) =>
+            {
+                let (block, ordinal) = (block.clone(), sighting.ordinal);
+                Some(Outgoing { tx_id: sighting.tx_id, block, ordinal, amount })
+            }
+            _ => None,
+        });
+        Ok(paid.collect())
     }
 
     async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use primitives::{Amount, Asset, NetworkId};
 
 pub use block::{BlockFacts, BlockRef, Head, Step};
-pub use tx::{Arrived, Sighting, TxPlace};
+pub use tx::{Arrived, Outgoing, Sighting, TxPlace};
 pub use uri::{Eip681, UriError, eip681, parse_eip681};
 pub use watch::{DepositAddress, WatchSet};
 pub use witness::{NodeReport, Says, Witness};
@@ -77,6 +77,16 @@ pub trait Chain: Send + Sync {
     /// Where a transaction is now. `spends` is what its sighting named: with it, a replacement can
     /// be told from an absence.
     async fn locate(&self, tx_id: &str, spends: &[String]) -> Result<TxPlace, ReadError>;
+
+    /// What a transaction in a block brought to an address, of any kind this network has. Nothing
+    /// when it is in no block, failed, or paid somebody else; on Solana also when our wallet did
+    /// not sign it. One per output or log where the network tells them apart.
+    async fn outgoing(
+        &self,
+        tx_id: &str,
+        to: &str,
+        asset: Asset,
+    ) -> Result<Vec<Outgoing>, ReadError>;
 
     /// What every configured node says of a block we hold. Asks all of them, never fails over: a
     /// node that cannot be read is a witness that says nothing.

@@ -2,6 +2,8 @@
 
 use primitives::Amount;
 
+use crate::BlockRef;
+
 /// What arrived: an asset from the allow-list, or something that only looks like money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrived {
@@ -29,6 +31,17 @@ pub struct Sighting {
     /// What no second transaction can spend: outpoints `txid:index` on Bitcoin, `sender:nonce` on
     /// EVM. Empty where the network has no such thing, or in a block, where it does not matter.
     pub spends: Vec<String>,
+}
+
+/// Value that a transaction in a block brought to an address that need not be ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// In the network's canonical text form.
+    pub tx_id: String,
+    pub block: BlockRef,
+    /// As in [`Sighting`].
+    pub ordinal: u32,
+    pub amount: Amount,
 }
 
 /// Where a transaction is now.

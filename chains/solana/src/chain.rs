@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, str::FromStr as _, time::Duration};
 
 use async_trait::async_trait;
 use chains::{
-    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Step, TxPlace,
-    UriError, WatchSet, Witness,
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError, Step,
+    TxPlace, UriError, WatchSet, Witness,
     nodes::{Node as _, Nodes},
     solana_pay,
 };
@@ -23,6 +23,7 @@ use crate::{
     config::SolanaConfig,
     news::News,
     node::Node,
+    outgoing::{self, Question},
     reference::References,
     scan::{self, Scope},
     step,
@@ -32,6 +33,8 @@ use crate::{
 
 /// How far back a block is looked for by its hash.
 const DEEPEST_SEARCH: u32 = 100;
+/// Each costs calls of its own where balances are asked for.
+const MOST_RETIRED: usize = 32;
 
 /// The read side of one Solana network.
 pub struct SolanaChain {
@@ -71,11 +74,13 @@ impl SolanaChain {
             return Err("wallet is no wallet: nobody can have its key".to_owned());
         }
         let mints = mints_of(config)?;
-        let accounts = accounts_of(&wallet, &mints);
+        let wallets = wallets_of(&wallet, &config.retired_wallets)?;
+        let accounts = wallets.iter().flat_map(|wallet| accounts_of(wallet, &mints)).collect();
+        let wallets = wallets.iter().map(ToString::to_string).collect();
         let nodes = config.rpc_urls.iter().map(|url| Node::try_new(url, config));
         Ok(Self {
             network: config.network.clone(),
-            scope: Scope { wallet: wallet.to_string(), mints },
+            scope: Scope { wallet: wallet.to_string(), wallets, mints },
             references: References::try_new(config.reference_seed.expose(), wallet)?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
             news: News::try_new(&config.ws_urls, accounts)?,
@@ -115,6 +120,15 @@ impl SolanaChain {
     }
 }
 
+/// Base58 of 64 bytes.
+fn is_signature(text: &str) -> Result<(), ReadError> {
+    let bytes = bs58::decode(Some(text).filter(|id| id.len() <= 90).unwrap_or("0")).into_vec();
+    if bytes.is_ok_and(|bytes| bytes.len() == 64) {
+        return Ok(());
+    }
+    Err(ReadError::Unavailable("not the id of a transaction".to_owned()))
+}
+
 /// Base58 of 32 bytes, written the one way it is written.
 fn key_of(text: &str) -> Option<Pubkey> {
     let short = Some(text).filter(|text| (32..=44).contains(&text.len()))?;
@@ -139,6 +153,23 @@ fn mints_of(config: &SolanaConfig) -> Result<BTreeMap<String, Asset>, String> {
         }
     }
     Ok(mints)
+}
+
+/// The wallet payments are asked to, then the ones it replaced.
+fn wallets_of(wallet: &Pubkey, retired: &[String]) -> Result<Vec<Pubkey>, String> {
+    if retired.len() > MOST_RETIRED {
+        return Err(format!("more than {MOST_RETIRED} retired_wallets"));
+    }
+    let mut wallets = vec![*wallet];
+    for text in retired {
+        let key = key_of(text).filter(Pubkey::is_on_curve);
+        let key = key.ok_or("one of retired_wallets is no wallet")?;
+        if wallets.contains(&key) {
+            return Err("a wallet is listed twice, or retired while in use".to_owned());
+        }
+        wallets.push(key);
+    }
+    Ok(wallets)
 }
 
 /// The wallet and its associated token accounts under both token programs.
@@ -203,7 +234,20 @@ async fn locate(node: &Node, signature: &str) -> Result<TxPlace, ReadError> {
     Ok(TxPlace::Included { height, block_hash, succeeded: status.err.is_null() })
 }
 
-/// What the wallet holds of one mint, in all its accounts.
+/// What our wallets hold together, asked one after the other.
+async fn held(node: &Node, scope: &Scope, mint: Option<&str>) -> Result<i128, ReadError> {
+    let mut sum = 0_i128;
+    for wallet in &scope.wallets {
+        let held = match mint {
+            None => held_coins(node, wallet).await?,
+            Some(mint) => held_token(node, wallet, mint).await?,
+        };
+        sum = sum.saturating_add(held);
+    }
+    Ok(sum)
+}
+
+/// What a wallet holds of one mint, in all its accounts.
 async fn held_token(node: &Node, wallet: &str, mint: &str) -> Result<i128, ReadError> {
     let params = json!([
         wallet, { "mint": mint }, { "encoding": "jsonParsed", "commitment": "confirmed" }
@@ -276,11 +320,26 @@ impl Chain for SolanaChain {
     }
 
     async fn locate(&self, tx_id: &str, _spends: &[String]) -> Result<TxPlace, ReadError> {
-        let signature = bs58::decode(Some(tx_id).filter(|id| id.len() <= 90).unwrap_or("0"));
-        if !signature.into_vec().is_ok_and(|bytes| bytes.len() == 64) {
-            return Err(ReadError::Unavailable("not the id of a transaction".to_owned()));
-        }
+        is_signature(tx_id)?;
         self.nodes.ask(|node| Box::pin(locate(node, tx_id))).await
+    }
+
+    async fn outgoing(
+        &self,
+        tx_id: &str,
+        to: &str,
+        asset: Asset,
+    ) -> Result<Vec<Outgoing>, ReadError> {
+        is_signature(tx_id)?;
+        let no = |why: String| ReadError::Unavailable(why);
+        let to =
+            self.canonical(to).ok_or_else(|| no("not an address of this network".to_owned()))?;
+        let mint = self
+            .mint_in_uri(asset)
+            .map_err(|_| no(format!("{asset} does not exist on {}", self.network)))?;
+        let asked = Question { signature: tx_id, to: &to, asset, mint };
+        let scope = &self.scope;
+        self.nodes.ask(|node| Box::pin(outgoing::of(node, asked, scope))).await
     }
 
     async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {
@@ -295,7 +354,7 @@ impl Chain for SolanaChain {
         join_all(self.nodes.all().iter().map(|node| verify::examine(node, &self.scope))).await
     }
 
-    /// References hold nothing: everything is in the wallet.
+    /// References hold nothing: everything is in the wallet, or still in one it replaced.
     async fn held(&self, addresses: &[String], asset: Asset) -> Result<Amount, ReadError> {
         if addresses.iter().any(|address| key_of(address).is_none()) {
             return Err(ReadError::Unavailable("not an address of this network".to_owned()));
@@ -303,11 +362,8 @@ impl Chain for SolanaChain {
         let mint = self.mint_in_uri(asset).map_err(|_| {
             ReadError::Unavailable(format!("{asset} does not exist on {}", self.network))
         })?;
-        let wallet = self.scope.wallet.as_str();
-        let held = match mint {
-            None => self.nodes.ask(|node| Box::pin(held_coins(node, wallet))).await?,
-            Some(mint) => self.nodes.ask(|node| Box::pin(held_token(node, wallet, mint))).await?,
-        };
+        let scope = &self.scope;
+        let held = self.nodes.ask(|node| Box::pin(held(node, scope, mint))).await?;
         Amount::try_new(held, asset).map_err(|_| garbage("a balance beyond what can exist"))
     }
 

@@ -36,6 +36,9 @@ pub struct SolanaConfig {
     /// The wallet all payments come to: its public key, base58. It must not hold or receive
     /// anything else.
     pub wallet: String,
+    /// Wallets it replaced: a payment with an old code still comes there, and is still ours.
+    #[serde(default)]
+    pub retired_wallets: Vec<String>,
     /// Reference keys are derived from this text and the payment's number. It cannot spend; whoever
     /// knows it can tell which payments are of one shop.
     pub reference_seed: Secret,

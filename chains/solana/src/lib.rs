@@ -10,6 +10,7 @@ mod chain;
 mod config;
 mod news;
 mod node;
+mod outgoing;
 mod reference;
 mod rpc;
 pub mod sandbox;

@@ -1,10 +1,10 @@
-//! Reading one block: what the receiving wallet gained, and which payment each gain is for.
+//! Reading one block: what our wallets gained, and which payment each gain is for.
 //!
 //! Invariants: a gain is the difference of balances over a transaction that succeeded; what an
-//! instruction, a log or a reference claims never counts; a transaction our wallet signed itself is
-//! no payment. Exactly one open reference among the accounts attributes a gain; none or several
-//! leave it to people: it is reported with the wallet itself as its address. So is a token account
-//! that was filled before it was handed over to the wallet: that was no transfer.
+//! instruction, a log or a reference claims never counts; a transaction a wallet of ours signed
+//! itself is no payment. Exactly one open reference among the accounts attributes a gain; none or
+//! several leave it to people: it is reported with the wallet that gained as its address. So is a
+//! token account that was filled before it was handed over to the wallet: that was no transfer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,10 @@ use crate::wire::{Block, Meta, TokenBalance, Transaction, garbage};
 /// What a block is read for.
 #[derive(Debug, Clone)]
 pub(crate) struct Scope {
+    /// The wallet payments are asked to.
     pub(crate) wallet: String,
+    /// That one and all it replaced: whoever pays with an old code still pays us.
+    pub(crate) wallets: BTreeSet<String>,
     pub(crate) mints: BTreeMap<String, Asset>,
 }
 
@@ -33,10 +36,12 @@ pub(crate) fn block(
     Ok(sightings)
 }
 
-/// What one account of ours gained.
-struct Gain {
+/// What accounts of ours gained in one asset.
+struct Gain<'a> {
     /// Its place among the keys.
     account: usize,
+    /// The wallet the account is of.
+    wallet: &'a str,
     arrived: Arrived,
     /// It was somebody else's before.
     handed_over: bool,
@@ -47,31 +52,27 @@ fn transaction(
     scope: &Scope,
     watch: &WatchSet,
 ) -> Result<Vec<Sighting>, ReadError> {
-    let meta = tx.meta.as_ref().ok_or_else(|| garbage("a transaction without its outcome"))?;
-    let keys = &tx.transaction.account_keys;
-    if !meta.err.is_null() {
+    let Some(meta) = succeeded(tx)? else {
         return Ok(Vec::new());
-    }
-    if meta.pre_balances.len() != keys.len() || meta.post_balances.len() != keys.len() {
-        return Err(garbage("more accounts than balances"));
-    }
-    let gains: Vec<Gain> =
+    };
+    let gains: Vec<Gain<'_>> =
         coins(tx, meta, scope)?.into_iter().chain(tokens(tx, meta, scope)?).collect();
     if gains.is_empty() || signed_by_us(tx, scope) {
         return Ok(Vec::new());
     }
     let tx_id = tx.transaction.signatures.first();
     let tx_id = tx_id.ok_or_else(|| garbage("a transaction without a signature"))?;
-    let to = addressee(tx, scope, watch);
-    let from = keys.first().map(|key| key.pubkey.clone());
+    let reference = reference(tx, scope, watch);
+    let from = tx.transaction.account_keys.first().map(|key| key.pubkey.clone());
     gains
         .into_iter()
         .map(|gain| {
             let ordinal = u32::try_from(gain.account);
+            let reference = reference.filter(|_| !gain.handed_over);
             Ok(Sighting {
                 tx_id: tx_id.clone(),
                 ordinal: ordinal.map_err(|_| garbage("accounts without end"))?,
-                to: if gain.handed_over { scope.wallet.clone() } else { to.clone() },
+                to: reference.unwrap_or(gain.wallet).to_owned(),
                 from: from.clone(),
                 arrived: gain.arrived,
                 spends: Vec::new(),
@@ -80,96 +81,135 @@ fn transaction(
         .collect()
 }
 
-fn signed_by_us(tx: &Transaction, scope: &Scope) -> bool {
-    tx.transaction.account_keys.iter().any(|key| key.signer && key.pubkey == scope.wallet)
+/// What it did, when it succeeded.
+pub(crate) fn succeeded(tx: &Transaction) -> Result<Option<&Meta>, ReadError> {
+    let meta = tx.meta.as_ref().ok_or_else(|| garbage("a transaction without its outcome"))?;
+    let keys = &tx.transaction.account_keys;
+    if !meta.err.is_null() {
+        return Ok(None);
+    }
+    if meta.pre_balances.len() != keys.len() || meta.post_balances.len() != keys.len() {
+        return Err(garbage("more accounts than balances"));
+    }
+    Ok(Some(meta))
 }
 
-/// The one reference among the accounts, or the wallet.
-fn addressee(tx: &Transaction, scope: &Scope, watch: &WatchSet) -> String {
+pub(crate) fn signed_by_us(tx: &Transaction, scope: &Scope) -> bool {
+    tx.transaction.account_keys.iter().any(|key| key.signer && scope.wallets.contains(&key.pubkey))
+}
+
+/// The one reference among the accounts.
+fn reference<'a>(tx: &'a Transaction, scope: &Scope, watch: &WatchSet) -> Option<&'a str> {
     let mut references: Vec<&str> = tx
         .transaction
         .account_keys
         .iter()
         .map(|key| key.pubkey.as_str())
-        .filter(|key| *key != scope.wallet && watch.contains(key))
+        .filter(|key| !scope.wallets.contains(*key) && watch.contains(key))
         .collect();
     references.sort_unstable();
     references.dedup();
     match references.as_slice() {
-        [one] => (*one).to_owned(),
-        _ => scope.wallet.clone(),
+        [one] => Some(one),
+        _ => None,
     }
 }
 
-fn coins(tx: &Transaction, meta: &Meta, scope: &Scope) -> Result<Option<Gain>, ReadError> {
-    let keys = &tx.transaction.account_keys;
-    let Some(index) = keys.iter().position(|key| key.pubkey == scope.wallet) else {
-        return Ok(None);
-    };
-    let before = meta.pre_balances.get(index).copied().unwrap_or(0);
-    let after = meta.post_balances.get(index).copied().unwrap_or(0);
-    let gain = i128::from(after).saturating_sub(i128::from(before));
-    if gain <= 0 {
-        return Ok(None);
-    }
-    let amount = Amount::try_new(gain, Asset::Sol).map_err(|_| garbage("an impossible amount"))?;
-    Ok(Some(Gain { account: index, arrived: Arrived::Known(amount), handed_over: false }))
-}
-
-/// The wallet's accounts of one mint, together.
+/// Several accounts of ours together, so that moving between them is no gain. Named by the account
+/// that gained most.
 #[derive(Default)]
-struct PerMint {
+struct Together<'a> {
     gain: i128,
-    /// The account that gained most, and how much.
-    most: Option<(usize, i128)>,
+    /// Its place among the keys, its wallet, and how much it gained.
+    most: Option<(usize, &'a str, i128)>,
     handed_over: bool,
 }
 
-/// Per mint: all of the wallet's accounts together, so that moving between them is no gain. Named
-/// by the account that gained most.
-fn tokens(tx: &Transaction, meta: &Meta, scope: &Scope) -> Result<Vec<Gain>, ReadError> {
-    let mut per_account: BTreeMap<(&str, usize), i128> = BTreeMap::new();
-    let mut strangers = BTreeSet::new();
-    let sides = [(&meta.pre_token_balances, -1_i128), (&meta.post_token_balances, 1)];
-    for (balances, sign) in sides {
-        for balance in balances {
-            let key = (balance.mint.as_str(), balance.account_index);
-            if !is_ours(tx, balance, scope)? {
-                strangers.insert(key);
-                continue;
-            }
-            let change = per_account.entry(key).or_default();
-            *change = change.saturating_add(units(balance, scope)?.saturating_mul(sign));
+impl<'a> Together<'a> {
+    fn add(&mut self, account: usize, wallet: &'a str, change: i128) {
+        self.gain = self.gain.saturating_add(change);
+        if self.most.is_none_or(|(_, _, most)| change > most) {
+            self.most = Some((account, wallet, change));
         }
     }
-    let mut per_mint: BTreeMap<&str, PerMint> = BTreeMap::new();
-    for ((mint, account), change) in per_account {
-        let sum = per_mint.entry(mint).or_default();
-        sum.gain = sum.gain.saturating_add(change);
-        sum.handed_over |= strangers.contains(&(mint, account));
-        if sum.most.is_none_or(|(_, most)| change > most) {
-            sum.most = Some((account, change));
+
+    fn named(&self) -> Option<(usize, &'a str)> {
+        self.most.filter(|_| self.gain > 0).map(|(account, wallet, _)| (account, wallet))
+    }
+}
+
+/// What an account had more of the network's coin after the transaction.
+pub(crate) fn coins_gained(meta: &Meta, account: usize) -> i128 {
+    let before = meta.pre_balances.get(account).copied().unwrap_or(0);
+    let after = meta.post_balances.get(account).copied().unwrap_or(0);
+    i128::from(after).saturating_sub(i128::from(before))
+}
+
+fn coins<'a>(
+    tx: &'a Transaction,
+    meta: &Meta,
+    scope: &Scope,
+) -> Result<Option<Gain<'a>>, ReadError> {
+    let mut sum = Together::default();
+    for (account, key) in tx.transaction.account_keys.iter().enumerate() {
+        if scope.wallets.contains(&key.pubkey) {
+            sum.add(account, &key.pubkey, coins_gained(meta, account));
         }
+    }
+    let Some((account, wallet)) = sum.named() else {
+        return Ok(None);
+    };
+    let amount = Amount::try_new(sum.gain, Asset::Sol);
+    let arrived = Arrived::Known(amount.map_err(|_| garbage("an impossible amount"))?);
+    Ok(Some(Gain { account, wallet, arrived, handed_over: false }))
+}
+
+/// Per mint: all accounts of our wallets together.
+fn tokens<'a>(tx: &Transaction, meta: &'a Meta, scope: &Scope) -> Result<Vec<Gain<'a>>, ReadError> {
+    let mut per_account: BTreeMap<(&str, usize), (i128, &str)> = BTreeMap::new();
+    let mut strangers = BTreeSet::new();
+    for (balance, sign) in changes(meta) {
+        let key = (balance.mint.as_str(), balance.account_index);
+        let owner = owner(tx, balance)?;
+        if !scope.wallets.contains(owner) {
+            strangers.insert(key);
+            continue;
+        }
+        let (change, of) = per_account.entry(key).or_insert((0, owner));
+        *change = change.saturating_add(units(balance, scope)?.saturating_mul(sign));
+        *of = owner;
+    }
+    let mut per_mint: BTreeMap<&str, Together<'_>> = BTreeMap::new();
+    for ((mint, account), (change, wallet)) in per_account {
+        let sum = per_mint.entry(mint).or_default();
+        sum.handed_over |= strangers.contains(&(mint, account));
+        sum.add(account, wallet, change);
     }
     let mut gains = Vec::new();
-    for (mint, PerMint { gain, most, handed_over }) in per_mint {
-        let Some((account, _)) = most.filter(|_| gain > 0) else { continue };
+    for (mint, sum) in per_mint {
+        let Some((account, wallet)) = sum.named() else { continue };
         let arrived = match scope.mints.get(mint) {
             None => {
-                let (contract, minor) = (mint.to_owned(), gain.to_string());
+                let (contract, minor) = (mint.to_owned(), sum.gain.to_string());
                 Arrived::UnknownToken { contract, minor }
             }
             Some(asset) => Arrived::Known(
-                Amount::try_new(gain, *asset).map_err(|_| garbage("an impossible amount"))?,
+                Amount::try_new(sum.gain, *asset).map_err(|_| garbage("an impossible amount"))?,
             ),
         };
-        gains.push(Gain { account, arrived, handed_over });
+        gains.push(Gain { account, wallet, arrived, handed_over: sum.handed_over });
     }
     Ok(gains)
 }
 
+/// Every balance of a token before and after, and whether it counts against or for its owner.
+pub(crate) fn changes(meta: &Meta) -> impl Iterator<Item = (&TokenBalance, i128)> {
+    let before = meta.pre_token_balances.iter().map(|balance| (balance, -1));
+    before.chain(meta.post_token_balances.iter().map(|balance| (balance, 1)))
+}
+
 /// Base units. A listed mint with other decimals than the books have is not the token we think.
-fn units(balance: &TokenBalance, scope: &Scope) -> Result<i128, ReadError> {
+pub(crate) fn units(balance: &TokenBalance, scope: &Scope) -> Result<i128, ReadError> {
     let shown = &balance.ui_token_amount;
     if let Some(asset) = scope.mints.get(&balance.mint)
         && u32::from(shown.decimals) != asset.scale()
@@ -183,11 +223,13 @@ fn units(balance: &TokenBalance, scope: &Scope) -> Result<i128, ReadError> {
     Ok(i128::from(units))
 }
 
-fn is_ours(tx: &Transaction, balance: &TokenBalance, scope: &Scope) -> Result<bool, ReadError> {
+pub(crate) fn owner<'a>(
+    tx: &Transaction,
+    balance: &'a TokenBalance,
+) -> Result<&'a String, ReadError> {
     if balance.account_index >= tx.transaction.account_keys.len() {
         return Err(garbage("a token balance of no account"));
     }
     // A node that does not say whose it is would hide payments of ours.
-    let owner = balance.owner.as_ref();
-    Ok(*owner.ok_or_else(|| garbage("a token balance without its owner"))? == scope.wallet)
+    balance.owner.as_ref().ok_or_else(|| garbage("a token balance without its owner"))
 }

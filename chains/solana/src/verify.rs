@@ -10,9 +10,16 @@ use crate::{node::Node, scan::Scope, wire::InContext};
 pub(crate) const TOKEN_PROGRAMS: [&str; 2] =
     ["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"];
 const SYSTEM: &str = "11111111111111111111111111111111";
-/// Extensions of Token-2022 that let somebody else take what arrived.
-const REFUSED: [&str; 4] =
-    ["permanentDelegate", "transferHook", "confidentialTransferMint", "nonTransferable"];
+/// Extensions of Token-2022 that let somebody else take, hold or hide what arrived. The last one is
+/// how a node shows an extension it does not know.
+const REFUSED: [&str; 6] = [
+    "permanentDelegate",
+    "transferHook",
+    "confidentialTransferMint",
+    "nonTransferable",
+    "pausableConfig",
+    "unparseableExtension",
+];
 
 pub(crate) async fn examine(node: &Node, scope: &Scope) -> NodeReport {
     let tip = node.tip().await.ok();
@@ -25,7 +32,7 @@ pub(crate) async fn examine(node: &Node, scope: &Scope) -> NodeReport {
 pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError> {
     node.check_genesis().await?;
     node.head().await?;
-    wallet(node, scope).await?;
+    wallets(node, scope).await?;
     for (mint, asset) in &scope.mints {
         let params = json!([mint, { "encoding": "jsonParsed", "commitment": "confirmed" }]);
         let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
@@ -46,7 +53,14 @@ pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError>
         for extension in extensions.unwrap_or_default() {
             let name = extension.get("extension").and_then(Value::as_str).unwrap_or("");
             if REFUSED.contains(&name) {
-                return wrong(&format!("has the extension {name}: what arrives may be taken back"));
+                return wrong(&format!(
+                    "has the extension {name}: what arrives may be taken back, held or hidden"
+                ));
+            }
+            // Every new account starts frozen: the issuer decides who may move what he got.
+            let state = extension.pointer("/state/accountState").and_then(Value::as_str);
+            if name == "defaultAccountState" && state != Some("initialized") {
+                return wrong("has the extension defaultAccountState: what arrives is frozen");
             }
         }
     }
@@ -55,12 +69,15 @@ pub(crate) async fn problem(node: &Node, scope: &Scope) -> Result<(), ReadError>
 
 /// A wallet is an account of the system program, or none yet. A token account in its place would
 /// make every payment of coins vanish into rent.
-async fn wallet(node: &Node, scope: &Scope) -> Result<(), ReadError> {
-    let params = json!([scope.wallet, { "encoding": "base64", "commitment": "confirmed" }]);
-    let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
-    let owner = account.value.get("owner").and_then(Value::as_str);
-    if account.value.is_null() || owner == Some(SYSTEM) {
-        return Ok(());
+async fn wallets(node: &Node, scope: &Scope) -> Result<(), ReadError> {
+    for wallet in &scope.wallets {
+        let params = json!([wallet, { "encoding": "base64", "commitment": "confirmed" }]);
+        let account: InContext<Value> = node.call(RpcRequest::GetAccountInfo, params).await?;
+        let owner = account.value.get("owner").and_then(Value::as_str);
+        if !account.value.is_null() && owner != Some(SYSTEM) {
+            let sentence = "the wallet is the account of a program, no wallet";
+            return Err(ReadError::Untrusted(sentence.to_owned()));
+        }
     }
-    Err(ReadError::Untrusted("the wallet is the account of a program, no wallet".to_owned()))
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use primitives::{MerchantId, PaymentId};
-use settlement::views::{self, Explanation};
+use settlement::views::{self, Explanation, Slippage};
 
 use crate::{config::Config, wiring};
 
@@ -74,9 +74,13 @@ pub(crate) fn tell(story: &Explanation) -> String {
             sale.batch_gross.to_units(),
             sale.state
         ));
+        text.push_str(&sale.slippage.as_ref().map_or_else(String::new, market));
         for order in &sale.orders {
             text.push_str(&format!("           {order}\n"));
         }
+    }
+    if let Some(held) = &story.held {
+        text.push_str(&format!("  held     {held}\n"));
     }
     if let Some(payout) = &story.payout {
         let utr = payout.utr.as_deref().unwrap_or("–");
@@ -95,6 +99,19 @@ pub(crate) fn tell(story: &Explanation) -> String {
     text.push_str(&ledger(story));
     text.push_str(&sums(story));
     text
+}
+
+/// What the market gave, beside what the quote had reckoned with.
+fn market(slippage: &Slippage) -> String {
+    format!(
+        "           quoted at ₹{}, filled at ₹{}: ₹{} instead of ₹{}, ₹{} ({} bps)\n",
+        slippage.quote_price,
+        slippage.fill_price,
+        slippage.realised.to_units(),
+        slippage.quoted.to_units(),
+        slippage.difference.to_units(),
+        slippage.bps
+    )
 }
 
 fn timeline(story: &Explanation) -> String {

@@ -1,12 +1,13 @@
 //! `chukta refund`: what is owed back to payers, where it goes, and the proof that it went.
 //!
 //! Invariant: nothing is signed or sent here. A transaction counts as a refund when a final block
-//! of its network shows exactly the amount at the address, read from our own node.
+//! of its network shows exactly the amount at the address, read from our own node, and when it is
+//! not a payer's own deposit.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use chains::{Arrived, Chain, TxPlace, WatchSet};
+use chains::{Chain, TxPlace};
 use primitives::{Amount, Asset, DepositId, RefundId};
 use settlement::{
     Base,
@@ -127,34 +128,50 @@ async fn sent(
 async fn look(base: &Base, chain: &dyn Chain, known: &Refund, tx_id: &str) -> anyhow::Result<Paid> {
     let address = known.address.clone().context("no address was noted for it yet")?;
     let place = chain.locate(tx_id, &[]).await?;
-    let TxPlace::Included { height, block_hash, succeeded: true } = place else {
+    if !matches!(place, TxPlace::Included { succeeded: true, .. }) {
         bail!("the transaction is not in a block, or it failed");
-    };
+    }
+    let asset = known.amount.asset();
+    let found = chain.outgoing(tx_id, &address, asset).await?;
+    let found = found.into_iter().find(|outgoing| outgoing.amount == known.amount);
+    let found = found.with_context(|| {
+        format!("the transaction does not bring {} to {address} from us", known.amount)
+    })?;
+    ensure!(
+        !is_a_deposit(base, known, &found.tx_id).await?,
+        "the transaction is itself a deposit: what a payer sent is no refund"
+    );
     let head = chain.head().await?;
     let depth = Depth { latest: head.latest.height, safe: head.safe, finalized: head.finalized };
     let rule = {
         let mut conn = base.pool.acquire().await?;
-        let asset = known.amount.asset();
         policy::current_in(&mut conn, base, &known.network, asset).await?.tier(None)?.last
     };
-    ensure!(rule.is_met(depth, height), "the transaction is not final yet: ask again later");
-    let block = chain.block(&block_hash).await?;
-    let watch: WatchSet = std::iter::once(address.clone()).collect();
-    let facts = chain.read_block(&block, &watch).await?;
-    let found = facts.sightings.into_iter().find(|sighting| {
-        sighting.tx_id.eq_ignore_ascii_case(tx_id)
-            && sighting.to == address
-            && matches!(sighting.arrived, Arrived::Known(amount) if amount == known.amount)
-    });
-    let found = found
-        .with_context(|| format!("the transaction does not bring {} to {address}", known.amount))?;
+    let now = chain.block_at(found.block.height).await?;
+    let stands = now.is_some_and(|now| now.hash == found.block.hash);
+    ensure!(
+        stands && rule.is_met(depth, found.block.height),
+        "the transaction is not final yet: ask again later"
+    );
     Ok(Paid {
         network: known.network.clone(),
         tx_id: found.tx_id,
         ordinal: i64::from(found.ordinal),
-        to: found.to,
+        to: address,
         amount: known.amount,
-        block_hash,
+        block_hash: found.block.hash,
         network_fee: None,
     })
+}
+
+/// Whether the transaction brought us something: then whoever sent it was no hand of ours.
+async fn is_a_deposit(base: &Base, known: &Refund, tx_id: &str) -> anyhow::Result<bool> {
+    let known_to_us = sqlx::query_scalar(
+        "select exists (select from deposits where network = $1 and tx_id = $2)",
+    )
+    .bind(known.network.as_str())
+    .bind(tx_id)
+    .fetch_one(&base.pool)
+    .await?;
+    Ok(known_to_us)
 }

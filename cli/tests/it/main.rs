@@ -17,3 +17,4 @@ mod drive;
 mod everybodys_money;
 mod settings;
 mod simulate;
+mod venues;

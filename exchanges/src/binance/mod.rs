@@ -67,6 +67,10 @@ impl RateSource for Binance {
 
 fn refusal(response: &Response) -> CallError {
     match response.json::<wire::Failure>(Effect::None) {
+        Ok(failure) if matches!(response.status, 401 | 403) => {
+            let why = format!("{} {}", failure.code, vendor_text(&failure.msg));
+            crate::access_refused(NAME, &why)
+        }
         Ok(failure) => CallError::Rejected {
             code: failure.code.to_string(),
             reason: vendor_text(&failure.msg),

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::wire;
 use crate::{
-    Book, BookLevel, ClientRef, Fill, Holding, MarketRules, Order, OrderState, Quotation,
+    Book, BookLevel, ClientRef, Fill, Holding, MarketRules, Order, OrderState, Quotation, Resting,
     decimal::{WireDecimal, to_amount, to_amount_exact},
 };
 
@@ -58,6 +58,20 @@ pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order>
         quantity,
         executed,
         price,
+    })
+}
+
+/// A resting sale, whatever its status is called: it is listed as open.
+pub(super) fn resting(wire: &wire::Order, sell: Asset) -> Mapped<Resting> {
+    if symbol(sell).as_deref() != Some(wire.symbol.as_str()) {
+        return Err("open order of another market");
+    }
+    let rest = wire.orig_qty.0.checked_sub(wire.executed_qty.0);
+    let rest = rest.filter(|rest| !rest.is_sign_negative());
+    Ok(Resting {
+        venue_order_id: wire.id.to_string(),
+        client_ref: wire.client_order_id.clone(),
+        rest: rest.ok_or("open order whose quantities do not add up")?,
     })
 }
 

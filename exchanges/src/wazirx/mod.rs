@@ -14,7 +14,7 @@ mod wire;
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use outbound::{BuildError, Effect, Response};
 use primitives::{Asset, CallError, CallResult, Clock};
 use rust_decimal::Decimal;
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Book, ClientRef, Exchange, Fill, Holding, MarketRules, NewOrder, Order, OrderState, Quotation,
-    RateSource, decimal::print,
+    RateSource, Resting, decimal::print,
 };
 pub use config::Config;
 use sign::{Caller, Endpoint, Refusal};
@@ -115,6 +115,10 @@ fn no_market() -> CallError {
 impl Exchange for Wazirx {
     fn venue(&self) -> &'static str {
         NAME
+    }
+
+    fn recv_window(&self) -> TimeDelta {
+        self.caller.recv_window()
     }
 
     async fn server_time(&self) -> CallResult<DateTime<Utc>> {
@@ -215,6 +219,18 @@ impl Exchange for Wazirx {
             .iter()
             .filter(|trade| trade.side == "sell" && trade.time >= since.timestamp_millis());
         mapped(wanted.map(|trade| map::fill(trade, sell, self.levies)).collect(), Effect::None)
+    }
+
+    async fn open_orders(&self, sell: Asset) -> CallResult<Vec<Resting>> {
+        let params = [("symbol", market(sell)?), ("limit", TRADES_PER_PAGE.to_string())];
+        let response = self.caller.signed(Endpoint::OpenOrders, &params).await?;
+        let orders: Vec<wire::Order> = read(&response, Effect::None)?;
+        // A full page may hide the very order that is looked for.
+        if orders.len() >= TRADES_PER_PAGE {
+            return Err(Effect::None.failed("wazirx: too many open orders"));
+        }
+        let sales = orders.iter().filter(|order| order.side == "sell");
+        mapped(sales.map(|order| map::resting(order, sell)).collect(), Effect::None)
     }
 
     async fn holdings(&self) -> CallResult<Vec<Holding>> {

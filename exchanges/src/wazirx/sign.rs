@@ -28,6 +28,7 @@ pub(super) enum Endpoint {
     PlaceOrder,
     ShowOrder,
     CancelOrder,
+    OpenOrders,
     MyTrades,
     Funds,
 }
@@ -40,6 +41,7 @@ impl Endpoint {
             Self::Depth => "/sapi/v1/depth",
             Self::Tickers => "/sapi/v1/tickers/24hr",
             Self::PlaceOrder | Self::ShowOrder | Self::CancelOrder => "/sapi/v1/order",
+            Self::OpenOrders => "/sapi/v1/openOrders",
             Self::MyTrades => "/sapi/v1/myTrades",
             Self::Funds => "/sapi/v1/funds",
         }
@@ -55,7 +57,7 @@ impl Endpoint {
 
     const fn per_second(self) -> u32 {
         match self {
-            Self::Time | Self::ExchangeInfo | Self::Tickers | Self::Funds => 1,
+            Self::Time | Self::ExchangeInfo | Self::Tickers | Self::Funds | Self::OpenOrders => 1,
             Self::Depth | Self::ShowOrder | Self::MyTrades => 2,
             Self::PlaceOrder | Self::CancelOrder => 10,
         }
@@ -119,6 +121,10 @@ impl Caller {
             clock,
             offset: Mutex::default(),
         })
+    }
+
+    pub(super) fn recv_window(&self) -> TimeDelta {
+        TimeDelta::milliseconds(i64::from(self.recv_window_ms))
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -269,6 +275,11 @@ fn read_refusal(response: &Response, effect: Effect) -> (bool, Refusal) {
         Ok(failure) => failure,
         Err(error) => return (false, Refusal::Other(error)),
     };
+    // In the venue's own words: our key, its rights or our address are not good. Nothing happened.
+    if matches!(response.status, 401 | 403) {
+        let why = format!("{} {}", failure.code, vendor_text(&failure.message));
+        return (false, Refusal::Other(crate::access_refused("wazirx", &why)));
+    }
     let stale = matches!(failure.code, 2098 | -1021);
     (stale, words(&failure, effect))
 }

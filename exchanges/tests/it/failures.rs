@@ -101,7 +101,6 @@ async fn a_refusal_is_told_in_the_venues_words() {
         ("400 Bad Request", 2002, "Insufficient balance"),
         ("400 Bad Request", 2031, "Minimum sell amount must be worth 50.0 INR"),
         ("400 Bad Request", -1121, "Invalid symbol."),
-        ("401 Unauthorized", 2078, "Permission denied."),
         ("400 Bad Request", 2005, "Signature is incorrect."),
     ];
     for (status, code, message) in cases {
@@ -117,6 +116,37 @@ async fn a_refusal_is_told_in_the_venues_words() {
     nothing.quantity = Decimal::ZERO;
     let result = wazirx("http://127.0.0.1:1").place_order(&nothing).await;
     assert!(matches!(result, Err(CallError::Rejected { .. })));
+}
+
+// Our key, its rights or our address: the venue took nothing, and the same order may go later.
+#[tokio::test]
+async fn a_closed_account_is_not_sent() {
+    for (status, code) in [("401 Unauthorized", 2078), ("403 Forbidden", 2115)] {
+        let (result, asked) = place(refusal(status, code, "Permission denied.")).await;
+        let error = result.unwrap_err();
+        assert!(matches!(error, CallError::NotSent(_)), "{status}: {error}");
+        assert!(exchanges::is_access_refusal(&error), "{error}");
+        assert_eq!(asked.len(), 2, "sent once");
+    }
+    assert!(!exchanges::is_access_refusal(&CallError::NotSent("connection refused".into())));
+}
+
+#[tokio::test]
+async fn open_orders_are_told_whoever_placed_them() {
+    let other = PLACED.replace("c-0001-1", "by hand").replace("\"0.0\"", "\"0.2\"");
+    let buy = PLACED.replace("\"sell\"", "\"buy\"");
+    let nobody = PLACED.replace("\"c-0001-1\"", "null");
+    let page = ok(format!("[{PLACED},{other},{buy},{nobody}]"));
+    let vendor = Vendor::start(vec![time(), page, ok("[{}]")]).await;
+    let venue = wazirx(&vendor.base_url());
+    assert_eq!(venue.recv_window(), chrono::TimeDelta::seconds(5));
+    let open = venue.open_orders(Asset::Eth).await.unwrap();
+    let told: Vec<_> = open.iter().map(|o| (o.client_ref.as_deref(), o.rest)).collect();
+    let (half, less) = (Decimal::new(5, 1), Decimal::new(3, 1));
+    assert_eq!(told, [(Some("c-0001-1"), half), (Some("by hand"), less), (None, half)]);
+    let asked = vendor.asked();
+    assert!(asked[1].starts_with("GET /sapi/v1/openOrders?limit=1000&"), "{}", asked[1]);
+    assert!(matches!(venue.open_orders(Asset::Eth).await, Err(CallError::NotSent(_))));
 }
 
 #[tokio::test]
@@ -223,6 +253,7 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
         ok(binance),
         Say::HangUp,
         Say::Status("400 Bad Request", r#"{"code":-1121,"msg":"Invalid symbol."}"#.into()),
+        Say::Status("401 Unauthorized", r#"{"code":-2015,"msg":"Invalid API-key."}"#.into()),
         Say::Status("418 I'm a teapot", "{}".into()),
     ])
     .await;
@@ -235,6 +266,8 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     assert!(matches!(source_binance.quotations(&bases).await, Err(CallError::NotSent(_))));
     let refused = source_binance.quotations(&bases).await;
     assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
+    let closed = source_binance.quotations(&bases).await.unwrap_err();
+    assert!(exchanges::is_access_refusal(&closed), "{closed}");
     let banned = source_binance.quotations(&bases).await;
     assert_eq!(banned, Err(CallError::RateLimited { retry_after_s: 120 }));
 

@@ -6,6 +6,7 @@
 pub mod promises;
 pub mod reorg;
 pub mod risk;
+pub mod sales;
 
 use ledger::{Leg, Resolution, Transfer};
 use primitives::{Amount, Asset, Rounding};

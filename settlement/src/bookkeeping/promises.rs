@@ -4,8 +4,8 @@
 //! a fee that changed in between changes nothing that was promised.
 
 use ledger::{Leg, Phase, REVERSAL};
-use primitives::{Amount, Asset, MerchantId};
-use serde_json::json;
+use primitives::{Amount, Asset, MerchantId, QuoteId};
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{resolution, split, transfer};
@@ -43,7 +43,9 @@ pub async fn accepted(
         legs.push(Leg::new(owed, chart::gst_payable(), parts.gst));
     }
     let key = conversion_key(conn, payment).await?;
-    ledger::post(conn, &transfer(base, key, "convert", payment.id.uuid(), legs)).await?;
+    let mut converts = transfer(base, key, "convert", payment.id.uuid(), legs);
+    converts.meta = json!({ "quote": quote.id });
+    ledger::post(conn, &converts).await?;
     Ok(())
 }
 
@@ -60,6 +62,27 @@ async fn conversion_key(conn: &mut PgConnection, payment: &Payment) -> Result<St
         0 => first,
         earlier => format!("{first}:{}", earlier.saturating_add(1)),
     })
+}
+
+/// The quote whose crypto the books took for a payment's rupees. What a payment was accepted for
+/// early may be another: the same asset can come on two networks.
+///
+/// # Errors
+/// `Ledger`, `Inconsistent`.
+pub async fn converting_quote_in(
+    conn: &mut PgConnection,
+    payment: &Payment,
+) -> Result<Option<QuoteId>, Error> {
+    let conversion = format!("conv:{}", payment.id);
+    let transfers = ledger::transfers_of(conn, payment.id.uuid()).await?;
+    let stands = |key: &String| !transfers.iter().any(|t| t.reverses.as_ref() == Some(key));
+    let mut converts = transfers
+        .iter()
+        .filter(|t| t.kind == "convert" && t.key.starts_with(&conversion) && stands(&t.key));
+    let Some(last) = converts.next_back() else { return Ok(None) };
+    let named = last.meta.get("quote").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let unnamed = || Error::Inconsistent(format!("conversion {} without its quote", last.key));
+    named.map(Some).ok_or_else(unnamed)
 }
 
 /// What the books credited a shop for one payment, after fee and taxes: the conversion's own legs,
@@ -188,7 +211,7 @@ pub async fn refund_sent(
     Ok(())
 }
 
-/// Money that belonged to nobody yet is a shop's: it pays a payment.
+/// Money that belonged to nobody yet is a shop's: what is left of it pays a payment.
 ///
 /// # Errors
 /// `Ledger`.
@@ -196,11 +219,11 @@ pub async fn found_its_owner(
     conn: &mut PgConnection,
     base: &Base,
     deposit: &Deposit,
+    left: Amount,
     payment: &Payment,
 ) -> Result<(), Error> {
-    let asset = deposit.amount.asset();
-    let leg =
-        Leg::new(chart::suspense(asset), chart::deposit(payment.merchant, asset), deposit.amount);
+    let asset = left.asset();
+    let leg = Leg::new(chart::suspense(asset), chart::deposit(payment.merchant, asset), left);
     let key = format!("dep:{}:{}:assign:{}", deposit.id, deposit.sightings, payment.id);
     let kind = "suspense.assign";
     ledger::post(conn, &transfer(base, key, kind, payment.id.uuid(), vec![leg])).await?;

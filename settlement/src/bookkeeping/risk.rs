@@ -146,7 +146,7 @@ pub async fn honoured(
     }
     let conversion = format!("conv:{}", payment.id);
     let mut bought = transfer(base, conversion, "convert", payment.id.uuid(), legs);
-    bought.meta = json!({ "honoured_by": actor, "reason": reason });
+    bought.meta = json!({ "quote": quote.id, "honoured_by": actor, "reason": reason });
     ledger::post(conn, &bought).await?;
     let leg = Leg::new(granted(&quote.network), taken(&quote.network), at_risk);
     let lost = transfer(base, key(payment.id, "lost"), "risk", payment.id.uuid(), vec![leg]);

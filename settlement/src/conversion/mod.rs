@@ -1,8 +1,12 @@
 //! The conversion: accepted crypto of one asset, sold as one batch.
 //!
 //! Invariant: at most one order of a conversion is alive; a new one exists only after the last was
-//! refused, closed with its fills known, or proven absent. Fills are booked once each.
+//! refused, closed with its fills known and read again after the fence, or proven absent. Fills are
+//! booked once each. What is decided stands in `judge`; what is written, in the other files.
 
+mod fills;
+pub mod judge;
+mod late;
 mod plan;
 mod record;
 mod retry;
@@ -12,13 +16,16 @@ use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, ConversionId};
 use rust_decimal::Decimal;
 
+pub use late::{LateLook, late_in, show_unknown_in, unlooked_in};
 pub use plan::{Market, Planned, mark_sent_in, plan_batch_in, plan_next_in};
 pub use record::{
     OrderFacts, OrderOutcome, absent_in, cancel_asked_in, evidence_in, order_in, refused_in,
-    unknown_in, unsent_in,
+    unclean_in, unknown_in, unsent_in,
 };
 pub use retry::{RetryError, retry_in};
-pub use store::{get_in, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of};
+pub use store::{
+    get_in, knows_resting, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of,
+};
 
 use crate::transition::machine;
 
@@ -106,6 +113,25 @@ pub struct OrderAttempt {
     pub planned_at: DateTime<Utc>,
     pub sent_at: Option<DateTime<Utc>>,
     pub cancel_at: Option<DateTime<Utc>>,
+    pub closed_at: Option<DateTime<Utc>>,
+    /// When it was read for the last time, after its end.
+    pub looked_at: Option<DateTime<Utc>>,
+    /// A planned order is not sent before.
+    pub send_after: Option<DateTime<Utc>>,
+    /// Since when the venue does not list a booked trade of it.
+    pub missing_since: Option<DateTime<Utc>>,
+}
+
+impl OrderAttempt {
+    /// True when it ended and may still have to be corrected by the look after the end.
+    #[must_use]
+    pub const fn is_unlooked(&self) -> bool {
+        let ended = matches!(
+            self.state,
+            AttemptState::Filled | AttemptState::Closed | AttemptState::Absent
+        );
+        ended && self.looked_at.is_none()
+    }
 }
 
 /// Where one order stands. `Sent` without an answer *is* unknown.
@@ -132,6 +158,12 @@ impl AttemptState {
         (Self::Rejected, "rejected"),
         (Self::Absent, "absent"),
     ];
+
+    /// True while it may be sent or may execute.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Planned | Self::Sent | Self::Unknown | Self::Open)
+    }
 
     #[must_use]
     pub fn name(self) -> &'static str {

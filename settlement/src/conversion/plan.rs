@@ -10,14 +10,15 @@ use serde_json::json;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, lock_in,
-    oldest_waiting_in, payments_of, record::finish_in, store::step_in,
+    AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, judge, lock_in,
+    oldest_waiting_in, payments_of,
+    record::finish_in,
+    store::{attempts_in, step_in},
 };
 use crate::{
     Base, Error, Record, bookkeeping, case, money_column,
     payment::{self, PaymentEvent},
-    rates, record_in,
-    switch::{self, Switch},
+    rates, record_in, venue_freeze,
 };
 
 /// What the venue's market looks like now.
@@ -36,12 +37,14 @@ pub enum Planned {
     Order(Box<OrderAttempt>),
     /// Nothing to sell, or all of it too small to sell.
     Nothing,
-    /// Conversions are switched off.
+    /// Conversions are switched off, or the venue is frozen.
     Stopped,
     /// The venue's bid is far below the last price that could be believed, or there is none.
     OffMarket,
     /// Too many orders of this conversion ended short: a person must look.
     NeedsPerson,
+    /// Not before then: an ended order may still have sold, or the venue has just refused one.
+    Wait(DateTime<Utc>),
 }
 
 /// Gathers what waits to be sold of an asset into a new conversion with its first order.
@@ -54,7 +57,7 @@ pub async fn plan_batch_in(
     asset: Asset,
     market: &Market,
 ) -> Result<Planned, Error> {
-    if !switch::is_open_in(conn, Switch::Conversions).await? {
+    if !venue_freeze::may_sell_in(conn, &base.settings.venue).await? {
         return Ok(Planned::Stopped);
     }
     let waiting = take_waiting(conn, base, asset).await?;
@@ -109,29 +112,12 @@ pub async fn plan_next_in(
     id: ConversionId,
     market: &Market,
 ) -> Result<Planned, Error> {
-    if !switch::is_open_in(conn, Switch::Conversions).await? {
+    if !venue_freeze::may_go_on_in(conn, id).await? {
         return Ok(Planned::Stopped);
     }
     let mut conversion = lock_in(conn, id).await?;
     if !matches!(conversion.state, ConversionState::Rejected | ConversionState::PartlyFilled) {
         return Ok(Planned::Nothing);
-    }
-    if !is_near_market(conn, base, conversion.asset, market).await? {
-        return Ok(Planned::OffMarket);
-    }
-    let used: i32 = sqlx::query_scalar(
-        "select coalesce(max(attempt), 0) from order_attempts where conversion_id = $1",
-    )
-    .bind(id.uuid())
-    .fetch_one(&mut *conn)
-    .await?;
-    let retries: i32 = sqlx::query_scalar("select retries from conversions where id = $1")
-        .bind(id.uuid())
-        .fetch_one(&mut *conn)
-        .await?;
-    if used >= base.settings.order_attempts_max.saturating_add(retries) {
-        call_a_person_in(conn, base, &mut conversion, used).await?;
-        return Ok(Planned::NeedsPerson);
     }
     let missing = conversion.target.checked_sub(conversion.sold)?;
     if sellable_part(missing, market)?.is_zero() {
@@ -141,8 +127,45 @@ pub async fn plan_next_in(
         finish_in(conn, base, &conversion).await?;
         return Ok(Planned::Nothing);
     }
+    let orders = attempts_in(conn, &conversion).await?;
+    let used = orders.last().map_or(0, |last| last.attempt);
+    let retries: i32 = sqlx::query_scalar("select retries from conversions where id = $1")
+        .bind(id.uuid())
+        .fetch_one(&mut *conn)
+        .await?;
+    if used >= base.settings.order_attempts_max.saturating_add(retries) {
+        call_a_person_in(conn, base, &mut conversion, used).await?;
+        return Ok(Planned::NeedsPerson);
+    }
+    if let Some(at) = not_before(base, &conversion, &orders).filter(|at| *at > base.now()) {
+        return Ok(Planned::Wait(at));
+    }
+    if !is_near_market(conn, base, conversion.asset, market).await? {
+        return Ok(Planned::OffMarket);
+    }
     step_in(conn, base, &mut conversion, ConversionEvent::NextOrderPlanned, json!({})).await?;
     plan_order(conn, base, &mut conversion, market).await
+}
+
+/// What the next order has to wait for: the last look at one that ended short, and a pause that
+/// grows with the refusals in a row.
+fn not_before(
+    base: &Base,
+    conversion: &Conversion,
+    orders: &[OrderAttempt],
+) -> Option<DateTime<Utc>> {
+    let fence = TimeDelta::seconds(base.settings.order_fence_s);
+    // One whose look is overdue holds the next order back just as well.
+    let soon = base.now() + TimeDelta::seconds(1);
+    let short = orders.iter().filter(|o| o.state == AttemptState::Closed && o.is_unlooked());
+    let looks = short.map(|o| (o.closed_at.unwrap_or(o.planned_at) + fence).max(soon)).max();
+    let refused = orders.iter().rev().take_while(|o| o.state == AttemptState::Rejected).count();
+    let pause = judge::pause_after_refusals(i64::try_from(refused).unwrap_or(i64::MAX));
+    let paused = (conversion.state == ConversionState::Rejected)
+        .then(|| orders.last().and_then(|last| last.closed_at))
+        .flatten()
+        .map(|at| at + pause);
+    looks.max(paused)
 }
 
 /// Too many orders ended short: the conversion and the payments it would have paid are in review.
@@ -322,6 +345,10 @@ async fn plan_order(
         planned_at: base.now(),
         sent_at: None,
         cancel_at: None,
+        closed_at: None,
+        looked_at: None,
+        send_after: None,
+        missing_since: None,
     };
     sqlx::query(
         "insert into order_attempts (conversion_id, attempt, client_ref, quantity, quantity_minor,
@@ -353,13 +380,13 @@ pub async fn mark_sent_in(
     base: &Base,
     order: &OrderAttempt,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    if !switch::is_open_in(conn, Switch::Conversions).await? {
+    if !venue_freeze::may_go_on_in(conn, order.conversion).await? {
         return Ok(None);
     }
     let now = base.now();
     let mut conversion = lock_in(conn, order.conversion).await?;
     let marked = sqlx::query(
-        "update order_attempts set state = 'sent', sent_at = $3
+        "update order_attempts set state = 'sent', sent_at = $3, sends = sends + 1
          where conversion_id = $1 and attempt = $2 and state = 'planned'",
     )
     .bind(order.conversion.uuid())

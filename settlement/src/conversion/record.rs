@@ -3,14 +3,16 @@
 //! Invariant: a trade is booked once, whoever reports it. An order is closed in the books only when
 //! the fills we have add up to what the venue says was executed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, ConversionId};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
-    AttemptState, Conversion, ConversionEvent, ConversionState, FillFacts, OrderAttempt,
-    live_attempt_in, lock_in, payments_of, store::step_in,
+    AttemptState, Conversion, ConversionEvent, ConversionState, FillFacts, OrderAttempt, fills,
+    judge::{self, Standing},
+    live_attempt_in, lock_in, payments_of,
+    store::step_in,
 };
 use crate::{Base, Error, bookkeeping, money_column, payout};
 
@@ -29,6 +31,8 @@ pub struct OrderFacts {
 pub enum OrderOutcome {
     /// Still open, or its fills are not all told yet: ask again.
     Open,
+    /// As `Open`, and it would sell more than is still to be sold: cancel its rest now.
+    TooMuch,
     /// Everything is sold; the payouts are planned.
     Sold,
     /// It ended short of the target: plan the next order.
@@ -52,24 +56,30 @@ pub async fn order_in(
     let Some(order) = live(conn, &conversion, attempt).await? else {
         return Ok(OrderOutcome::Old);
     };
-    if facts.executed.minor() > order.quantity_minor.minor() {
+    // What was executed in the place of a trade that was taken back is booked after that trade.
+    let again = fills::reverse_missing_in(conn, base, &conversion, &order, facts).await?;
+    let new = if again.is_none() { facts.fills.as_slice() } else { &[] };
+    for fill in new {
+        fills::book_in(conn, base, &conversion, &order, fill).await?;
+    }
+    let certain = again.is_none();
+    let of_order = fills::count_in(conn, base, &mut conversion, attempt, certain).await?;
+    let said = (facts.executed, facts.closed);
+    let standing = judge::standing(order.quantity_minor, of_order, said)?;
+    if standing == Standing::Contradiction {
         return Err(Error::Inconsistent("the venue executed more than was ordered".into()));
     }
-    for fill in &facts.fills {
-        book_fill(conn, base, &conversion, attempt, fill).await?;
-    }
-    let (sold, of_order) = sums(conn, &conversion, attempt).await?;
-    conversion.sold = sold;
-    let told = of_order == facts.executed;
     set_attempt(conn, &order, AttemptState::Open, facts, None).await?;
     if conversion.state == ConversionState::Unknown {
         let cause = json!({ "order": order.client_ref, "venue_order": facts.venue_order_id });
         step_in(conn, base, &mut conversion, ConversionEvent::OrderFound, cause).await?;
     }
-    if !facts.closed || !told {
-        return Ok(OrderOutcome::Open);
-    }
-    let rest = order.quantity_minor.checked_sub(facts.executed)?;
+    let ended = if certain { standing } else { Standing::Open };
+    let Standing::Ended(rest) = ended else {
+        let open = order.quantity_minor.checked_sub(facts.executed)?;
+        let too_much = judge::is_too_much(open, conversion.target, conversion.sold)?;
+        return Ok(if too_much { OrderOutcome::TooMuch } else { OrderOutcome::Open });
+    };
     let (venue, uuid) = (&conversion.venue, id.uuid());
     bookkeeping::order_closed(conn, base, venue, uuid, &order.client_ref, rest).await?;
     let end = if rest.is_zero() { AttemptState::Filled } else { AttemptState::Closed };
@@ -91,84 +101,6 @@ async fn live(
 ) -> Result<Option<OrderAttempt>, Error> {
     let order = live_attempt_in(conn, conversion).await?;
     Ok(order.filter(|o| o.attempt == attempt && o.state != AttemptState::Planned))
-}
-
-async fn book_fill(
-    conn: &mut PgConnection,
-    base: &Base,
-    conversion: &Conversion,
-    attempt: i32,
-    fill: &FillFacts,
-) -> Result<(), Error> {
-    let inserted = sqlx::query(
-        "insert into fills (venue, trade_id, conversion_id, attempt, sold_minor, gross_minor,
-           fee_minor, fee_gst_minor, tds_minor, price, executed_at, recorded_at)
-         values ($1, $2, $3, $4, $5::text::numeric, $6::text::numeric, $7::text::numeric,
-           $8::text::numeric, $9::text::numeric, $10, $11, $12)
-         on conflict (venue, trade_id) do nothing",
-    )
-    .bind(&conversion.venue)
-    .bind(&fill.trade_id)
-    .bind(conversion.id.uuid())
-    .bind(attempt)
-    .bind(money_column::minor(fill.sold))
-    .bind(money_column::minor(fill.gross))
-    .bind(money_column::minor(fill.fee))
-    .bind(money_column::minor(fill.fee_gst))
-    .bind(money_column::minor(fill.tds))
-    .bind(fill.price)
-    .bind(fill.executed_at)
-    .bind(base.now())
-    .execute(&mut *conn)
-    .await?;
-    if inserted.rows_affected() == 0 {
-        return same_fill(conn, conversion, attempt, fill).await;
-    }
-    bookkeeping::filled(conn, base, &conversion.venue, conversion.id.uuid(), fill).await
-}
-
-/// A trade we know must be this very one: another under its number is the venue's contradiction.
-async fn same_fill(
-    conn: &mut PgConnection,
-    conversion: &Conversion,
-    attempt: i32,
-    fill: &FillFacts,
-) -> Result<(), Error> {
-    let same: bool = sqlx::query_scalar(
-        "select conversion_id = $3 and attempt = $4 and sold_minor = $5::text::numeric
-           and gross_minor = $6::text::numeric from fills where venue = $1 and trade_id = $2",
-    )
-    .bind(&conversion.venue)
-    .bind(&fill.trade_id)
-    .bind(conversion.id.uuid())
-    .bind(attempt)
-    .bind(money_column::minor(fill.sold))
-    .bind(money_column::minor(fill.gross))
-    .fetch_one(conn)
-    .await?;
-    if same {
-        return Ok(());
-    }
-    Err(Error::Inconsistent(format!("trade {} is booked with other content", fill.trade_id)))
-}
-
-/// What the booked fills add up to: of the conversion, and of this order.
-async fn sums(
-    conn: &mut PgConnection,
-    conversion: &Conversion,
-    attempt: i32,
-) -> Result<(Amount, Amount), Error> {
-    let (all, of_order): (String, String) = sqlx::query_as(
-        "select coalesce(sum(sold_minor), 0)::text,
-                coalesce(sum(sold_minor) filter (where attempt = $2), 0)::text
-         from fills where conversion_id = $1",
-    )
-    .bind(conversion.id.uuid())
-    .bind(attempt)
-    .fetch_one(conn)
-    .await?;
-    let amount = |text: &str| money_column::amount(text, conversion.asset);
-    Ok((amount(&all)?, amount(&of_order)?))
 }
 
 async fn set_attempt(
@@ -272,7 +204,7 @@ pub async fn unknown_in(
     leave_sent(conn, base, id, attempt, how, why).await
 }
 
-/// Nothing left this machine: the same order may be sent under the same reference.
+/// Nothing left this machine: the same order may be sent under the same reference, after a pause.
 ///
 /// # Errors
 /// `Database`.
@@ -282,9 +214,28 @@ pub async fn unsent_in(
     id: ConversionId,
     attempt: i32,
     why: &str,
+    pause: Option<TimeDelta>,
 ) -> Result<(), Error> {
     let how = End { state: AttemptState::Planned, event: ConversionEvent::NotSent };
-    leave_sent(conn, base, id, attempt, how, why).await
+    leave_sent(conn, base, id, attempt, how, why).await?;
+    let sends: i32 = sqlx::query_scalar(
+        "select sends from order_attempts where conversion_id = $1 and attempt = $2",
+    )
+    .bind(id.uuid())
+    .bind(attempt)
+    .fetch_one(&mut *conn)
+    .await?;
+    let pause = pause.unwrap_or_else(|| judge::pause_after_sends(i64::from(sends)));
+    sqlx::query(
+        "update order_attempts set send_after = $3
+         where conversion_id = $1 and attempt = $2 and state = 'planned'",
+    )
+    .bind(id.uuid())
+    .bind(attempt)
+    .bind(base.now() + pause)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn leave_sent(
@@ -354,6 +305,22 @@ pub async fn evidence_in(
     .fetch_one(conn)
     .await?;
     Ok(kept)
+}
+
+/// Forgets earlier sightings of absence: one look since then was not clean.
+///
+/// # Errors
+/// `Database`.
+pub async fn unclean_in(conn: &mut PgConnection, order: &OrderAttempt) -> Result<(), Error> {
+    sqlx::query(
+        "update order_attempts set evidence = null
+         where conversion_id = $1 and attempt = $2 and state in ('sent', 'unknown', 'open')",
+    )
+    .bind(order.conversion.uuid())
+    .bind(order.attempt)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Everything is sold: the merchants are paid.

@@ -66,33 +66,70 @@ pub async fn live_attempt_in(
     conn: &mut PgConnection,
     conversion: &Conversion,
 ) -> Result<Option<OrderAttempt>, Error> {
-    let row = sqlx::query(
+    Ok(attempts_in(conn, conversion).await?.into_iter().find(|order| order.state.is_live()))
+}
+
+/// Every order of a conversion, in order, locked until the transaction ends.
+///
+/// # Errors
+/// `Database`.
+pub(super) async fn attempts_in(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+) -> Result<Vec<OrderAttempt>, Error> {
+    let rows = sqlx::query(
         "select attempt, client_ref, quantity, quantity_minor::text as quantity_minor, price,
-           state, venue_order_id, planned_at, sent_at, cancel_at from order_attempts
-         where conversion_id = $1 and state in ('planned', 'sent', 'unknown', 'open') for update",
+           state, venue_order_id, planned_at, sent_at, cancel_at, closed_at, looked_at, send_after,
+           missing_since
+         from order_attempts where conversion_id = $1 order by attempt for update",
     )
     .bind(conversion.id.uuid())
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    row.map(|row| {
-        Ok(OrderAttempt {
-            conversion: conversion.id,
-            attempt: row.try_get("attempt")?,
-            client_ref: row.try_get("client_ref")?,
-            quantity: row.try_get("quantity")?,
-            quantity_minor: money_column::amount(
-                row.try_get::<&str, _>("quantity_minor")?,
-                conversion.asset,
-            )?,
-            price: row.try_get("price")?,
-            state: AttemptState::parse(row.try_get("state")?)?,
-            venue_order_id: row.try_get("venue_order_id")?,
-            planned_at: row.try_get("planned_at")?,
-            sent_at: row.try_get("sent_at")?,
-            cancel_at: row.try_get("cancel_at")?,
-        })
+    rows.iter().map(|row| read_attempt(row, conversion)).collect()
+}
+
+fn read_attempt(row: &PgRow, conversion: &Conversion) -> Result<OrderAttempt, Error> {
+    Ok(OrderAttempt {
+        conversion: conversion.id,
+        attempt: row.try_get("attempt")?,
+        client_ref: row.try_get("client_ref")?,
+        quantity: row.try_get("quantity")?,
+        quantity_minor: money_column::amount(
+            row.try_get::<&str, _>("quantity_minor")?,
+            conversion.asset,
+        )?,
+        price: row.try_get("price")?,
+        state: AttemptState::parse(row.try_get("state")?)?,
+        venue_order_id: row.try_get("venue_order_id")?,
+        planned_at: row.try_get("planned_at")?,
+        sent_at: row.try_get("sent_at")?,
+        cancel_at: row.try_get("cancel_at")?,
+        closed_at: row.try_get("closed_at")?,
+        looked_at: row.try_get("looked_at")?,
+        send_after: row.try_get("send_after")?,
+        missing_since: row.try_get("missing_since")?,
     })
-    .transpose()
+}
+
+/// True when another order of ours than `except` carries this reference and may rest at a venue.
+///
+/// # Errors
+/// `Database`.
+pub async fn knows_resting(
+    conn: &mut PgConnection,
+    client_ref: &str,
+    except: &OrderAttempt,
+) -> Result<bool, Error> {
+    let known = sqlx::query_scalar(
+        "select exists (select from order_attempts where client_ref = $1 and client_ref <> $2
+           and state in ('sent', 'unknown', 'open'))",
+    )
+    .bind(client_ref)
+    .bind(&except.client_ref)
+    .fetch_one(conn)
+    .await?;
+    Ok(known)
 }
 
 /// The payments whose crypto a conversion sells, in a fixed order.

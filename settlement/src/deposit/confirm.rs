@@ -9,8 +9,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason, get_in, gone, lock_in,
-    store::step_in,
+    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason, gone,
+    store::{lock_with_owner_in, step_in},
 };
 use crate::{
     Base, Error, bookkeeping, case,
@@ -55,12 +55,7 @@ pub async fn confirm_in(
     id: DepositId,
     finding: &Finding,
 ) -> Result<Confirmed, Error> {
-    let unlocked = get_in(conn, id).await?;
-    let mut owner = match unlocked.payment {
-        Some(payment) => Some(payment::lock_in(conn, payment).await?),
-        None => None,
-    };
-    let mut deposit = lock_in(conn, id).await?;
+    let (mut owner, mut deposit) = lock_with_owner_in(conn, id).await?;
     let here = deposit.block_hash.as_deref() == Some(finding.block_hash.as_str());
     if deposit.state != DepositState::Seen || !here {
         return Ok(Confirmed::NotWaiting);
@@ -92,8 +87,8 @@ pub async fn confirm_in(
     Ok(Confirmed::Now)
 }
 
-/// The house had borne this deposit, and it is final after all: only what is more than that can be
-/// anybody's, and a person says whose.
+/// The house had borne this deposit, or another of a payment it honoured, and it is final after
+/// all: only what is more than that can be anybody's, and a person says whose.
 async fn came_back(
     conn: &mut PgConnection,
     base: &Base,

@@ -10,8 +10,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Deposit, DepositEvent, DepositState, Purpose, get_in, lock_in,
-    store::{read, select_deposit, step_in},
+    Deposit, DepositEvent, DepositState, Purpose,
+    store::{left_in, lock_with_owner_in, read, select_deposit, step_in},
 };
 use crate::{
     Base, Error,
@@ -23,7 +23,7 @@ use crate::{
     case, money_column,
     payment::{self, Payment, PaymentEvent, PaymentState},
     policy::{self, early, evidence},
-    quote::{self, Quote},
+    quote::Quote,
     refund::{self, Promise, Refund, RefundState},
 };
 
@@ -37,14 +37,9 @@ fn sighting(deposit: &Deposit) -> String {
 /// Unwinds a deposit whose block is no longer on the chain we follow.
 ///
 /// # Errors
-/// `Database`, `Ledger`.
+/// `Database`, `Ledger`; `Overtaken` when it found another payment meanwhile: do it again.
 pub async fn gone_in(conn: &mut PgConnection, base: &Base, id: DepositId) -> Result<(), Error> {
-    let unlocked = get_in(conn, id).await?;
-    let mut owner = match unlocked.payment {
-        Some(payment) => Some(payment::lock_in(conn, payment).await?),
-        None => None,
-    };
-    let mut deposit = lock_in(conn, id).await?;
+    let (mut owner, mut deposit) = lock_with_owner_in(conn, id).await?;
     match deposit.state {
         DepositState::Seen => {
             bookkeeping::deposit_gone(conn, base, &deposit).await?;
@@ -99,7 +94,7 @@ async fn unwind(
     if booked {
         let withdrawn = withdraw(conn, base, deposit, owner).await?;
         let available = available(conn, deposit, owner).await?;
-        let how = split(deposit, available)?;
+        let how = split(deposit, left_in(conn, deposit.id).await?, available)?;
         reorg::unwound(conn, base, deposit, owner, &how).await?;
         entry_in(conn, base, deposit, "unspent", how.unspent).await?;
         entry_in(conn, base, deposit, "lost", how.lost).await?;
@@ -123,33 +118,63 @@ async fn unwind(
     Ok(booked)
 }
 
-fn split(deposit: &Deposit, available: i128) -> Result<Unwound, Error> {
-    let unspent = available.clamp(0, deposit.amount.minor());
+/// What made good a loss is lost again; of the rest, what is spent.
+fn split(deposit: &Deposit, left: Amount, available: i128) -> Result<Unwound, Error> {
+    let unspent = available.clamp(0, left.minor().max(0));
     let unspent = Amount::try_new(unspent, deposit.amount.asset())?;
     Ok(Unwound { unspent, lost: deposit.amount.checked_sub(unspent)? })
 }
 
-/// Takes back what was promised out of this deposit, or out of the sum it is part of, and has not
-/// been sent: nobody can be sent what is not there.
+/// Takes back what was promised out of this deposit, or out of the sum it is part of: nobody can be
+/// sent what is not there. What has an address may be on its way already: it counts as spent, the
+/// promise stands, and a person is told.
 async fn withdraw(
     conn: &mut PgConnection,
     base: &Base,
     deposit: &Deposit,
     owner: Option<&Payment>,
 ) -> Result<Vec<Refund>, Error> {
-    if deposit.purpose != Purpose::Payment {
-        refund::withdraw_of_deposit_in(conn, base, deposit.id, WHY).await?;
-        return Ok(Vec::new());
-    }
-    let Some(payment) = owner else { return Ok(Vec::new()) };
     let mut withdrawn = Vec::new();
-    for mut refund in refund::of_payment_in(conn, payment.id).await? {
-        if refund.state.is_open() && is_of_sum(&refund, &deposit.network, deposit.amount.asset()) {
-            refund::withdraw_in(conn, base, &mut refund, WHY).await?;
-            withdrawn.push(refund);
+    let of_sum = |refund: &Refund| is_of_sum(refund, &deposit.network, deposit.amount.asset());
+    let mut refunds = match (deposit.purpose, owner) {
+        (Purpose::Payment, Some(payment)) => refund::of_payment_in(conn, payment.id).await?,
+        _ => refund::of_deposit_in(conn, deposit.id).await?,
+    };
+    refunds.retain(|refund| deposit.purpose != Purpose::Payment || of_sum(refund));
+    for mut refund in refunds {
+        match refund.state {
+            RefundState::Promised => {
+                refund::withdraw_in(conn, base, &mut refund, WHY).await?;
+                // What went out of suspense is not promised again by itself.
+                if deposit.purpose == Purpose::Payment {
+                    withdrawn.push(refund);
+                }
+            }
+            RefundState::Addressed => on_its_way_in(conn, base, deposit, &refund).await?,
+            RefundState::Sent | RefundState::Withdrawn => {}
         }
     }
     Ok(withdrawn)
+}
+
+/// Nobody knows whether it was broadcast: it is not owed twice, and it can still be recorded.
+async fn on_its_way_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    deposit: &Deposit,
+    refund: &Refund,
+) -> Result<(), Error> {
+    let new = case::NewCase {
+        kind: refund::GONE,
+        subject: &refund.id.to_string(),
+        payment: refund.payment,
+        amount: Some(refund.amount),
+        detail: json!({
+            "deposit": deposit.id, "network": deposit.network, "tx_id": deposit.tx_id,
+            "refund": refund.id, "address": refund.address,
+        }),
+    };
+    case::open_in(conn, base, new).await
 }
 
 /// What was promised out of suspense names its deposit; what was promised out of a payment's sum
@@ -159,7 +184,7 @@ fn is_of_sum(refund: &Refund, network: &NetworkId, asset: Asset) -> bool {
 }
 
 /// How much of what the books hold for this deposit, or for the sum it is part of, is unspent.
-/// What was promised is withdrawn before this is asked; what was sent is spent.
+/// What was promised is withdrawn before this is asked; what was sent, or has an address, is spent.
 async fn available(
     conn: &mut PgConnection,
     deposit: &Deposit,
@@ -169,13 +194,12 @@ async fn available(
     let sent = |refund: &&Refund| refund.state != RefundState::Withdrawn;
     let less = |sum: i128, refund: Refund| sum.saturating_sub(refund.amount.minor());
     let (Purpose::Payment, Some(payment)) = (deposit.purpose, owner) else {
-        let back = returned(conn, deposit).await?;
-        let start = deposit.amount.checked_sub(back)?.minor();
+        let start = left_in(conn, deposit.id).await?.minor();
         let refunds = refund::of_deposit_in(conn, deposit.id).await?;
         return Ok(refunds.into_iter().filter(|r| sent(&r)).fold(start, less));
     };
     let sum: String = sqlx::query_scalar(
-        "select coalesce(sum(amount_minor), 0)::text from deposits
+        "select coalesce(sum(left_of(d)), 0)::text from deposits d
          where payment_id = $1 and network = $2 and asset = $3 and state = 'confirmed'
            and purpose = 'payment'",
     )
@@ -185,31 +209,14 @@ async fn available(
     .fetch_one(&mut *conn)
     .await?;
     let mut start = money_column::amount(&sum, asset)?.minor();
-    if covered_on(conn, payment).await?.is_none_or(|network| network == deposit.network) {
+    let quote = payment::covered_by(conn, payment).await?;
+    if quote.is_some_and(|quote| quote.network == deposit.network) {
         let converted = promises::converted_in(conn, payment, asset).await?;
         start = start.saturating_sub(converted.minor());
     }
     let refunds = refund::of_payment_in(conn, payment.id).await?;
     let of_sum = |r: &Refund| is_of_sum(r, &deposit.network, asset) && sent(&r);
     Ok(refunds.into_iter().filter(of_sum).fold(start, less))
-}
-
-/// The network of the quote a payment was accepted at.
-async fn covered_on(
-    conn: &mut PgConnection,
-    payment: &Payment,
-) -> Result<Option<NetworkId>, Error> {
-    let quote: Option<String> = sqlx::query_scalar(
-        "select cause ->> 'quote' from transitions
-         where entity = 'payment' and entity_id = $1 and event = 'covered'
-         order by id desc limit 1",
-    )
-    .bind(payment.id.uuid())
-    .fetch_optional(&mut *conn)
-    .await?
-    .flatten();
-    let Some(quote) = quote.and_then(|id| id.parse().ok()) else { return Ok(None) };
-    Ok(Some(quote::get_in(conn, quote).await?.network))
 }
 
 /// What is left of promises that had to be taken back is promised again.
@@ -278,35 +285,60 @@ async fn entry_in(
     Ok(())
 }
 
-/// What this sighting of a deposit gave back to the loss account.
-async fn returned(conn: &mut PgConnection, deposit: &Deposit) -> Result<Amount, Error> {
-    let back: String = sqlx::query_scalar(
-        "select coalesce(sum(amount_minor), 0)::text from reorg_entries
-         where deposit_id = $1 and sighting = $2 and kind = 'returned'",
-    )
-    .bind(deposit.id.uuid())
-    .bind(deposit.sightings)
-    .fetch_one(conn)
-    .await?;
-    money_column::amount(&back, deposit.amount.asset())
+/// What the house has borne and not got back, and where it was written off.
+struct Borne {
+    open: Amount,
+    /// Deposits and sightings, as their cases name them.
+    sightings: Vec<String>,
 }
 
-/// What the house has borne for a deposit in this asset and not got back.
-async fn borne(conn: &mut PgConnection, deposit: DepositId, asset: Asset) -> Result<Amount, Error> {
-    let borne: String = sqlx::query_scalar(
-        "select coalesce(sum(case kind when 'lost' then amount_minor
-             when 'returned' then -amount_minor else 0 end), 0)::text
-         from reorg_entries where deposit_id = $1 and asset = $2",
+/// What the house has borne for a deposit in this asset; for a payment it honoured at a loss, what
+/// it has borne for any deposit of that payment in the same way.
+async fn borne(
+    conn: &mut PgConnection,
+    deposit: DepositId,
+    owner: Option<&Payment>,
+    asset: Asset,
+) -> Result<Borne, Error> {
+    let rows: Vec<(uuid::Uuid, i32, String, String)> = sqlx::query_as(
+        "select r.deposit_id, r.sighting, r.kind, r.amount_minor::text
+         from reorg_entries r join deposits d on d.id = r.deposit_id
+         where r.asset = $2 and r.kind in ('lost', 'returned')
+           and (d.id = $1 or (d.payment_id = $3 and exists (
+             select from early_acceptances e where e.payment_id = $3 and e.outcome = 'honoured'
+               and e.network = d.network and e.asset = $2
+               and e.network = (select network from deposits where id = $1))))
+         order by r.deposit_id, r.sighting",
     )
     .bind(deposit.uuid())
     .bind(asset.code())
-    .fetch_one(conn)
+    .bind(owner.map(|payment| payment.id.uuid()))
+    .fetch_all(conn)
     .await?;
-    money_column::amount(&borne, asset)
+    let mut borne = Borne { open: Amount::zero(asset), sightings: Vec::new() };
+    for (id, sighting, kind, minor) in rows {
+        let amount = money_column::amount(&minor, asset)?;
+        if kind == "lost" {
+            borne.open = borne.open.checked_add(amount)?;
+            borne.sightings.push(format!("{}:{sighting}", DepositId::from_uuid(id)));
+        } else {
+            borne.open = borne.open.checked_sub(amount)?;
+        }
+    }
+    Ok(borne)
 }
 
-/// A deposit that was written off is final again: the loss comes first, whatever else it might be
-/// for. Answers how much of it that took.
+/// True while the house bears a loss for this deposit.
+pub(super) async fn is_borne_in(
+    conn: &mut PgConnection,
+    deposit: DepositId,
+    asset: Asset,
+) -> Result<bool, Error> {
+    Ok(borne(conn, deposit, None, asset).await?.open.is_positive())
+}
+
+/// A deposit that was written off is final, or another of a payment the house honoured: the loss
+/// comes first, whatever else it might be for. Answers how much of it that took.
 pub(super) async fn give_back_in(
     conn: &mut PgConnection,
     base: &Base,
@@ -314,23 +346,16 @@ pub(super) async fn give_back_in(
     owner: Option<&Payment>,
 ) -> Result<Amount, Error> {
     let asset = deposit.amount.asset();
-    let borne = borne(conn, deposit.id, asset).await?;
-    let back = if borne.minor() < deposit.amount.minor() { borne } else { deposit.amount };
+    let Borne { open, sightings } = borne(conn, deposit.id, owner, asset).await?;
+    let back = if open.minor() < deposit.amount.minor() { open } else { deposit.amount };
     if !back.is_positive() {
         return Ok(Amount::zero(asset));
     }
     reorg::loss_returned(conn, base, deposit, owner, back).await?;
     entry_in(conn, base, deposit, "returned", back).await?;
-    if back == borne {
-        let sightings: Vec<i32> = sqlx::query_scalar(
-            "select sighting from reorg_entries where deposit_id = $1 and kind = 'lost'",
-        )
-        .bind(deposit.id.uuid())
-        .fetch_all(&mut *conn)
-        .await?;
-        for number in sightings {
-            let subject = format!("{}:{number}", deposit.id);
-            let note = "the deposit is final again and the loss is credited";
+    if back == open {
+        let note = "final again, or paid anew, and the loss is credited";
+        for subject in sightings {
             policy::close_case_in(conn, base, AFTER_FINAL, &subject, note).await?;
         }
     }
@@ -357,7 +382,7 @@ pub(crate) async fn lost_in(
     let mut rest = lost;
     for row in &gone {
         let deposit = read(row)?;
-        let borne = borne(conn, deposit.id, quote.asset).await?;
+        let borne = borne(conn, deposit.id, None, quote.asset).await?.open;
         let open = deposit.amount.minor().saturating_sub(borne.minor());
         let part = Amount::try_new(open.clamp(0, rest.minor()), quote.asset)?;
         entry_in(conn, base, &deposit, "lost", part).await?;

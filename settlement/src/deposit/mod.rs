@@ -21,6 +21,7 @@ pub(crate) use gone::lost_in;
 pub use pending::{Gone, OnItsWay, Waiting, not_coming_in, on_its_way_in, waiting};
 pub use record::{Seen, SeenToken, seen_in, unknown_token_in};
 pub use store::{get_in, lock_in, seen_above_in};
+pub(crate) use store::{left_in, lock_with_owner_in};
 
 use crate::transition::machine;
 
@@ -84,10 +85,13 @@ pub enum SuspenseReason {
     AfterEnd,
     /// An address that belongs to no payment.
     NoPayment,
+    /// The account the books keep for the shop is frozen.
+    ShopFrozen,
 }
 
 impl SuspenseReason {
-    const ALL: [Self; 4] = [Self::Late, Self::WrongAsset, Self::AfterEnd, Self::NoPayment];
+    const ALL: [Self; 5] =
+        [Self::Late, Self::WrongAsset, Self::AfterEnd, Self::NoPayment, Self::ShopFrozen];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -96,6 +100,7 @@ impl SuspenseReason {
             Self::WrongAsset => "wrong_asset",
             Self::AfterEnd => "deposit_after_end",
             Self::NoPayment => "deposit_without_payment",
+            Self::ShopFrozen => "shop_account_frozen",
         }
     }
 

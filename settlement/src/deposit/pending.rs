@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row};
 use super::{
     Deposit, DepositEvent, DepositState, Purpose,
     record::{purpose_name, reason_name},
-    store::{lock_in, read, select_deposit, step_in},
+    store::{lock_in, lock_with_owner_in, read, select_deposit, step_in},
 };
 use crate::{
     Base, Error, Record, money_column, notice,
@@ -194,12 +194,7 @@ pub async fn not_coming_in(
     id: DepositId,
     gone: &Gone,
 ) -> Result<(), Error> {
-    let owner = super::get_in(conn, id).await?.payment;
-    let payment = match owner {
-        Some(owner) => Some(payment::lock_in(conn, owner).await?),
-        None => None,
-    };
-    let mut deposit = lock_in(conn, id).await?;
+    let (payment, mut deposit) = lock_with_owner_in(conn, id).await?;
     if deposit.state != DepositState::Pending {
         return Ok(());
     }

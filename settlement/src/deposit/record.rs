@@ -9,11 +9,11 @@ use serde_json::json;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason,
+    Deposit, DepositEvent, DepositState, Purpose, SuspenseReason, gone,
     store::{read, select_deposit, step_in},
 };
 use crate::{
-    Base, Error, Record, bookkeeping, case,
+    Base, Error, Record, bookkeeping, case, chart,
     jobs::ConfirmDeposit,
     money_column,
     payment::{self, Arrival, Flags, Payment, PaymentEvent},
@@ -95,18 +95,57 @@ pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Resul
         first_seen: same.map(|known| known.seen_at),
         counted_for: same.and_then(|known| known.quote),
     };
-    let (purpose, quote) = payment::decide_in(conn, base, payment.as_ref(), &arrival).await?;
+    let (purpose, quote) =
+        purpose_in(conn, base, payment.as_ref(), &arrival, known.as_ref()).await?;
     let deposit = match known {
         Some(known) => seen_again(conn, base, known, seen, (owner, purpose, quote)).await?,
         None => first_seen(conn, base, owner, seen, purpose, quote).await?,
     };
     include(conn, base, deposit.id, seen).await?;
     bookkeeping::deposit_seen(conn, base, &deposit, payment.as_ref()).await?;
+    if deposit.purpose == Purpose::Suspense(SuspenseReason::ShopFrozen) {
+        frozen_in(conn, base, &deposit).await?;
+    }
     if let Some(payment) = &mut payment {
         tell_payment(conn, base, payment, &deposit).await?;
     }
     queue::enqueue(conn, &ConfirmDeposit { deposit: deposit.id }, base.now()).await?;
     Ok(())
+}
+
+/// What a sighting is for, as far as the books can take it: what made good a loss before counts for
+/// nothing by itself, and a frozen account takes nothing and stops no scan.
+async fn purpose_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    payment: Option<&Payment>,
+    arrival: &Arrival<'_>,
+    known: Option<&Deposit>,
+) -> Result<(Purpose, Option<QuoteId>), Error> {
+    let (purpose, quote) = payment::decide_in(conn, base, payment, arrival).await?;
+    let (Purpose::Payment, Some(owner)) = (purpose, payment) else { return Ok((purpose, quote)) };
+    if let Some(known) = known
+        && gone::is_borne_in(conn, known.id, arrival.asset).await?
+    {
+        return Ok((Purpose::Suspense(SuspenseReason::AfterEnd), None));
+    }
+    let shop = chart::deposit(owner.merchant, arrival.asset);
+    if ledger::balance(conn, &shop.code).await?.is_some_and(|balance| balance.frozen) {
+        return Ok((Purpose::Suspense(SuspenseReason::ShopFrozen), None));
+    }
+    Ok((purpose, quote))
+}
+
+/// A person must know at once: the payer is waiting.
+async fn frozen_in(conn: &mut PgConnection, base: &Base, deposit: &Deposit) -> Result<(), Error> {
+    let new = case::NewCase {
+        kind: SuspenseReason::ShopFrozen.name(),
+        subject: &deposit.id.to_string(),
+        payment: deposit.payment,
+        amount: Some(deposit.amount),
+        detail: json!({ "network": deposit.network, "tx_id": deposit.tx_id }),
+    };
+    case::open_in(conn, base, new).await
 }
 
 /// Records a token nobody listed, with a case; the books know no such asset.
@@ -318,6 +357,7 @@ async fn tell_payment(
             let cause = json!({ "deposit": deposit.id, "amount": deposit.amount });
             payment::step_in(conn, base, payment, PaymentEvent::DepositSeen, cause).await?;
         }
+        Purpose::Suspense(SuspenseReason::ShopFrozen) => {}
         Purpose::Suspense(SuspenseReason::WrongAsset) => flags.wrong_asset = true,
         Purpose::Suspense(SuspenseReason::AfterEnd) => flags.over = true,
         Purpose::Suspense(SuspenseReason::Late | SuspenseReason::NoPayment) => flags.late = true,

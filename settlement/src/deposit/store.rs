@@ -1,11 +1,15 @@
 //! Reading deposits, and the one function that moves their state.
 
-use primitives::{DepositId, NetworkId, PaymentId, QuoteId};
+use primitives::{Amount, DepositId, NetworkId, PaymentId, QuoteId};
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{Deposit, DepositEvent, DepositState, Purpose, SuspenseReason};
-use crate::{Base, Error, Record, money_column, record_in};
+use crate::{
+    Base, Error, Record, money_column,
+    payment::{self, Payment},
+    record_in,
+};
 
 pub(super) fn read(row: &PgRow) -> Result<Deposit, Error> {
     let asset = money_column::asset(row.try_get("asset")?)?;
@@ -68,6 +72,43 @@ pub async fn lock_in(conn: &mut PgConnection, id: DepositId) -> Result<Deposit, 
         .fetch_one(conn)
         .await?;
     read(&row)
+}
+
+/// The payment a deposit belongs to and the deposit, locked in this order until the transaction
+/// ends.
+///
+/// # Errors
+/// `Overtaken` when it was given to another payment before both were locked; `Database`,
+/// `RowNotFound` inside it.
+pub(crate) async fn lock_with_owner_in(
+    conn: &mut PgConnection,
+    id: DepositId,
+) -> Result<(Option<Payment>, Deposit), Error> {
+    let before = get_in(conn, id).await?.payment;
+    let owner = match before {
+        Some(payment) => Some(payment::lock_in(conn, payment).await?),
+        None => None,
+    };
+    let deposit = lock_in(conn, id).await?;
+    if deposit.payment != before {
+        return Err(Error::Overtaken("the deposit found another payment meanwhile"));
+    }
+    Ok((owner, deposit))
+}
+
+/// What of a deposit is anybody's to give away: all but what this sighting of it gave back to the
+/// loss account.
+///
+/// # Errors
+/// `Database`, `RowNotFound` inside it.
+pub(crate) async fn left_in(conn: &mut PgConnection, id: DepositId) -> Result<Amount, Error> {
+    let row = sqlx::query(
+        "select asset::text as asset, left_of(d)::text as left_minor from deposits d where id = $1",
+    )
+    .bind(id.uuid())
+    .fetch_one(conn)
+    .await?;
+    money_column::amount(row.try_get("left_minor")?, money_column::asset(row.try_get("asset")?)?)
 }
 
 /// Deposits of a network that are seen or confirmed in blocks above a height: what a

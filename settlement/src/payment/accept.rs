@@ -29,7 +29,7 @@ use crate::{
 /// What confirmed deposits of one asset on one network bring towards a payment.
 async fn confirmed_sum(conn: &mut PgConnection, quote: &Quote) -> Result<Amount, Error> {
     let row = sqlx::query(
-        "select coalesce(sum(amount_minor), 0)::text as total from deposits
+        "select coalesce(sum(left_of(d)), 0)::text as total from deposits d
          where payment_id = $1 and network = $2 and asset = $3 and state = 'confirmed'
            and purpose = 'payment'",
     )
@@ -274,9 +274,9 @@ pub(super) async fn confirmed_sums(
     payment: PaymentId,
 ) -> Result<Vec<(NetworkId, Amount)>, Error> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "select network::text, asset::text, sum(amount_minor)::text from deposits
+        "select network::text, asset::text, sum(left_of(d))::text from deposits d
          where payment_id = $1 and state = 'confirmed' and purpose = 'payment'
-         group by 1, 2 order by 1, 2",
+         group by 1, 2 having sum(left_of(d)) > 0 order by 1, 2",
     )
     .bind(payment.uuid())
     .fetch_all(conn)
@@ -290,21 +290,12 @@ pub(super) async fn confirmed_sums(
         .collect()
 }
 
-/// The quote a payment was accepted at.
-pub(super) async fn covered_by(
+/// The quote whose crypto became a payment's rupees, if any has.
+pub(crate) async fn covered_by(
     conn: &mut PgConnection,
     payment: &Payment,
 ) -> Result<Option<Quote>, Error> {
-    let quote: Option<String> = sqlx::query_scalar(
-        "select cause ->> 'quote' from transitions
-         where entity = 'payment' and entity_id = $1 and event = 'covered'
-         order by id desc limit 1",
-    )
-    .bind(payment.id.uuid())
-    .fetch_optional(&mut *conn)
-    .await?
-    .flatten();
-    match quote.and_then(|id| id.parse().ok()) {
+    match promises::converting_quote_in(conn, payment).await? {
         Some(id) => Ok(Some(quote::get_in(conn, id).await?)),
         None => Ok(None),
     }

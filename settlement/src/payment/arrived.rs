@@ -206,7 +206,7 @@ async fn set_aside_in(
         SuspenseReason::Late => policy.choices.late,
         SuspenseReason::WrongAsset => policy.choices.wrong_asset,
         SuspenseReason::AfterEnd => policy.choices.after_end,
-        SuspenseReason::NoPayment => Action::Review,
+        SuspenseReason::NoPayment | SuspenseReason::ShopFrozen => Action::Review,
     };
     let why = match wanted {
         Action::Honour | Action::Requote => {

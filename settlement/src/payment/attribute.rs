@@ -2,7 +2,7 @@
 //!
 //! Invariant: only final money that is still in suspense moves, once, and only to a payment that
 //! has not been accepted. What was promised back of it, or for that payment, is taken back first;
-//! what was sent is never touched.
+//! what was sent, or may be on its way to an address, is never touched.
 
 use chrono::TimeDelta;
 use primitives::{Amount, DepositId, PaymentId};
@@ -41,7 +41,8 @@ pub(super) async fn assign_in(
     quote: &Quote,
     how: &How<'_>,
 ) -> Result<(), Error> {
-    promises::found_its_owner(conn, base, deposit, payment).await?;
+    let left = deposit::left_in(conn, deposit.id).await?;
+    promises::found_its_owner(conn, base, deposit, left, payment).await?;
     sqlx::query(
         "update deposits set payment_id = $2, quote_id = $3, purpose = 'payment', reason = null,
            updated_at = $4 where id = $1",
@@ -106,11 +107,13 @@ pub enum AttributeError {
     NotFinal(DepositState),
     #[error("the deposit counts towards its payment already")]
     Counts,
-    #[error("the deposit was sent back")]
+    #[error("the deposit was sent back, or may be: its refund has an address")]
     SentBack,
+    #[error("nothing of the deposit is left to give: it made good a loss of the house")]
+    Borne,
     #[error("a payment in state {0} takes no money")]
     TakesNone(PaymentState),
-    #[error("money of that payment was sent back: it needs a new payment")]
+    #[error("money of that payment was sent back, or may be: it needs a new payment")]
     Refunded,
     #[error("the payment was never quoted for this way of paying")]
     NeverQuoted,
@@ -164,15 +167,21 @@ pub async fn attribute_in(
     let both = [Some(to), unlocked.payment].into_iter().flatten();
     let locked = lock_all_in(conn, both).await?;
     let mut deposit = deposit::lock_in(conn, deposit).await?;
+    if deposit.payment != unlocked.payment {
+        return Err(Error::Overtaken("the deposit found another payment meanwhile").into());
+    }
     let of = |id: PaymentId| locked.iter().find(|p| p.id == id).cloned();
     let mut payment = of(to).ok_or(AttributeError::NoPayment)?;
     let from = deposit.payment.filter(|id| *id != to).and_then(of);
     let reason = may_move(&deposit, &payment)?;
-    refund::withdraw_of_deposit_in(conn, base, deposit.id, "given to a payment").await?;
+    if !deposit::left_in(conn, deposit.id).await?.is_positive() {
+        return Err(AttributeError::Borne);
+    }
     let refunds = refund::of_deposit_in(conn, deposit.id).await?;
-    if refunds.iter().any(|refund| refund.state == RefundState::Sent) {
+    if refunds.iter().any(|refund| may_have_left(refund.state)) {
         return Err(AttributeError::SentBack);
     }
+    refund::withdraw_of_deposit_in(conn, base, deposit.id, "given to a payment").await?;
     take_back_in(conn, base, &payment, &deposit).await?;
     let quote = quote_of(conn, base, &payment, &deposit, price).await?;
     close_in(conn, base, reason, &deposit.id.to_string(), "given to a payment").await?;
@@ -184,6 +193,11 @@ pub async fn attribute_in(
     }
     let due = quote::due_in(conn, &quote).await?;
     Ok(Attributed { state: payment.state, quote, due })
+}
+
+/// Whoever knows the address of a refund may have sent it.
+const fn may_have_left(state: RefundState) -> bool {
+    matches!(state, RefundState::Addressed | RefundState::Sent)
 }
 
 fn may_move(deposit: &Deposit, payment: &Payment) -> Result<&'static str, AttributeError> {
@@ -213,10 +227,10 @@ async fn take_back_in(
         if !same || refund.deposit.is_some() {
             continue;
         }
-        if refund.state == RefundState::Sent {
+        if may_have_left(refund.state) {
             return Err(AttributeError::Refunded);
         }
-        if refund.state.is_open() {
+        if refund.state == RefundState::Promised {
             refund::withdraw_in(conn, base, &mut refund, "the payment goes on").await?;
         }
     }

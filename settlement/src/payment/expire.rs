@@ -128,6 +128,7 @@ async fn set_aside(
     let reasons: Vec<String> = sqlx::query_scalar(
         "select d.reason from deposits d
          where d.payment_id = $1 and d.state = 'confirmed' and d.purpose = 'suspense'
+           and left_of(d) > 0
            and (select o.outcome from deposit_outcomes o where o.deposit_id = d.id
                 order by o.id desc limit 1) is distinct from 'dust'",
     )
@@ -169,31 +170,34 @@ async fn ensure_case_in(
     case::open_in(conn, base, new).await
 }
 
-/// A network the payment may be paid on that was not yet followed past the deadline.
+/// A network the payment may be paid on that was not yet followed past the deadline. Standing at
+/// the head counts from the first look that found nothing new to the last one: nobody looked after
+/// that.
 async fn awaits_a_network(
     conn: &mut PgConnection,
     base: &Base,
     payment: &Payment,
 ) -> Result<bool, Error> {
-    let quiet = payment.expires_at + TimeDelta::seconds(base.settings.expiry_quiet_s);
     let lagging: bool = sqlx::query_scalar(
         "select exists (select from deposit_addresses a
            left join chain_cursors c on c.network = a.network
            left join chain_blocks b on b.network = c.network and b.hash = c.hash
            where a.payment_id = $1 and (
              coalesce(c.scanned_at, '-infinity') <= $2
-             or (coalesce(b.stamped_at, '-infinity') <= $2 and c.scanned_at <= $3)))",
+             or (coalesce(b.stamped_at, '-infinity') <= $2 and (c.standing_since is null
+               or c.scanned_at - greatest(c.standing_since, $2) < $3 * interval '1 second'))))",
     )
     .bind(payment.id.uuid())
     .bind(payment.expires_at)
-    .bind(quiet)
+    .bind(base.settings.expiry_quiet_s)
     .fetch_one(conn)
     .await?;
     Ok(lagging)
 }
 
 /// Money of this payment that is not final yet, whatever it turns out to be for, or that is on its
-/// way since before the deadline.
+/// way since before the deadline. What one node forgot may be in another's mempool and be mined;
+/// what was replaced may not.
 async fn awaits_a_deposit(
     conn: &mut PgConnection,
     base: &Base,
@@ -202,7 +206,8 @@ async fn awaits_a_deposit(
     let waits_for_blocks = base.now() <= payment.expires_at + MEMPOOL_GRACE;
     let pending: bool = sqlx::query_scalar(
         "select exists (select from deposits where payment_id = $1
-           and (state = 'seen' or (state = 'pending' and $2 and seen_at <= $3)))",
+           and (state = 'seen'
+             or (state in ('pending', 'dropped') and $2 and seen_at <= $3)))",
     )
     .bind(payment.id.uuid())
     .bind(waits_for_blocks)

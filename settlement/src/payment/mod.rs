@@ -15,6 +15,7 @@ use primitives::{Amount, DestinationId, MerchantId, PaymentId};
 use serde_json::{Map, Value};
 
 pub use accept::accept_if_covered_in;
+pub(crate) use accept::covered_by;
 pub use arrived::{Arrival, confirmed_in, decide_in};
 pub(crate) use arrived::{note_outcome_in, policy_of_in};
 pub(crate) use attribute::find_deposit_in;

@@ -154,8 +154,8 @@ async fn sums(
     version: i32,
 ) -> Result<(Amount, Amount), Error> {
     let (last, good): (String, String) = sqlx::query_as(
-        "select coalesce(sum(d.amount_minor) filter (where d.state = 'confirmed'), 0)::text,
-                coalesce(sum(d.amount_minor), 0)::text
+        "select coalesce(sum(left_of(d)) filter (where d.state = 'confirmed'), 0)::text,
+                coalesce(sum(left_of(d)), 0)::text
          from deposits d
          where d.payment_id = $1 and d.network = $2 and d.asset = $3 and d.purpose = 'payment'
            and (d.state = 'confirmed' or (d.state = 'seen' and exists (
@@ -183,9 +183,8 @@ pub async fn accept_in(
     id: DepositId,
     finding: &Finding,
 ) -> Result<Early, Error> {
-    let Some(owner) = deposit::get_in(conn, id).await?.payment else { return Ok(Early::NotMeant) };
-    let mut payment = payment::lock_in(conn, owner).await?;
-    let deposit = deposit::lock_in(conn, id).await?;
+    let (owner, deposit) = deposit::lock_with_owner_in(conn, id).await?;
+    let Some(mut payment) = owner else { return Ok(Early::NotMeant) };
     let (Purpose::Payment, Some(quote)) = (deposit.purpose, deposit.quote) else {
         return Ok(Early::NotMeant);
     };
@@ -280,7 +279,8 @@ pub(crate) async fn adopt_in(
     if quote::due_in(conn, &quote).await?.is_zero() {
         return Ok(());
     }
-    promises::found_its_owner(conn, base, deposit, payment).await?;
+    let left = deposit::left_in(conn, deposit.id).await?;
+    promises::found_its_owner(conn, base, deposit, left, payment).await?;
     sqlx::query(
         "update deposits set purpose = 'payment', reason = null, quote_id = $2, updated_at = $3
          where id = $1",
@@ -324,10 +324,10 @@ async fn promise_others_back(
     quote: &Quote,
 ) -> Result<(), Error> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "select network::text, asset::text, sum(amount_minor)::text from deposits
+        "select network::text, asset::text, sum(left_of(d))::text from deposits d
          where payment_id = $1 and state = 'confirmed' and purpose = 'payment'
            and (network::text, asset::text) <> ($2::text, $3::text)
-         group by 1, 2 order by 1, 2",
+         group by 1, 2 having sum(left_of(d)) > 0 order by 1, 2",
     )
     .bind(quote.payment.uuid())
     .bind(quote.network.as_str())
@@ -429,7 +429,10 @@ pub enum HonourError {
     /// Its deposits are there, or on their way to being final.
     #[error("nothing is lost: deposits that are final or in a block still cover the quote")]
     NotLost,
-    #[error("a deposit of it is in a block and not final: wait for what becomes of it")]
+    #[error(
+        "a deposit of it is in a block and not final, or set aside: wait for what becomes of it, \
+         or give it back first"
+    )]
     StillComing,
     #[error("who honours a loss, and why, is said in 1 to 200 and 1 to 500 characters")]
     Unsigned,
@@ -441,6 +444,25 @@ impl From<sqlx::Error> for HonourError {
     fn from(error: sqlx::Error) -> Self {
         Self::Internal(error.into())
     }
+}
+
+/// True while money that came instead, or beside it, waits: it may be what is missing, and what is
+/// nobody's yet is not lost.
+async fn is_set_aside(conn: &mut PgConnection, open: &Open) -> Result<bool, Error> {
+    let waits = sqlx::query_scalar(
+        "select exists (select from deposits d
+           where d.payment_id = $1 and d.network = $2 and d.asset = $3 and d.reason = $4
+             and (d.state = 'seen' or (d.state = 'confirmed' and left_of(d) > 0
+               and not exists (select from refunds r
+                 where r.deposit_id = d.id and r.state <> 'withdrawn'))))",
+    )
+    .bind(open.payment.uuid())
+    .bind(open.network.as_str())
+    .bind(open.asset.code())
+    .bind(SuspenseReason::AfterEnd.name())
+    .fetch_one(conn)
+    .await?;
+    Ok(waits)
 }
 
 /// Honours a payment that was accepted early and whose crypto did not stay: the shop gets its
@@ -471,7 +493,7 @@ pub async fn honour_in(
         return Err(HonourError::NotLost);
     }
     let lost = quote.payable.checked_sub(there).map_err(Error::from)?;
-    if lost != due {
+    if lost != due || is_set_aside(conn, &open).await? {
         return Err(HonourError::StillComing);
     }
     risk::honoured(conn, base, (&payment, open.amount), &quote, there, (actor, reason)).await?;

@@ -9,10 +9,12 @@ use super::{Quote, executable_bid, live_of, payable, store::received_in};
 use crate::{
     Base, Error,
     deposit::address_pool,
+    exposure::{self, Room},
     money_column,
     payment::{self, Payment, PaymentState},
     rates::{self, BoardRate, Verdict},
     switch::{self, Switch},
+    venue_freeze,
 };
 
 /// Why no quote was made; nothing changed.
@@ -32,6 +34,12 @@ pub enum QuoteError {
     TooThin,
     #[error("quotes are stopped")]
     Stopped,
+    /// Nothing that is quoted now could be sold.
+    #[error("every venue that would sell {0} is frozen")]
+    VenueFrozen(Asset),
+    /// As much of the asset is promised and unsold as may be.
+    #[error("the exposure limit of {0} is reached")]
+    ExposureFull(Asset),
     /// The newest rate may not be believed.
     #[error("no rate can be trusted now")]
     NoRate,
@@ -93,6 +101,7 @@ pub async fn create_in(
     if let Some(live) = live_of(conn, payment.id, network, asset, now).await? {
         return Ok(for_the_rest(conn, live).await?);
     }
+    exposure::wait_for_turn_in(conn, base, asset).await?;
     let quote = price_in(conn, base, rate, &payment, method, now).await?;
     // What came for an older quote counts for this one: it may be covered as it is made.
     payment::accept_if_covered_in(conn, base, payment.id, quote.id).await?;
@@ -154,6 +163,9 @@ async fn price_in(
     if rate.base != asset || !base.settings.carries(network, asset) {
         return Err(QuoteError::UnknownMethod);
     }
+    if !venue_freeze::is_sellable_in(conn, base).await? {
+        return Err(QuoteError::VenueFrozen(asset));
+    }
     // The board may be read from a cache: the newest word in the history decides.
     let newest = rates::latest_in(conn, asset).await?;
     if newest.is_none_or(|newest| matches!(newest.verdict, Verdict::Unusable(_))) {
@@ -163,10 +175,11 @@ async fn price_in(
     let spread = base.settings.spread_bps;
     let price = executable_bid(&rate.bids, payment.amount).ok_or(QuoteError::TooThin)?;
     let owed = payable(payment.amount, asset, price, spread).ok_or(QuoteError::TooThin)?;
+    let validity = validity_in(conn, base, owed).await?;
     let address = address_pool::assign_in(conn, base, network, payment.id)
         .await?
         .ok_or(QuoteError::NoAddress)?;
-    let held = now + TimeDelta::seconds(base.settings.quote_validity_s);
+    let held = now + validity;
     let mut quote = Quote {
         id: QuoteId::from_uuid(base.uuid()),
         payment: payment.id,
@@ -186,6 +199,20 @@ async fn price_in(
     quote.uri = fill(&template, &quote.address, due);
     store(conn, &quote).await?;
     Ok(quote)
+}
+
+/// How long a quote for so much more crypto may hold.
+async fn validity_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    more: Amount,
+) -> Result<TimeDelta, QuoteError> {
+    let whole = base.settings.quote_validity_s;
+    match exposure::room_for_in(conn, base, more).await? {
+        Room::Open => Ok(TimeDelta::seconds(whole)),
+        Room::Narrow => Ok(TimeDelta::seconds((whole / 2).max(1))),
+        Room::Full => Err(QuoteError::ExposureFull(more.asset())),
+    }
 }
 
 /// The quote with a URI that asks for what is still missing: a payer who scans again pays the rest,

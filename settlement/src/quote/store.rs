@@ -98,7 +98,7 @@ pub async fn live_of(
 /// `Database`.
 pub(crate) async fn received_in(conn: &mut PgConnection, quote: &Quote) -> Result<Amount, Error> {
     let row = sqlx::query(
-        "select coalesce(sum(amount_minor), 0)::text as total from deposits
+        "select coalesce(sum(left_of(d)), 0)::text as total from deposits d
          where payment_id = $1 and network = $2 and asset = $3 and purpose = 'payment'
            and state in ('seen', 'confirmed')",
     )

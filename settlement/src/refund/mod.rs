@@ -15,6 +15,7 @@ use primitives::{Amount, DepositId, MerchantId, NetworkId, PaymentId, RefundId};
 
 pub(crate) use promise::{Promise, promise_in, withdraw_in};
 pub use promise::{PromiseError, promise_deposit_in, withdraw_of_deposit_in};
+pub(crate) use send::GONE;
 pub use send::{AddressError, Paid, SendError, address_in, sent_in};
 pub use store::{get_in, lock_in, open};
 pub(crate) use store::{of_deposit_in, of_payment_in};
@@ -42,12 +43,13 @@ impl RefundState {
         Some(match (self, event) {
             (Self::Promised | Self::Addressed, E::AddressProven) => Self::Addressed,
             (Self::Addressed, E::SeenSent) => Self::Sent,
-            (Self::Promised | Self::Addressed, E::Withdraw) => Self::Withdrawn,
+            // Whoever knows the address may have broadcast it already.
+            (Self::Promised, E::Withdraw) => Self::Withdrawn,
             _ => return None,
         })
     }
 
-    /// True while the money is owed and has not left.
+    /// True while the money is owed and is not known to have left.
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Promised | Self::Addressed)

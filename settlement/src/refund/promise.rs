@@ -1,7 +1,8 @@
 //! Promising crypto back, and taking a promise back before anything was sent.
 //!
 //! Invariant: an event is promised once, whoever asks again; a promise that was withdrawn may be
-//! made anew under the next number of the same event.
+//! made anew under the next number of the same event. Only a promise without an address is
+//! withdrawn: one with an address may be on its way, whatever the chain shows so far.
 
 use primitives::{Amount, DepositId, NetworkId, PaymentId, RefundId};
 use serde_json::json;
@@ -158,8 +159,8 @@ pub(super) async fn close_its_case(
     Ok(())
 }
 
-/// Takes back every promise of one deposit that has not been sent: its block is gone, or it found
-/// another use. Lock its payment first.
+/// Takes back every promise of one deposit that nobody can have sent, because it has no address:
+/// its block is gone, or it found another use. Lock its payment first.
 ///
 /// # Errors
 /// `Database`, `Ledger`.
@@ -170,7 +171,7 @@ pub async fn withdraw_of_deposit_in(
     why: &str,
 ) -> Result<(), Error> {
     for mut refund in of_deposit_in(conn, deposit).await? {
-        if refund.state.is_open() {
+        if refund.state == RefundState::Promised {
             withdraw_in(conn, base, &mut refund, why).await?;
         }
     }
@@ -188,6 +189,8 @@ pub enum PromiseError {
     Counts,
     #[error("the deposit is promised back already")]
     Promised,
+    #[error("nothing of the deposit is left to give: it made good a loss of the house")]
+    Borne,
     #[error(transparent)]
     Internal(#[from] Error),
 }
@@ -207,14 +210,10 @@ pub async fn promise_deposit_in(
     base: &Base,
     id: DepositId,
 ) -> Result<(), PromiseError> {
-    let Some(unlocked) = payment::find_deposit_in(conn, id).await? else {
+    if payment::find_deposit_in(conn, id).await?.is_none() {
         return Err(PromiseError::NoDeposit);
-    };
-    let mut owner = match unlocked.payment {
-        Some(payment) => Some(payment::lock_in(conn, payment).await?),
-        None => None,
-    };
-    let deposit = deposit::lock_in(conn, id).await?;
+    }
+    let (mut owner, deposit) = deposit::lock_with_owner_in(conn, id).await?;
     if deposit.state != DepositState::Confirmed {
         return Err(PromiseError::NotFinal(deposit.state));
     }
@@ -223,12 +222,16 @@ pub async fn promise_deposit_in(
     if refunds.iter().any(|refund| refund.state != RefundState::Withdrawn) {
         return Err(PromiseError::Promised);
     }
+    let left = deposit::left_in(conn, id).await?;
+    if !left.is_positive() {
+        return Err(PromiseError::Borne);
+    }
     let policy = payment::policy_of_in(conn, owner.as_ref()).await?.version;
     let promise = Promise {
         payment: owner.as_ref(),
         deposit: Some(id),
         network: &deposit.network,
-        amount: deposit.amount,
+        amount: left,
         from: TakenFrom::Suspense,
         kind: reason.name(),
         subject: &id.to_string(),

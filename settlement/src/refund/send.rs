@@ -18,7 +18,11 @@ use crate::{
     bookkeeping::promises,
     notice,
     payment::{self, Payment, PaymentEvent, PaymentState},
+    policy,
 };
+
+/// The kind of case of a refund that may be on its way while what it gives back is gone.
+pub(crate) const GONE: &str = "refund_of_gone_deposit";
 
 /// Why an address was not taken; nothing changed.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +182,7 @@ pub async fn sent_in(
         tell_in(conn, base, payment, &refund).await?;
     }
     close_its_case(conn, base, &refund, "sent").await?;
+    policy::close_case_in(conn, base, GONE, &refund.id.to_string(), "sent").await?;
     promises::refund_sent(conn, base, &refund, paid.network_fee).await?;
     Ok(refund)
 }

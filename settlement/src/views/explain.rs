@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
+use super::slippage::{self, Slippage};
 use crate::{
     Error, chart,
     conversion::{self, Conversion},
@@ -25,6 +26,8 @@ pub struct Explanation {
     pub quotes: Vec<ExplainedQuote>,
     pub deposits: Vec<ExplainedDeposit>,
     pub sale: Option<ExplainedSale>,
+    /// Why its crypto is not sold now, when that is a decision about a venue.
+    pub held: Option<String>,
     pub payout: Option<ExplainedPayout>,
     pub timeline: Vec<Step>,
     pub ledger: Vec<LedgerLine>,
@@ -72,6 +75,8 @@ pub struct ExplainedSale {
     pub batch_gross: Amount,
     /// This payment's part of the rupees, pro rata to the base unit; parts add up to the batch.
     pub gross_share: Amount,
+    /// What the market gave beside what the quote had reckoned with.
+    pub slippage: Option<Slippage>,
     pub orders: Vec<String>,
 }
 
@@ -156,6 +161,7 @@ pub async fn explain(
         payout: payout_of(conn, id).await?,
         timeline: timeline(conn, id, sale.as_ref().map(|s| s.conversion)).await?,
         cases: cases_of(conn, id).await?,
+        held: held_of(conn, id).await?,
         sale,
         ledger,
         sums,
@@ -223,13 +229,16 @@ async fn sale_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Explai
     let Some(conversion) = conversion else { return Ok(None) };
     let conversion = conversion::get_in(conn, ConversionId::from_uuid(conversion)).await?;
     let gross: String = sqlx::query_scalar(
-        "select coalesce(sum(gross_minor), 0)::text from fills where conversion_id = $1",
+        "select coalesce(sum(gross_minor), 0)::text from fills f where conversion_id = $1
+           and not exists (select from fill_reversals r
+             where r.venue = f.venue and r.trade_id = f.trade_id)",
     )
     .bind(conversion.id.uuid())
     .fetch_one(&mut *conn)
     .await?;
     let gross = money_column::amount(&gross, Asset::Inr)?;
     let (share, gross_share) = share_of(conn, &conversion, id, gross).await?;
+    let slippage = slippage::of_sale(conn, id, &conversion, (share, gross), gross_share).await?;
     let orders = sqlx::query_scalar(
         "select format('%s: sell %s at %s or better, executed %s, %s', client_ref, quantity, price,
            executed_minor, state) from order_attempts where conversion_id = $1 order by attempt",
@@ -245,8 +254,26 @@ async fn sale_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<Explai
         batch: conversion.target.checked_add(conversion.dust)?,
         batch_gross: gross,
         gross_share,
+        slippage,
         orders,
     }))
+}
+
+/// A venue that is frozen while crypto of this payment is to be sold there.
+async fn held_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<String>, Error> {
+    let frozen: Option<(String, DateTime<Utc>)> = sqlx::query_as(
+        "select f.venue, f.at from conversion_queue w
+         left join conversions c on c.id = w.conversion_id
+         join (select distinct on (venue) venue, frozen, at from venue_freezes
+               order by venue, id desc) f on f.frozen and f.venue = coalesce(c.venue, f.venue)
+         where w.payment_id = $1 and (c.id is null or c.state not in ('filled', 'in_review'))
+         order by f.venue limit 1",
+    )
+    .bind(id.uuid())
+    .fetch_optional(conn)
+    .await?;
+    let since = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
+    Ok(frozen.map(|(venue, at)| format!("{venue} takes no new orders since {}", since(at))))
 }
 
 /// Cumulative rounding: the parts are whole paise and add up to the batch exactly.

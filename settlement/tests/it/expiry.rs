@@ -4,7 +4,10 @@
 use anyhow::Result;
 use chrono::TimeDelta;
 use primitives::Asset;
-use settlement::payment::Expiry;
+use settlement::{
+    deposit::{self, Gone, OnItsWay},
+    payment::Expiry,
+};
 
 use crate::world::{World, net};
 
@@ -56,7 +59,68 @@ async fn ends_on_a_quiet_network_and_never_on_a_silent_node() -> Result<()> {
     w.pass(50_000);
     assert!(matches!(w.expire(id).await?, Expiry::NotYet(_)), "nobody has looked");
     w.at_head().await?;
+    assert!(matches!(w.expire(id).await?, Expiry::NotYet(_)), "one look is not all that while");
+    w.pass(500);
+    w.block(w.payment(id).await?.expires_at - TimeDelta::seconds(1)).await?;
+    w.pass(500);
+    w.at_head().await?;
+    assert!(matches!(w.expire(id).await?, Expiry::NotYet(_)), "the cursor moved in between");
+    w.pass(5_000);
+    assert!(matches!(w.expire(id).await?, Expiry::NotYet(_)), "nobody has looked since");
+    w.pass(-4_400);
+    w.at_head().await?;
     assert_eq!(w.expire(id).await?, Expiry::Ended);
+    Ok(())
+}
+
+/// The time at the head counts from the deadline on, not from before it.
+#[tokio::test]
+async fn standing_at_the_head_before_the_deadline_is_not_enough() -> Result<()> {
+    let w = World::open().await?;
+    let id = w.create(100_000, 900).await?;
+    w.quote(id, Asset::Usdc).await?;
+    w.pass(10);
+    w.at_head().await?;
+    w.pass(900);
+    w.at_head().await?;
+    assert!(matches!(w.expire(id).await?, Expiry::NotYet(_)), "ten seconds past it");
+    w.pass(590);
+    w.at_head().await?;
+    assert_eq!(w.expire(id).await?, Expiry::Ended);
+    Ok(())
+}
+
+/// One node forgot what was on its way: another may still have it, until the grace is over. What
+/// was replaced is awaited no more.
+#[tokio::test]
+async fn waits_for_what_a_node_dropped() -> Result<()> {
+    for (gone, held) in [(Gone::Absent, true), (Gone::Replaced { by: None }, false)] {
+        let w = World::open().await?;
+        let id = w.create(100_000, 600).await?;
+        let quote = w.quote(id, Asset::Usdc).await?;
+        let on_its_way = OnItsWay {
+            network: w.network.clone(),
+            tx_id: "0xmempool".to_owned(),
+            ordinal: 0,
+            address: quote.address.clone(),
+            amount: quote.payable,
+            spends: Vec::new(),
+        };
+        let mut tx = w.base.pool.begin().await?;
+        deposit::on_its_way_in(&mut tx, &w.base, &on_its_way).await?;
+        let waiting = deposit::waiting(&mut tx, &w.network).await?;
+        deposit::not_coming_in(&mut tx, &w.base, waiting[0].id, &gone).await?;
+        tx.commit().await?;
+        w.pass(605);
+        w.block(w.now()).await?;
+        w.pass(1);
+        w.at_head().await?;
+        let ended = w.expire(id).await?;
+        assert_eq!(matches!(ended, Expiry::NotYet(_)), held, "{gone:?}: {ended:?}");
+        w.pass(7_300);
+        w.at_head().await?;
+        assert_eq!(w.expire(id).await?, Expiry::Ended, "{gone:?}: the grace is over");
+    }
     Ok(())
 }
 

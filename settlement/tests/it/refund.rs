@@ -4,6 +4,7 @@
 use anyhow::Result;
 use primitives::{Amount, Asset, NetworkId, RefundId};
 use settlement::{
+    deposit::Seen,
     merchant_policy::Action,
     refund::{self, AddressError, Paid, PromiseError, Refund, RefundState, SendError},
 };
@@ -190,6 +191,61 @@ async fn promised_by_a_person() -> Result<()> {
     address(&w, promised.id, THEIRS, "signed message").await?;
     sent(&w, promised.id, &paid(&w, &promised)).await?;
     assert_eq!(w.count("select count(*) from cases where closed_at is null").await?, 0);
+    w.sound().await
+}
+
+/// A refund with an address may be on its way: a reorganisation does not take it back. It can be
+/// recorded, the house bears it, and what comes back makes that good and is not promised again.
+#[tokio::test]
+async fn not_withdrawn_once_it_has_an_address() -> Result<()> {
+    let w = World::open().await?;
+    w.choose(|c| c.late = Action::Refund).await?;
+    let asked = w.ask(100_000, Asset::Usdc).await?;
+    let payable = asked.quote.payable;
+    w.until_expired(asked.id).await?;
+    let height = w.block(w.now()).await?;
+    let came = w.sighting(&asked.quote.address, payable, height);
+    let late = w.see(&came).await?;
+    w.confirm(late).await?;
+    // Others' money is on the same addresses.
+    w.pay("0xaddress19", payable).await?;
+    let promised = only(&w).await?;
+    address(&w, promised.id, THEIRS, "signed message").await?;
+    w.gone(late).await?;
+    assert_eq!(only(&w).await?.state, RefundState::Addressed);
+    assert_eq!(w.balance("loss:USDC").await?, payable.minor());
+    assert_eq!(w.balance("refund:USDC").await?, payable.minor());
+    assert!(w.cases(asked.id, true).await?.contains(&"refund_of_gone_deposit".to_owned()));
+    sent(&w, promised.id, &paid(&w, &promised)).await?;
+    assert!(!w.cases(asked.id, true).await?.contains(&"refund_of_gone_deposit".to_owned()));
+    assert_eq!(w.balance("escrow:anvil:USDC").await?, 0);
+    let height = w.block(w.now()).await?;
+    let again = Seen { block_hash: format!("0xblock{height}"), height, ..came };
+    assert_eq!(w.see(&again).await?, late);
+    w.confirm(late).await?;
+    assert_eq!(w.balance("loss:USDC").await?, 0, "the house has its own back");
+    assert_eq!(w.balance("refund:USDC").await?, 0, "nothing is owed twice");
+    let mut conn = w.base.pool.acquire().await?;
+    assert!(refund::open(&mut conn).await?.is_empty());
+    drop(conn);
+    assert_eq!(w.balance("suspense:USDC").await?, payable.minor(), "only the other's");
+    w.sound().await
+}
+
+/// The same of a payment's sum: what has an address is spent, what has none is taken back.
+#[tokio::test]
+async fn of_a_sum_is_spent_once_it_has_an_address() -> Result<()> {
+    let w = World::open().await?;
+    let asked = w.ask(100_000, Asset::Usdc).await?;
+    let came = part(asked.quote.payable, 6_000);
+    let deposit = w.pay(&asked.quote.address, came).await?;
+    w.until_expired(asked.id).await?;
+    let promised = only(&w).await?;
+    address(&w, promised.id, THEIRS, "signed message").await?;
+    w.gone(deposit).await?;
+    assert_eq!(only(&w).await?.state, RefundState::Addressed);
+    assert_eq!((w.balance("loss:USDC").await?, w.of_shop(Asset::Usdc).await?), (came.minor(), 0));
+    assert!(w.cases(asked.id, true).await?.contains(&"refund_of_gone_deposit".to_owned()));
     w.sound().await
 }
 

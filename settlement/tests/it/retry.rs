@@ -31,7 +31,7 @@ fn market() -> Market {
 }
 
 /// A payment on its way to its shop, its crypto in a conversion.
-async fn selling(w: &World) -> Result<(Asked, ConversionId)> {
+pub(crate) async fn selling(w: &World) -> Result<(Asked, ConversionId)> {
     let asked = w.ask(100_000, Asset::Usdc).await?;
     w.pay(&asked.quote.address, asked.quote.payable).await?;
     let mut tx = w.base.pool.begin().await?;

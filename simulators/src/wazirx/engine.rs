@@ -41,6 +41,7 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     open: BTreeSet<u64>,
     by_client_id: BTreeMap<String, u64>,
+    next_trade: u64,
 }
 
 /// How much of an arriving order the engine lets execute: bent by faults.
@@ -66,6 +67,7 @@ impl State {
             settings: Settings { limits: world.limits(), ..Settings::default() },
             open: BTreeSet::new(),
             by_client_id: BTreeMap::new(),
+            next_trade: FIRST_TRADE,
         }
     }
 
@@ -109,6 +111,10 @@ impl State {
         }
         order.status = Status::Wait;
         let allowed = share(order.quantity, appetite.0, order.market.step);
+        if allowed.is_zero() {
+            self.store(order.clone());
+            return Ok(order);
+        }
         let ladder = Ladder::true_one(&self.world, NAME, order.market, now);
         let limit = Some(order.price);
         let fills = walk(&ladder, order.side, limit, Size::Base(allowed), order.market.step);
@@ -168,7 +174,7 @@ impl State {
                 charges.gross + charges.withheld(),
             ),
         };
-        let id = self.trades.last().map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
+        let id = self.next_trade;
         let trade = Trade {
             id,
             order_id: order.id,
@@ -184,6 +190,7 @@ impl State {
         if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
             return;
         }
+        self.next_trade = id.saturating_add(1);
         self.trades.push(trade);
         order.locked -= given;
         order.executed += fill.quantity;
@@ -282,6 +289,63 @@ impl State {
         }
         let fill = Fill { price: order.price, quantity };
         self.execute(&mut order, fill, true, now);
+        self.store(order);
+        true
+    }
+
+    /// Executes part of an order that was cancelled already: the venue's own race. Its crypto is
+    /// taken from what is free.
+    pub(crate) fn fill_closed(&mut self, id: u64, quantity: Decimal) -> bool {
+        let now = self.world.now();
+        let cancelled = |order: &&Order| order.status == Status::Cancel && order.side == Side::Sell;
+        let Some(mut order) = self.orders.get(&id).filter(cancelled).cloned() else { return false };
+        let quantity = floor_to(quantity.min(order.rest()), order.market.step);
+        let taken = quantity > Decimal::ZERO
+            && self.holdings.apply(Change {
+                at: now,
+                kind: "order_late",
+                reference: id.to_string(),
+                movements: lock(order.gives(), quantity),
+                detail: order.to_json(),
+            });
+        if taken {
+            order.locked += quantity;
+            let fill = Fill { price: order.price, quantity };
+            self.execute(&mut order, fill, true, now);
+            self.store(order);
+        }
+        taken
+    }
+
+    /// Takes an execution of a sale back, as venues do with trades made in error. An order that was
+    /// done is closed short by it.
+    pub(crate) fn take_back(&mut self, trade_id: u64) -> bool {
+        let now = self.world.now();
+        let Some(at) = self.trades.iter().position(|t| t.id == trade_id && t.side == Side::Sell)
+        else {
+            return false;
+        };
+        let Some(trade) = self.trades.get(at).cloned() else { return false };
+        let Some(mut order) = self.orders.get(&trade.order_id).cloned() else { return false };
+        let pocket = if order.status.is_open() { "locked" } else { "free" };
+        let (market, credit) = (trade.market, trade.charges.credit());
+        let movements = vec![
+            Movement::new(market.base, pocket, trade.quantity, "taken_back"),
+            Movement::new(market.quote, "free", -credit, "taken_back"),
+        ];
+        let (kind, reference, detail) = ("taken_back", trade_id.to_string(), trade.to_book());
+        if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
+            return false;
+        }
+        self.trades.remove(at);
+        order.executed -= trade.quantity;
+        order.gross -= trade.charges.gross;
+        order.updated = now;
+        if order.status.is_open() {
+            order.locked += trade.quantity;
+        } else {
+            order.status = Status::Cancel;
+        }
         self.store(order);
         true
     }

@@ -6,6 +6,7 @@
 
 mod account;
 mod control;
+mod direct;
 mod engine;
 mod market;
 mod order;
@@ -28,6 +29,7 @@ use crate::{
     serving::{Call, faults},
     venue::{Credentials, Verdict},
 };
+pub use direct::{Execution, Sale, SaleOrder};
 use engine::State;
 pub use settings::{CancelReply, Duplicates, Settings};
 use wire::{Refusal, check_signed, limited};
@@ -99,12 +101,7 @@ pub struct Exchange {
 pub fn router(world: Arc<World>) -> (Router, Arc<Exchange>) {
     let operations: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.2).collect();
     world.faults.declare(NAME, &operations, FAULTS);
-    let credentials = Credentials {
-        api_key: world.token("wazirx/api_key", 64),
-        secret: Secret::new(world.token("wazirx/secret", 40)),
-    };
-    let state = Mutex::new(State::open(&world));
-    let exchange = Arc::new(Exchange { world, credentials, state });
+    let exchange = Arc::new(Exchange::without_http(world));
     let router = Router::new().fallback(handle).with_state(Arc::clone(&exchange));
     (router, exchange)
 }
@@ -129,6 +126,17 @@ fn find(method: &Method, path: &str) -> Option<&'static Endpoint> {
 }
 
 impl Exchange {
+    /// The exchange alone: engine and books, reached by the calls of `direct` and `control`.
+    #[must_use]
+    pub fn without_http(world: Arc<World>) -> Self {
+        let credentials = Credentials {
+            api_key: world.token("wazirx/api_key", 64),
+            secret: Secret::new(world.token("wazirx/secret", 40)),
+        };
+        let state = Mutex::new(State::open(&world));
+        Self { world, credentials, state }
+    }
+
     /// The key pair of the account.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {

@@ -77,7 +77,7 @@ fn read_order(ex: &Exchange, state: &State, call: &Call) -> Result<Order, Refusa
     })
 }
 
-fn check_steps(
+pub(crate) fn check_steps(
     market: &Market,
     side: Side,
     quantity: Decimal,

@@ -32,6 +32,10 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
     }
 
+    pub(crate) const fn code(&self) -> i64 {
+        self.code
+    }
+
     /// The vendor's "validation" class; the text says what was wrong.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(1999, message)
@@ -128,6 +132,11 @@ pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Res
     };
     let sent = call.param("timestamp").ok_or_else(|| Refusal::missing("timestamp"))?;
     let sent = sent.parse::<i64>().map_err(|_| Refusal::missing("timestamp"))?;
+    check_window(sent, window, now)
+}
+
+/// The vendor's rule of time, in milliseconds.
+pub(crate) fn check_window(sent: i64, window: i64, now: DateTime<Utc>) -> Result<(), Refusal> {
     let server = now.timestamp_millis();
     let fresh = sent < server.saturating_add(1000) && server.saturating_sub(sent) <= window;
     if fresh { Ok(()) } else { Err(Refusal::new(2098, "Request out of receiving window.")) }

@@ -13,3 +13,4 @@ mod crash_at_every_beat;
 mod every_job_twice;
 mod stories;
 mod storm;
+mod storm_orders;

@@ -28,7 +28,7 @@ pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome,
             tx.rollback().await?;
             return selling::off_market(&ctx, &lease, job.asset).await;
         }
-        Ok(Planned::Nothing | Planned::NeedsPerson) => {
+        Ok(Planned::Nothing | Planned::NeedsPerson | Planned::Wait(_)) => {
             let next = when_due(&ctx, &mut tx, &job).await?;
             return ctx.finish(tx, &lease, next).await;
         }

@@ -3,12 +3,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use exchanges::Exchange;
+use primitives::Amount;
 use queue::{Lease, Outcome};
 use serde_json::{Value, json};
 use settlement::{
-    case,
     conversion::{
-        self, AttemptState, Conversion, ConversionState, OrderAttempt, OrderOutcome, Planned,
+        self, AttemptState, Conversion, ConversionState, LateLook, OrderAttempt, OrderOutcome,
+        Planned,
+        judge::{self, Absence, Traces},
     },
     jobs::ResolveConversion,
     reconcile::{Scope, books_in},
@@ -16,7 +18,7 @@ use settlement::{
 
 use crate::{Ctx, WorkError, in_our_words, selling};
 
-/// An order whose fate is unknown this long is shown to a person; asking goes on.
+/// An order whose fate is not certain after this long is shown to a person; asking goes on.
 const UNKNOWN_CASE: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) async fn run(
@@ -24,24 +26,74 @@ pub(crate) async fn run(
     job: ResolveConversion,
     lease: Lease,
 ) -> Result<Outcome, WorkError> {
-    let (conversion, live) = {
-        let mut tx = ctx.begin(&lease).await?;
-        let conversion = conversion::get_in(&mut tx, job.conversion).await?;
-        let live = conversion::live_attempt_in(&mut tx, &conversion).await?;
-        tx.commit().await?;
-        (conversion, live)
-    };
+    match resolve(&ctx, &job, &lease).await {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => Err(selling::note_locked_out(&ctx, &lease, error).await),
+    }
+}
+
+async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Outcome, WorkError> {
+    let mut tx = ctx.begin(lease).await?;
+    let conversion = conversion::get_in(&mut tx, job.conversion).await?;
+    let live = conversion::live_attempt_in(&mut tx, &conversion).await?;
+    let ended = conversion::unlooked_in(&mut tx, &ctx.base, &conversion).await?.into_iter().next();
+    tx.commit().await?;
+    // What came late decides about everything else: it goes first.
+    if let Some((order, due)) = &ended
+        && *due <= ctx.now()
+    {
+        return look_again(ctx, &conversion, order, lease).await;
+    }
     match (conversion.state, live) {
-        (ConversionState::Filled | ConversionState::InReview, _) => Ok(Outcome::Done),
+        (ConversionState::Filled | ConversionState::InReview, _) => {
+            Ok(ended.map_or(Outcome::Done, |(_, due)| Outcome::Again(due)))
+        }
         (ConversionState::Rejected | ConversionState::PartlyFilled, _) => {
-            plan_next(&ctx, &conversion, &lease).await
+            plan_next(ctx, &conversion, lease).await
         }
         (_, Some(order)) if order.state == AttemptState::Planned => {
-            selling::send(&ctx, &lease, conversion.asset, &order).await?;
+            if let Some(at) = order.send_after.filter(|at| *at > ctx.now()) {
+                return Ok(Outcome::Again(at));
+            }
+            selling::send(ctx, lease, conversion.asset, &order).await?;
             Ok(ctx.again_in(1))
         }
-        (_, Some(order)) => follow(&ctx, &conversion, &order, &lease).await,
+        (_, Some(order)) => follow(ctx, &conversion, &order, lease).await,
         (_, None) => Ok(ctx.again_in(5)),
+    }
+}
+
+/// The look after the end, when the venue can add nothing to the order any longer.
+async fn look_again(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    order: &OrderAttempt,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let venue = ctx.connectors.exchange(&conversion.venue)?;
+    let reference = selling::client_ref(order)?;
+    let told = match venue.find_order(&reference).await? {
+        Some(found) => Some(selling::last_facts(venue, &found).await?),
+        None => None,
+    };
+    let (base, id) = (&ctx.base, conversion.id);
+    let mut tx = ctx.begin(lease).await?;
+    let look = conversion::late_in(&mut tx, base, id, order.attempt, told.as_ref()).await?;
+    tx.commit().await?;
+    // Called ended by our books, and alive at the venue: it must not execute any more.
+    if told.is_some_and(|facts| !facts.closed) {
+        cancel(venue, order, &reference).await;
+    }
+    Ok(match look {
+        LateLook::Done => Outcome::Again(ctx.now()),
+        LateLook::Later(at) => Outcome::Again(at),
+    })
+}
+
+/// The answer is only a hint: cancelling is asynchronous, and the next look tells.
+async fn cancel(venue: &dyn Exchange, order: &OrderAttempt, reference: &exchanges::ClientRef) {
+    if let Err(error) = venue.cancel_order(reference).await {
+        tracing::warn!(order = order.client_ref, %error, "cancel not answered");
     }
 }
 
@@ -64,7 +116,11 @@ async fn plan_next(
             tx.rollback().await?;
             selling::off_market(ctx, lease, conversion.asset).await
         }
-        Planned::Nothing | Planned::NeedsPerson => ctx.finish(tx, lease, Outcome::Done).await,
+        Planned::Wait(at) => Ok(Outcome::Again(at)),
+        Planned::Nothing | Planned::NeedsPerson => {
+            let now = Outcome::Again(ctx.now());
+            ctx.finish(tx, lease, now).await
+        }
     }
 }
 
@@ -74,6 +130,7 @@ async fn follow(
     order: &OrderAttempt,
     lease: &Lease,
 ) -> Result<Outcome, WorkError> {
+    show_if_old(ctx, order, lease).await?;
     let venue = ctx.connectors.exchange(&conversion.venue)?;
     let reference = selling::client_ref(order)?;
     let Some(found) = venue.find_order(&reference).await? else {
@@ -82,24 +139,21 @@ async fn follow(
     let facts = selling::facts(venue, &found).await?;
     let mut tx = ctx.begin(lease).await?;
     let (base, id) = (&ctx.base, conversion.id);
-    match conversion::order_in(&mut tx, base, id, order.attempt, &facts).await? {
-        OrderOutcome::Sold => return ctx.finish(tx, lease, Outcome::Done).await,
-        OrderOutcome::Short | OrderOutcome::Old => {
+    let too_much = match conversion::order_in(&mut tx, base, id, order.attempt, &facts).await? {
+        OrderOutcome::Sold | OrderOutcome::Short | OrderOutcome::Old => {
             let now = Outcome::Again(ctx.now());
             return ctx.finish(tx, lease, now).await;
         }
-        OrderOutcome::Open => {}
-    }
+        OrderOutcome::Open => false,
+        OrderOutcome::TooMuch => true,
+    };
     let waited = order
         .sent_at
         .is_some_and(|at| ctx.now() >= at + TimeDelta::seconds(ctx.base.settings.order_wait_s));
-    if waited && !facts.closed {
+    if (waited || too_much) && !facts.closed {
         conversion::cancel_asked_in(&mut tx, base, order).await?;
         tx.commit().await?;
-        // The answer is only a hint: cancelling is asynchronous, and the next look tells.
-        if let Err(error) = venue.cancel_order(&reference).await {
-            tracing::warn!(order = order.client_ref, %error, "cancel not answered");
-        }
+        cancel(venue, order, &reference).await;
     } else {
         tx.commit().await?;
     }
@@ -107,8 +161,8 @@ async fn follow(
 }
 
 /// The venue does not know our reference. That is proof only after the venue can no longer accept
-/// the old request, when no trade happened that we cannot name, the balance is what our books say,
-/// and all of this was seen twice with time between.
+/// the old request, when no trade and no open order there is one that we cannot name, the balance
+/// is what our books say, and all of this was seen twice with time between and never otherwise.
 async fn prove_absent(
     ctx: &Ctx,
     conversion: &Conversion,
@@ -117,89 +171,99 @@ async fn prove_absent(
 ) -> Result<Outcome, WorkError> {
     let settings = &ctx.base.settings;
     let sent_at = order.sent_at.unwrap_or(order.planned_at);
-    let fence = sent_at + TimeDelta::seconds(settings.order_fence_s);
     let venue = ctx.connectors.exchange(&conversion.venue)?;
+    let fence = TimeDelta::seconds(settings.order_fence_s);
+    let length = judge::fence_length(venue.recv_window(), fence);
     let venue_now = venue.server_time().await?;
-    if venue_now < fence || ctx.now() < fence {
-        return Ok(Outcome::Again(fence.max(ctx.now() + TimeDelta::seconds(1))));
+    if let Some(at) = judge::fence_wait(sent_at, length, (ctx.now(), venue_now)) {
+        return Ok(Outcome::Again(at));
     }
     if order.state == AttemptState::Open {
         // The venue knew it once: forgetting is not absence.
-        open_case(ctx, conversion, order, lease, sent_at).await?;
         return Ok(ctx.again_in(10));
     }
-    let Some(sighting) = look_for_traces(ctx, venue, conversion, sent_at).await? else {
-        open_case(ctx, conversion, order, lease, sent_at).await?;
-        return Ok(ctx.again_in(10));
-    };
-    let sighting = json!({ "at": ctx.now(), "venue_time": venue_now, "seen": sighting });
+    // Trades are asked for by the venue's clock, which may lag behind ours.
+    let apart = venue_now.signed_duration_since(ctx.now());
+    let since = sent_at.min(sent_at + apart) - TimeDelta::seconds(5);
+    let traces = look_for_traces(ctx, venue, (conversion, order), since).await?;
+    let clean = traces.as_ref().is_some_and(Traces::is_clean);
+    let seen = traces.map_or(Value::Null, |traces| traces.evidence());
+    let sighting = json!({ "at": ctx.now(), "venue_time": venue_now, "seen": seen });
     let mut tx = ctx.begin(lease).await?;
     // An order that was marked sent by a process that died has no answer: it is unknown.
     let (id, n) = (conversion.id, order.attempt);
     conversion::unknown_in(&mut tx, &ctx.base, id, n, "no answer was recorded").await?;
-    let first = conversion::evidence_in(&mut tx, order, &sighting).await?;
+    let mut first = Value::Null;
+    if clean {
+        first = conversion::evidence_in(&mut tx, order, &sighting).await?;
+    }
     let first_at: Option<DateTime<Utc>> =
         first.get("at").and_then(Value::as_str).and_then(|at| at.parse().ok());
     let gap = TimeDelta::seconds(settings.absence_gap_s);
-    let Some(due) = first_at.map(|at| at + gap).filter(|due| *due > ctx.now()) else {
-        let proof = json!({ "first": first, "second": sighting });
-        conversion::absent_in(&mut tx, &ctx.base, id, n, proof).await?;
-        let now = Outcome::Again(ctx.now());
-        return ctx.finish(tx, lease, now).await;
+    let next = match judge::absence(clean, first_at, ctx.now(), gap) {
+        Absence::Unclean => {
+            conversion::unclean_in(&mut tx, order).await?;
+            ctx.again_in(10)
+        }
+        Absence::First(at) | Absence::TooSoon(at) => Outcome::Again(at),
+        Absence::Proven => {
+            let proof = json!({ "first": first, "second": sighting });
+            conversion::absent_in(&mut tx, &ctx.base, id, n, proof).await?;
+            Outcome::Again(ctx.now())
+        }
     };
-    ctx.finish(tx, lease, Outcome::Again(due)).await
+    ctx.finish(tx, lease, next).await
 }
 
-/// `None` when something at the venue is not explained by our books: the order may have traded.
+/// What the venue shows beside the order itself; `None` when it does not tell our balance.
 async fn look_for_traces(
     ctx: &Ctx,
     venue: &dyn Exchange,
-    conversion: &Conversion,
-    sent_at: DateTime<Utc>,
-) -> Result<Option<Value>, WorkError> {
-    let since = sent_at - TimeDelta::seconds(5);
-    let trades = venue.fills_since(conversion.asset, since).await?;
+    (conversion, order): (&Conversion, &OrderAttempt),
+    since: DateTime<Utc>,
+) -> Result<Option<Traces>, WorkError> {
+    let asset = conversion.asset;
+    let open = venue.open_orders(asset).await?;
+    let trades = venue.fills_since(asset, since).await?;
     let holdings = venue.holdings().await?;
-    let held = holdings.iter().find(|h| h.asset == conversion.asset);
-    let Some(held) = held else { return Ok(None) };
-    let locked = held.locked;
-    let held = held
-        .free
-        .checked_add(held.locked)
-        .map_err(|error| WorkError::Nonsense(error.to_string()))?;
+    let Some(held) = holdings.iter().find(|h| h.asset == asset) else { return Ok(None) };
+    let nonsense = |error: primitives::AmountError| WorkError::Nonsense(error.to_string());
     let mut conn = ctx.conn().await?;
-    let scope = Scope::Venue(conversion.venue.clone(), conversion.asset);
-    let books = books_in(&mut conn, &scope).await?;
-    let mut unnamed = 0_usize;
+    let mut traces = Traces {
+        trades: trades.len(),
+        strange_trades: 0,
+        strange_orders: 0,
+        resting: Amount::zero(asset),
+        locked: held.locked,
+        held: held.free.checked_add(held.locked).map_err(nonsense)?,
+        books: books_in(&mut conn, &Scope::Venue(conversion.venue.clone(), asset)).await?,
+    };
     for trade in &trades {
         if !conversion::knows_trade(&mut conn, &conversion.venue, &trade.trade_id).await? {
-            unnamed = unnamed.saturating_add(1);
+            traces.strange_trades = traces.strange_trades.saturating_add(1);
         }
     }
-    // Nothing of ours may rest at the venue either: a resting order only moves free to locked.
-    let clean = unnamed == 0 && held == books && locked.is_zero();
-    Ok(clean.then(|| json!({ "order": null, "trades": trades.len(), "balance": held })))
+    for resting in &open {
+        let rest = in_our_words::quantity(resting.rest, asset)?;
+        traces.resting = traces.resting.checked_add(rest).map_err(nonsense)?;
+        let named = match &resting.client_ref {
+            Some(reference) => conversion::knows_resting(&mut conn, reference, order).await?,
+            None => false,
+        };
+        if !named {
+            traces.strange_orders = traces.strange_orders.saturating_add(1);
+        }
+    }
+    Ok(Some(traces))
 }
 
-async fn open_case(
-    ctx: &Ctx,
-    conversion: &Conversion,
-    order: &OrderAttempt,
-    lease: &Lease,
-    sent_at: DateTime<Utc>,
-) -> Result<(), WorkError> {
-    if ctx.now() < sent_at + UNKNOWN_CASE {
+/// Whatever the venue answers or does not: an order this old is shown to a person, once.
+async fn show_if_old(ctx: &Ctx, order: &OrderAttempt, lease: &Lease) -> Result<(), WorkError> {
+    if ctx.now() < order.sent_at.unwrap_or(order.planned_at) + UNKNOWN_CASE {
         return Ok(());
     }
     let mut tx = ctx.begin(lease).await?;
-    let new = case::NewCase {
-        kind: "order_unknown",
-        subject: &order.client_ref,
-        payment: None,
-        amount: in_our_words::quantity(order.quantity, conversion.asset).ok(),
-        detail: json!({ "conversion": conversion.id }),
-    };
-    case::open_in(&mut tx, &ctx.base, new).await?;
+    conversion::show_unknown_in(&mut tx, &ctx.base, order).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use chains::{
-    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, ReadError, Says, Step, TxPlace,
-    UriError, WatchSet, Witness,
+    BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError, Says, Step,
+    TxPlace, UriError, WatchSet, Witness,
 };
 use outbound::webhook::{Policy, Sender};
 use primitives::{Amount, Asset, NetworkId};
@@ -57,6 +57,15 @@ impl Chain for Stubborn {
 
     async fn locate(&self, tx_id: &str, spends: &[String]) -> Result<TxPlace, ReadError> {
         self.chain.locate(tx_id, spends).await
+    }
+
+    async fn outgoing(
+        &self,
+        tx_id: &str,
+        to: &str,
+        asset: Asset,
+    ) -> Result<Vec<Outgoing>, ReadError> {
+        self.chain.outgoing(tx_id, to, asset).await
     }
 
     async fn witnesses(&self, block: &BlockRef) -> Vec<Witness> {

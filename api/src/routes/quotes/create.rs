@@ -48,6 +48,12 @@ impl From<QuoteError> for Problem {
                 Self::new(Code::MarketTooThin, "Try later, a smaller amount or another asset.")
             }
             QuoteError::Stopped => Self::new(Code::QuotesPaused, "Try again later."),
+            QuoteError::VenueFrozen(_) => {
+                Self::new(Code::AssetNotSellable, "Try another asset, or later.").retry_after(60)
+            }
+            QuoteError::ExposureFull(_) => {
+                Self::new(Code::AssetLimitReached, "Try another asset, or later.").retry_after(60)
+            }
             QuoteError::NoRate => {
                 Self::new(Code::RateUnavailable, "Try again in a moment.").retry_after(10)
             }

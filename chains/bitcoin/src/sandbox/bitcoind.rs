@@ -1,11 +1,12 @@
 //! Starting a local bitcoind on regtest: loopback, a free port, gone when dropped.
 //!
-//! Invariant: it connects to nobody and nobody can connect to it. Where the program comes from is
-//! the business of the set-up scripts.
+//! Invariants: it connects to nobody and nobody can connect to it; its password is its own, so no
+//! other node is ever taken for it. Where the program comes from is the business of the set-up
+//! scripts.
 
 use std::{
+    fmt::{self, Write as _},
     fs,
-    io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,13 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use primitives::Entropy;
+
 use super::SandboxError;
 
 const START: Duration = Duration::from_secs(60);
 const PROGRAM: &str = "CHUKTA_BITCOIND";
 const USER: &str = "chukta";
-/// Known to everybody, like the keys: the node listens on loopback and holds worthless coins.
-const PASSWORD: &str = "regtest";
 
 /// How the node is started.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +34,6 @@ pub struct BitcoindOptions {
 }
 
 /// A running node. Dropping it kills it.
-#[derive(Debug)]
 pub struct Bitcoind {
     rpc_url: String,
     child: Child,
@@ -51,20 +51,25 @@ impl Bitcoind {
             .await
             .map_err(|_| SandboxError("bitcoind could not be started".to_owned()))??;
         let deadline = Instant::now() + START;
-        while !super::payer::answers(&node.rpc_url).await {
+        loop {
+            let answers = super::payer::answers(&node.rpc_url).await;
+            // Also of one that answers: where ours ended, somebody else has its port.
             if Instant::now() > deadline || !matches!(node.child.try_wait(), Ok(None)) {
                 return Err(SandboxError("bitcoind did not start".to_owned()));
             }
+            if answers {
+                return Ok(node);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(node)
     }
 
     fn spawn(options: &BitcoindOptions) -> Result<Self, SandboxError> {
         let program = options.binary.clone().map_or_else(program, Ok)?;
         let home = options.home.clone().map_or_else(new_home, Ok)?;
         let port = if options.port == 0 { free_port()? } else { options.port };
-        write_settings(&home, port)?;
+        let password = new_password()?;
+        write_settings(&home, port, &password)?;
         let child = Command::new(program)
             .arg(format!("-datadir={}", home.display()))
             .stdin(Stdio::null())
@@ -72,7 +77,7 @@ impl Bitcoind {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| SandboxError(format!("starting bitcoind: {error}")))?;
-        let rpc_url = format!("http://{USER}:{PASSWORD}@127.0.0.1:{port}");
+        let rpc_url = format!("http://{USER}:{password}@127.0.0.1:{port}");
         Ok(Self { rpc_url, child, home, keeps_home: options.home.is_some() })
     }
 
@@ -89,6 +94,13 @@ impl Bitcoind {
     }
 }
 
+impl fmt::Debug for Bitcoind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pid, home) = (self.child.id(), &self.home);
+        f.debug_struct("Bitcoind").field("pid", &pid).field("home", home).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Bitcoind {
     fn drop(&mut self) {
         if self.child.kill().is_ok() {
@@ -101,17 +113,24 @@ impl Drop for Bitcoind {
     }
 }
 
-fn write_settings(home: &Path, port: u16) -> Result<(), SandboxError> {
+fn write_settings(home: &Path, port: u16, password: &str) -> Result<(), SandboxError> {
     let settings = format!(
         "regtest=1\nserver=1\ntxindex=1\nlisten=0\ndnsseed=0\nfixedseeds=0\nlistenonion=0\n\
-         printtoconsole=0\nrpcuser={USER}\nrpcpassword={PASSWORD}\nfallbackfee=0.0001\n\
+         printtoconsole=0\nrpcuser={USER}\nrpcpassword={password}\nfallbackfee=0.0001\n\
          disablewallet=1\n[regtest]\nconnect=0\nrpcbind=127.0.0.1\nrpcallowip=127.0.0.1\n\
          rpcport={port}\nrpcthreads=16\nrpcworkqueue=128\n"
     );
     let path = home.join("bitcoin.conf");
-    fs::File::create(path)
-        .and_then(|mut file| file.write_all(settings.as_bytes()))
+    fs::write(path, settings)
         .map_err(|error| SandboxError(format!("settings of bitcoind: {error}")))
+}
+
+fn new_password() -> Result<String, SandboxError> {
+    let mut text = String::new();
+    for byte in Entropy::system().bytes::<16>() {
+        write!(text, "{byte:02x}").map_err(super::sentence)?;
+    }
+    Ok(text)
 }
 
 /// bitcoind cannot choose a port itself. Between this and its start somebody else may take the

@@ -33,6 +33,60 @@ async fn server(status: &'static str, body: Vec<u8>) -> String {
     url
 }
 
+/// A server that answers by method.
+async fn server_by(answer: fn(&str) -> &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = String::new();
+                while !request.contains('}') {
+                    let mut buffer = [0_u8; 4_096];
+                    let Ok(length @ 1..) = socket.read(&mut buffer).await else { return };
+                    request.push_str(&String::from_utf8_lossy(&buffer[..length]));
+                }
+                let call = request.split("\r\n\r\n").nth(1).unwrap();
+                let call: serde_json::Value = serde_json::from_str(call).unwrap();
+                let (id, method) = (&call["id"], call["method"].as_str().unwrap());
+                let body = format!(r#"{{"result":{},"error":null,"id":{id}}}"#, answer(method));
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length";
+                let reply = format!("{head}: {}\r\n\r\n{body}", body.len());
+                let _ = socket.write_all(reply.as_bytes()).await;
+            });
+        }
+    });
+    url
+}
+
+const REGTEST: &str = "\"0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206\"";
+
+// After a start a node reads its mempool back: what it shows meanwhile is a part of it.
+#[tokio::test]
+async fn a_mempool_that_is_being_loaded_says_nothing() {
+    let loading = server_by(|method| match method {
+        "getblockhash" => REGTEST,
+        "getmempoolinfo" => r#"{"loaded":false,"size":0}"#,
+        _ => "[]",
+    });
+    let chain = BitcoinChain::connect(&config(&[&loading.await])).unwrap();
+    assert_eq!(chain.pending(&WatchSet::default()).await, Ok(None));
+    let silent = server_by(|method| match method {
+        "getblockhash" => REGTEST,
+        "getmempoolinfo" => r#"{"size":0}"#,
+        _ => "[]",
+    });
+    let chain = BitcoinChain::connect(&config(&[&silent.await])).unwrap();
+    assert!(matches!(chain.pending(&WatchSet::default()).await, Err(ReadError::Unavailable(_))));
+    let loaded = server_by(|method| match method {
+        "getblockhash" => REGTEST,
+        "getmempoolinfo" => r#"{"loaded":true,"size":0}"#,
+        _ => "[]",
+    });
+    let chain = BitcoinChain::connect(&config(&[&loaded.await])).unwrap();
+    assert_eq!(chain.pending(&WatchSet::default()).await, Ok(Some(vec![])));
+}
+
 async fn refuses(config: &BitcoinConfig) -> Vec<ReadError> {
     let chain = BitcoinChain::connect(config).unwrap();
     let mut errors = vec![chain.head().await.unwrap_err()];
@@ -147,4 +201,18 @@ fn settings_are_checked_without_a_node() {
         let error = BitcoinChain::connect(&settings).err().unwrap();
         assert!(error.to_string().contains("settings of network bitcoin"), "{error}");
     }
+}
+
+// Each has a password of its own, and shows it to nobody by accident.
+#[tokio::test]
+async fn no_node_takes_the_login_of_another() {
+    let (one, other) = (World::start().await, World::start().await);
+    let login = |url: &str| url.split('@').next().unwrap().to_owned();
+    let (mine, theirs) = (login(one.node.rpc_url()), login(other.node.rpc_url()));
+    assert_ne!(mine, theirs);
+    let wrong = one.node.rpc_url().replace(&mine, &theirs);
+    let error = BitcoinChain::connect(&config(&[&wrong])).unwrap().head().await.unwrap_err();
+    assert_eq!(error, ReadError::Unavailable("the node refuses the login".to_owned()));
+    let password = mine.rsplit(':').next().unwrap();
+    assert!(!format!("{:?}", one.node).contains(password));
 }

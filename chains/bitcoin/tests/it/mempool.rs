@@ -43,10 +43,12 @@ async fn a_replacement_that_pays_us_counts_by_itself() {
 async fn a_double_spend_on_the_new_branch_wins() {
     let world = World::start().await;
     let tx = world.payer.pay(&world.address(0), sats(10_000)).await.unwrap();
+    let waiting = world.chain.pending(&world.watched()).await.unwrap().unwrap();
     world.payer.mine(2).await.unwrap();
-    let seen = world.seen(&tx).await;
+    // In a block nobody asks what it spends.
+    assert!(world.seen(&tx).await[0].spends.is_empty());
     world.payer.reorg(2, Keep::Nothing).await.unwrap();
-    let place = world.chain.locate(&tx, &seen[0].spends).await.unwrap();
+    let place = world.chain.locate(&tx, &waiting[0].spends).await.unwrap();
     assert!(matches!(place, TxPlace::Replaced { by: Some(_), mined: Some(_) }), "{place:?}");
 }
 
@@ -60,9 +62,21 @@ async fn a_look_at_the_mempool_fetches_what_is_new() {
     let watch = world.watched();
     let before = world.chain.calls();
     assert_eq!(world.chain.pending(&watch).await.unwrap(), Some(vec![]));
-    // The genesis, the list and one request for all five.
-    assert!(world.chain.calls() - before <= 3);
+    // The genesis, whether it is loaded, the list and one request for all five.
+    assert!(world.chain.calls() - before <= 4);
     let before = world.chain.calls();
     assert_eq!(world.chain.pending(&watch).await.unwrap(), Some(vec![]));
-    assert_eq!(world.chain.calls() - before, 1);
+    assert_eq!(world.chain.calls() - before, 2);
+}
+
+// Whoever names thousands of them does not make us ask for all.
+#[tokio::test]
+async fn only_so_many_outpoints_are_asked_for() {
+    let world = World::start().await;
+    let nobodys: Vec<String> = (0..5_000).map(|n| format!("{}:{n}", "ab".repeat(32))).collect();
+    let never = "cd".repeat(32);
+    let before = world.chain.calls();
+    assert_eq!(world.chain.locate(&never, &nobodys).await.unwrap(), TxPlace::Absent);
+    let asked = world.chain.calls() - before;
+    assert!(asked <= 100, "{asked} calls");
 }

@@ -1,6 +1,10 @@
 //! What a block brings, and what only looks like it.
 
-use chains::{Chain as _, sandbox::Sandbox as _};
+use bitcoin::{
+    Address, Network, PubkeyHash, ScriptBuf, ScriptHash, WPubkeyHash, hashes::Hash as _,
+};
+use chains::{Arrived, Chain as _, Outgoing, sandbox::Sandbox as _};
+use primitives::Asset;
 
 use crate::world::{World, sats};
 
@@ -13,7 +17,7 @@ async fn two_outputs_of_one_transaction_are_two_deposits() {
     let seen = world.seen(&tx).await;
     let short: Vec<_> = seen.iter().map(|s| (s.ordinal, s.to.as_str())).collect();
     assert_eq!(short, [(0, a.as_str()), (1, a.as_str()), (2, b.as_str())]);
-    assert_eq!(world.chain.held(&[a], primitives::Asset::Btc).await, Ok(sats(30_000)));
+    assert_eq!(world.chain.held(&[a], Asset::Btc).await, Ok(sats(30_000)));
 }
 
 // Each is something a careless reader credits.
@@ -29,9 +33,10 @@ async fn what_only_looks_like_a_payment_is_none() {
     world.payer.pay(theirs, sats(50_000)).await.unwrap();
     world.payer.mine(1).await.unwrap();
     assert!(world.seen(&replacement).await.is_empty());
-    assert_eq!(world.chain.held(&[ours], primitives::Asset::Btc).await, Ok(sats(0)));
+    assert_eq!(world.chain.held(&[ours], Asset::Btc).await, Ok(sats(0)));
 }
 
+// It may vanish for a hundred blocks, and somebody sent it to us: a person looks.
 #[tokio::test]
 async fn a_mined_reward_is_no_payment() {
     let world = World::start().await;
@@ -39,7 +44,10 @@ async fn a_mined_reward_is_no_payment() {
     world.payer.mine_to(&ours, 1).await.unwrap();
     let tip = world.chain.head().await.unwrap().latest;
     let facts = world.chain.read_block(&tip, &world.watched()).await.unwrap();
-    assert!(facts.sightings.is_empty(), "{facts:?}");
+    let [reward] = facts.sightings.as_slice() else { panic!("{facts:?}") };
+    let (contract, minor) = ("coinbase".to_owned(), "5000000000".to_owned());
+    assert_eq!(reward.arrived, Arrived::UnknownToken { contract, minor });
+    assert_eq!((reward.to.as_str(), reward.ordinal), (ours.as_str(), 0));
 }
 
 #[tokio::test]
@@ -57,4 +65,46 @@ async fn three_thousand_payments_in_a_block_are_read_in_two_calls() {
     let facts = world.chain.read_block(&tip, &world.watched()).await.unwrap();
     assert_eq!(facts.sightings.len(), 3_000);
     assert_eq!(world.chain.calls() - before, 2);
+}
+
+/// Addresses of every kind a payer's wallet may have.
+fn kinds() -> Vec<String> {
+    let scripts = [
+        ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array([1; 20])),
+        ScriptBuf::new_p2sh(&ScriptHash::from_byte_array([2; 20])),
+        ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([3; 20])),
+        ScriptBuf::from_bytes([&[0x00, 0x20][..], &[4; 32]].concat()),
+        ScriptBuf::from_bytes([&[0x51, 0x20][..], &[5; 32]].concat()),
+    ];
+    let address = |script: &ScriptBuf| Address::from_script(script, Network::Regtest).unwrap();
+    scripts.iter().map(|script| address(script).to_string()).collect()
+}
+
+// What goes back to a payer can be shown whatever kind of address he has.
+#[tokio::test]
+async fn what_went_out_is_seen_at_any_kind_of_address() {
+    let world = World::start().await;
+    let kinds = kinds();
+    let mut outputs: Vec<(&str, u64)> = kinds.iter().map(|to| (to.as_str(), 10_000)).collect();
+    // Two to one address are two.
+    outputs.push((&kinds[4], 20_000));
+    let tx = world.payer.pay_many(&outputs).await.unwrap();
+    let ask = |to: &str| {
+        let (chain, tx, to) = (&world.chain, tx.to_uppercase(), to.to_owned());
+        async move { chain.outgoing(&tx, &to, Asset::Btc).await }
+    };
+    assert_eq!(ask(&kinds[0]).await, Ok(vec![]), "it waits");
+    world.payer.mine(1).await.unwrap();
+    let block = world.chain.head().await.unwrap().latest;
+    let out = |ordinal, minor| {
+        let (tx_id, block) = (tx.clone(), block.clone());
+        Outgoing { tx_id, block, ordinal, amount: sats(minor) }
+    };
+    for (ordinal, to) in (0_u32..4).zip(&kinds) {
+        assert_eq!(ask(to).await, Ok(vec![out(ordinal, 10_000)]), "{to}");
+    }
+    assert_eq!(ask(&kinds[4]).await, Ok(vec![out(4, 10_000), out(5, 20_000)]));
+    assert_eq!(ask(&world.address(0)).await, Ok(vec![]), "somebody else");
+    assert!(ask("bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu").await.is_err());
+    assert!(world.chain.outgoing(&tx, &kinds[0], Asset::Eth).await.is_err());
 }

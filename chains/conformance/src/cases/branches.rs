@@ -89,7 +89,7 @@ pub async fn an_amount_may_change_on_the_way_back(subject: &Subject) -> anyhow::
     Ok(())
 }
 
-/// Payments in many blocks, then a reorganisation of any depth from 1 to 64, again and again:
+/// Payments in many blocks, then a reorganisation, of one depth after the other from 1 to 64:
 /// what the follower holds is what the canonical branch brought.
 ///
 /// # Errors
@@ -101,9 +101,8 @@ pub async fn any_depth_unwinds_to_the_truth(subject: &Subject) -> anyhow::Result
     let mut follower = Follower::at_tip(chain, &to).await?;
     // A base that no reorganisation reaches below.
     subject.sandbox.mine(DEEPEST).await?;
-    let depths = [1, 2, 3, 5, 8, 13, 21, 34, 55, DEEPEST];
     let mut alive = 0_usize;
-    for (round, depth) in (0_u32..).zip(depths) {
+    for (round, depth) in (0_u32..).zip((1..=DEEPEST).step_by(subject.depth_step)) {
         let address = to.get(usize::try_from(round)? % to.len()).context("no address")?;
         // Deep enough that the payment is in the part that goes.
         let above = numbers.up_to(depth).saturating_sub(1);

@@ -140,3 +140,29 @@ async fn a_full_block_of_payments_is_read_completely() {
     let tokens = (0..10).map(|i| (1, world.address(i), usdc_minor(i128::from(i) + 101)));
     assert_eq!(got, coins.chain(tokens).collect::<Vec<_>>());
 }
+
+// What goes back to a payer: at any address, in any asset, and only by a transaction that
+// succeeded.
+#[tokio::test]
+async fn what_went_out_is_seen_at_any_address() {
+    let world = World::start().await;
+    let theirs = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+    let coins = world.payer.send_native(theirs, wei(5)).await.unwrap();
+    let tokens = world.payer.send_token(&world.usdc, theirs, usdc_minor(7)).await.unwrap();
+    let failed = world.payer.send_failing_native(theirs, wei(3)).await.unwrap();
+    let (chain, lower) = (&world.chain, theirs.to_lowercase());
+    for (tx, asset, ordinal, amount) in
+        [(&coins, Asset::Eth, 0, wei(5)), (&tokens, Asset::Usdc, 1, usdc_minor(7))]
+    {
+        let (_, hash) = place(chain, tx).await;
+        let seen = chain.outgoing(&tx.to_uppercase().replace("0X", "0x"), &lower, asset).await;
+        let seen = seen.unwrap();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!((&seen[0].tx_id, seen[0].ordinal, seen[0].amount), (tx, ordinal, amount));
+        assert_eq!(seen[0].block.hash, hash);
+    }
+    assert_eq!(chain.outgoing(&coins, theirs, Asset::Usdc).await, Ok(vec![]));
+    assert_eq!(chain.outgoing(&coins, &world.address(0), Asset::Eth).await, Ok(vec![]));
+    assert_eq!(chain.outgoing(&failed, theirs, Asset::Eth).await, Ok(vec![]));
+    assert!(chain.outgoing(&coins, "bc1q", Asset::Eth).await.is_err());
+}

@@ -59,6 +59,7 @@ pub fn dev_config(
         rpc_urls: vec![url(node.rpc_url())?],
         ws_urls: vec![url(node.ws_url())?],
         wallet: dev_wallet(),
+        retired_wallets: Vec::new(),
         reference_seed: primitives::Secret::new("the seed of a sandbox"),
         mints: dev_mints(),
         request_timeout_ms: crate::config::default_timeout_ms(),

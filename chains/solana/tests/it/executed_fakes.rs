@@ -139,12 +139,15 @@ async fn mints_with_powers_over_holders_are_refused() {
         ("transferHook", 68, some(&[36, 0], &me.to_bytes())),
         ("confidentialTransferMint", 69, some(&[27, 0], &[0; 33])),
         ("nonTransferable", 4, vec![32]),
+        ("pausableConfig", 37, some(&[44, 0], &[])),
+        // 2 is frozen.
+        ("defaultAccountState", 5, vec![28, 0, 2]),
     ];
     for (name, length, data) in powers {
         let mint = Keypair::new();
         let (program_id, length) = (key(TOKEN_2022), 166 + length);
         let accounts = vec![AccountMeta::new(mint.pubkey(), false)];
-        let plain = token::initialize_mint2(&program(), &mint.pubkey(), &me, None, 6).unwrap();
+        let plain = token::initialize_mint2(&program(), &mint.pubkey(), &me, Some(&me), 6).unwrap();
         let steps = vec![
             system::create_account(&me, &mint.pubkey(), 10_000_000, length, &program_id),
             Instruction { program_id, accounts, data },

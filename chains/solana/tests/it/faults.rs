@@ -142,6 +142,8 @@ async fn settings_are_checked_without_a_node() {
         SolanaConfig { rpc_urls: vec!["ftp://127.0.0.1".parse().unwrap()], ..good.clone() },
         SolanaConfig { ws_urls: vec!["http://127.0.0.1".parse().unwrap()], ..good.clone() },
         SolanaConfig { wallet: "0x12".to_owned(), ..good.clone() },
+        SolanaConfig { retired_wallets: vec![good.wallet.clone()], ..good.clone() },
+        SolanaConfig { retired_wallets: vec!["0x12".to_owned()], ..good.clone() },
         // A reference is no wallet: nobody has its key.
         SolanaConfig { genesis_hash: "mainnet".to_owned(), ..good.clone() },
         SolanaConfig { mints: twice, ..good.clone() },

@@ -301,6 +301,87 @@ async fn only_what_is_missing_is_a_loss() {
     world.sound().await;
 }
 
+/// What was accepted for one network's quote is converted from another's: the first network's money
+/// is too much, and a reorganisation unwinds the one that was converted.
+#[tokio::test]
+async fn the_network_that_converted_is_the_one_that_counts() {
+    let world = open().await;
+    world.grant(100_000).await;
+    let asked = world.ask(100_000, 1_000).await;
+    let beside = world.quote(asked.payment, "other", super::eth(1_000)).await;
+    let here = world.see(&asked, "here", 1_000, ("b10", 10)).await;
+    let there = world.see(&beside, "there", 1_000, ("o1", 1)).await;
+    assert_eq!(world.accept(here, 10).await, Early::Accepted);
+    let last = Depth { latest: 9, safe: None, finalized: Some(9) };
+    assert_eq!(world.judge_at(there, last, agreed()).await, Confirmed::Now);
+    assert_eq!(world.books().await.converted, 1_000, "the other network's");
+    assert_eq!(world.limit().await.1, 0);
+    assert_eq!(world.judge(here, 13, agreed()).await, Confirmed::Now);
+    let books = world.books().await;
+    assert_eq!((books.escrow, books.refund, books.deposit), (1_000, 1_000, 0), "{books:?}");
+    world.sound().await;
+    world.gone(there).await;
+    let books = world.books().await;
+    assert_eq!((books.loss, books.refund, books.escrow), (1_000, 1_000, 1_000), "{books:?}");
+    world.sound().await;
+    world.gone(here).await;
+    let books = world.books().await;
+    assert_eq!((books.loss, books.refund, books.escrow), (1_000, 0, 0), "{books:?}");
+    world.sound().await;
+}
+
+/// Money that waits in suspense may be what is missing: nothing is honoured before it is decided.
+#[tokio::test]
+async fn nothing_is_lost_while_money_is_set_aside() {
+    let world = open().await;
+    world.grant(100_000).await;
+    let (asked, first) = accepted(&world, "tx").await;
+    let second = world.see(&asked, "again", 1_000, ("b10", 10)).await;
+    assert_eq!(world.judge(second, 13, agreed()).await, Confirmed::Now);
+    let third = world.see(&asked, "third", 1_000, ("b11", 11)).await;
+    world.gone(first).await;
+    assert!(matches!(honour(&world, &asked).await, Err(HonourError::StillComing)), "both wait");
+    world.gone(third).await;
+    assert!(matches!(honour(&world, &asked).await, Err(HonourError::StillComing)), "one waits");
+    let mut tx = world.base.pool.begin().await.unwrap();
+    crate::refund::promise_deposit_in(&mut tx, &world.base, second).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(honour(&world, &asked).await.unwrap(), 1_000, "it was given away");
+    world.sound().await;
+}
+
+/// The payer's wallet replaced the transaction, and the house had honoured the loss by then: the
+/// money is the house's, whatever the shop's policy is, once.
+#[tokio::test]
+async fn what_comes_after_a_loss_was_honoured_makes_it_good() {
+    let world = open().await;
+    world.grant(300_000).await;
+    let (asked, first) = accepted(&world, "tx").await;
+    world.gone(first).await;
+    assert_eq!(honour(&world, &asked).await.unwrap(), 1_000);
+    let second = world.see(&asked, "replacement", 1_200, ("c11", 11)).await;
+    assert_eq!(world.judge(second, 14, agreed()).await, Confirmed::Now);
+    let books = world.books().await;
+    assert_eq!((books.loss, books.suspense, books.refund), (0, 200, 0), "{books:?}");
+    world.sound().await;
+    // Only what is left is anybody's.
+    let mut tx = world.base.pool.begin().await.unwrap();
+    crate::refund::promise_deposit_in(&mut tx, &world.base, second).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(world.books().await.refund, 200);
+    // The first one comes as well: that is the payer's.
+    world.see(&asked, "tx", 1_000, ("c12", 12)).await;
+    assert_eq!(world.judge(first, 15, agreed()).await, Confirmed::Now);
+    let books = world.books().await;
+    assert_eq!((books.escrow, books.loss, books.suspense), (2_200, 0, 1_000), "{books:?}");
+    world.sound().await;
+    // And the second goes: the house bears it again.
+    world.gone(second).await;
+    let books = world.books().await;
+    assert_eq!((books.loss, books.refund, books.suspense), (1_000, 0, 1_000), "{books:?}");
+    world.sound().await;
+}
+
 #[tokio::test]
 async fn a_loss_is_honoured_by_somebody_for_a_reason() {
     let world = open().await;

@@ -211,6 +211,40 @@ async fn what_comes_back_credits_the_loss() {
     }
 }
 
+/// What made good a loss is not the deposit's to give away, nor is any of it another's to lose.
+#[tokio::test]
+async fn what_made_good_a_loss_is_given_to_nobody() {
+    let world = World::open().await;
+    let asked = world.ask(100_000, 1_000).await;
+    let id = confirmed(&world, &asked, "tx", 1_000).await;
+    world.gone(id).await;
+    back(&world, &asked, "tx", 1_000).await;
+    let mut tx = world.base.pool.begin().await.unwrap();
+    let promised = crate::refund::promise_deposit_in(&mut tx, &world.base, id).await;
+    assert!(matches!(promised, Err(crate::refund::PromiseError::Borne)), "{promised:?}");
+    drop(tx);
+    // More comes back: the rest, and only that, may pay another payment.
+    world.gone(id).await;
+    back(&world, &asked, "tx", 1_400).await;
+    let other = world.ask(100_000, 1_000).await;
+    let mut tx = world.base.pool.begin().await.unwrap();
+    let at = payment::AtPrice::Quoted;
+    payment::attribute_in(&mut tx, &world.base, id, other.payment, at).await.unwrap();
+    tx.commit().await.unwrap();
+    let books = Books { escrow: 1_400, deposit: 400, converted: 1_000, ..EMPTY };
+    assert_eq!(world.books().await, books);
+    assert_eq!(world.state(&other).await, "confirming", "400 of 1,000");
+    world.sound().await;
+    let rest = world.see(&other, "rest", 600, ("c12", 12)).await;
+    assert_eq!(world.judge(rest, 14, agreed()).await, Confirmed::Now);
+    assert_eq!(world.state(&other).await, "accepted");
+    assert_eq!(world.books().await, Books { escrow: 2_000, converted: 2_000, ..EMPTY });
+    world.sound().await;
+    world.gone(id).await;
+    assert_eq!(world.books().await, Books { escrow: 600, converted: 2_000, loss: 1_400, ..EMPTY });
+    world.sound().await;
+}
+
 /// Back in the very block it was in: the chain changed its mind twice.
 #[tokio::test]
 async fn the_same_block_may_win_after_all() {

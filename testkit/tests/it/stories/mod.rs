@@ -29,6 +29,7 @@ mod two_processes;
 mod underpaid;
 mod unknown_order;
 mod unknown_payout;
+mod venue_frozen;
 mod venue_short;
 mod wrong_token;
 

@@ -50,8 +50,8 @@ impl Scan<'_> {
         Ok(self.ctx.again_in(STOPPED_S))
     }
 
-    /// True when a node still holds the block that the followed one has left: one node's word undoes
-    /// nothing. In a true reorganisation the others follow within seconds.
+    /// True when a node still holds the block that the followed one has left: one node's word
+    /// undoes nothing. In a true reorganisation the others follow within seconds.
     async fn is_disputed(&self, chain: &dyn Chain, at: &Cursor) -> Result<bool, Trouble> {
         let held = self.held_block(at)?;
         let witnesses = chain.witnesses(&held).await;

@@ -1,0 +1,105 @@
+//! What a venue does to an order after its end is booked: a late fill once, a fill taken back by a
+//! contra entry.
+
+use anyhow::{Context as _, Result};
+use chrono::TimeDelta;
+use primitives::{Amount, Asset, ConversionId};
+use rust_decimal::Decimal;
+use settlement::conversion::{self, FillFacts, LateLook, OrderFacts, OrderOutcome};
+
+use crate::{retry::selling, world::World};
+
+fn fill(w: &World, trade_id: &str, sold: Amount) -> FillFacts {
+    let none = World::inr(0);
+    FillFacts {
+        trade_id: trade_id.to_owned(),
+        sold,
+        gross: World::inr(sold.minor() * 80 / 10_000),
+        fee: none,
+        fee_gst: none,
+        tds: none,
+        price: Decimal::from(80),
+        executed_at: w.now(),
+    }
+}
+
+fn closed(fills: &[&FillFacts]) -> OrderFacts {
+    let sold: i128 = fills.iter().map(|fill| fill.sold.minor()).sum();
+    OrderFacts {
+        venue_order_id: "1".to_owned(),
+        closed: true,
+        executed: Amount::try_new(sold, Asset::Usdc).unwrap(),
+        fills: fills.iter().copied().cloned().collect(),
+    }
+}
+
+async fn late(w: &World, id: ConversionId, facts: &OrderFacts) -> Result<LateLook> {
+    let mut tx = w.base.pool.begin().await?;
+    let look = conversion::late_in(&mut tx, &w.base, id, 1, Some(facts)).await?;
+    tx.commit().await?;
+    Ok(look)
+}
+
+/// A conversion whose first order closed with one fill of a dollar and a half.
+async fn closed_short(w: &World) -> Result<(ConversionId, FillFacts)> {
+    let (_, id) = selling(w).await?;
+    let first = fill(w, "t1", Amount::try_new(1_500_000, Asset::Usdc)?);
+    let mut tx = w.base.pool.begin().await?;
+    let facts = closed(&[&first]);
+    let outcome = conversion::order_in(&mut tx, &w.base, id, 1, &facts).await?;
+    assert_eq!(outcome, OrderOutcome::Short);
+    tx.commit().await?;
+    w.pass(25);
+    Ok((id, first))
+}
+
+async fn sold(w: &World, id: ConversionId) -> Result<i128> {
+    let mut conn = w.base.pool.acquire().await?;
+    Ok(conversion::get_in(&mut conn, id).await?.sold.minor())
+}
+
+async fn kinds(w: &World) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar("select kind from cases order by kind").fetch_all(&w.base.pool).await?)
+}
+
+#[tokio::test]
+async fn a_late_fill_is_booked_once() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = closed_short(&w).await?;
+    let second = fill(&w, "t2", Amount::try_new(250_000, Asset::Usdc)?);
+    let facts = closed(&[&first, &second]);
+    for _ in 0..2 {
+        assert_eq!(late(&w, id, &facts).await?, LateLook::Done);
+        assert_eq!(sold(&w, id).await?, 1_750_000);
+    }
+    let mut tx = w.base.pool.begin().await?;
+    let conversion = conversion::get_in(&mut tx, id).await?;
+    assert!(conversion::unlooked_in(&mut tx, &w.base, &conversion).await?.is_empty());
+    tx.rollback().await?;
+    assert!(kinds(&w).await?.is_empty());
+    w.sound().await
+}
+
+#[tokio::test]
+async fn a_fill_taken_back_is_mirrored_after_two_looks() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = closed_short(&w).await?;
+    let looked = late(&w, id, &closed(&[])).await?;
+    assert_eq!(looked, LateLook::Later(w.now() + TimeDelta::seconds(6)));
+    // Listed again in between: it was not taken back, and the next sighting is the first.
+    w.pass(3);
+    let open = OrderFacts { closed: false, ..closed(&[&first]) };
+    assert!(matches!(late(&w, id, &open).await?, LateLook::Later(_)));
+    w.pass(4);
+    assert!(matches!(late(&w, id, &closed(&[])).await?, LateLook::Later(_)));
+    assert_eq!(sold(&w, id).await?, 1_500_000);
+    w.pass(6);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Done);
+    assert_eq!(sold(&w, id).await?, 0);
+    assert_eq!(kinds(&w).await?, ["fill_reversed"]);
+    let mut conn = w.base.pool.acquire().await?;
+    let contra = ledger::find(&mut conn, "fill:wazirx:t1:back").await?;
+    assert_eq!(contra.context("a contra entry")?.kind, "reversal");
+    drop(conn);
+    w.sound().await
+}
