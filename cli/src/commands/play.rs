@@ -47,8 +47,9 @@ pub(crate) struct Pay {
 /// Which chain, and how many blocks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Mine {
+    /// Every local chain when absent.
     #[arg(long, value_parser = network)]
-    network: NetworkId,
+    network: Option<NetworkId>,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     blocks: u32,
 }
@@ -56,8 +57,9 @@ pub(crate) struct Mine {
 /// Which chain, how deep, and what becomes of the payments in the blocks that go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reorg {
+    /// Every local chain when absent.
     #[arg(long, value_parser = network)]
-    network: NetworkId,
+    network: Option<NetworkId>,
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     depth: u32,
     /// The payments are in the new branch too, in other blocks.
@@ -165,18 +167,32 @@ async fn wait_for_the_end(base: &Base, payment: PaymentId) -> anyhow::Result<()>
     }
 }
 
+/// The chain that was named, or all local ones.
+fn chosen_chains(config: &Config, named: Option<&NetworkId>) -> anyhow::Result<Vec<NetworkId>> {
+    let chains: Vec<NetworkId> = match named {
+        Some(network) => vec![network.clone()],
+        None => config.sandbox.iter().map(|settings| settings.network.clone()).collect(),
+    };
+    ensure!(!chains.is_empty(), "no [[sandbox]] in the settings");
+    Ok(chains)
+}
+
 pub(crate) async fn mine(config: &Config, options: &Mine) -> anyhow::Result<ExitCode> {
-    let miner: Box<dyn Sandbox> = sandbox::open(config, &options.network).await?;
-    miner.mine(options.blocks).await?;
-    println!("{} blocks mined on {}", options.blocks, options.network);
+    for network in chosen_chains(config, options.network.as_ref())? {
+        let miner: Box<dyn Sandbox> = sandbox::open(config, &network).await?;
+        miner.mine(options.blocks).await?;
+        println!("{} blocks mined on {network}", options.blocks);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) async fn reorg(config: &Config, options: &Reorg) -> anyhow::Result<ExitCode> {
-    let miner = sandbox::open(config, &options.network).await?;
     let keep = if options.keep { Keep::Everything } else { Keep::Nothing };
-    miner.reorg(options.depth, keep).await?;
     let what = if options.keep { "their payments kept" } else { "their payments gone" };
-    println!("the last {} blocks of {} replaced, {what}", options.depth, options.network);
+    for network in chosen_chains(config, options.network.as_ref())? {
+        let miner = sandbox::open(config, &network).await?;
+        miner.reorg(options.depth, keep).await?;
+        println!("the last {} blocks of {network} replaced, {what}", options.depth);
+    }
     Ok(ExitCode::SUCCESS)
 }
