@@ -36,7 +36,7 @@ say "fetching bitcoind"
 # Beside what it becomes: a temporary folder of the system may not let programs start.
 work=$(mktemp -d "$LOCAL/bitcoind.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{cache/archives/partial,etc/preferences.d,root}
+mkdir -p "$work"/{cache/archives/partial,etc/preferences.d,unpacked}
 : >"$work/status"
 # How to reach the archive is the system's word, everything else is private: none of the system's
 # hooks run, none of its folders are written.
@@ -75,11 +75,11 @@ done
 
 for package in "$work"/cache/archives/*.deb; do
   # Only libraries and the program itself; the closure also holds tools nobody starts.
-  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/root" --wildcards --no-wildcards-match-slash \
+  dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/unpacked" --wildcards --no-wildcards-match-slash \
     --keep-directory-symlink ./usr/bin/bitcoind './usr/lib/*' './lib/*' './lib64/*' 2>/dev/null || true
 done
-loader=$(find "$work/root" \( -name 'ld-linux-*.so.*' -o -name 'ld64.so.*' \) | head -n 1)
-program="$work/root/usr/bin/bitcoind"
+loader=$(find "$work/unpacked" \( -name 'ld-linux-*.so.*' -o -name 'ld64.so.*' \) | head -n 1)
+program="$work/unpacked/usr/bin/bitcoind"
 [ -x "$program" ] && [ -n "$loader" ] || die "the packages hold no bitcoind that could start here"
 
 rm -rf "$home.new" "$home"
@@ -87,7 +87,7 @@ mkdir -p "$home.new/lib" "$home.new/bin"
 cp "$program" "$home.new/lib/bitcoind"
 cp -L "$loader" "$home.new/lib/loader"
 # What the program needs, found by its own loader among the unpacked libraries.
-folders=$(find "$work/root" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+folders=$(find "$work/unpacked" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
 "$loader" --library-path "$folders" --list "$program" |
   awk '$2 == "=>" && $3 ~ /^\// {print $3}' | while read -r library; do
   cp -L "$library" "$home.new/lib/"

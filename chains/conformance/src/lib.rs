@@ -20,8 +20,6 @@ pub use follower::Follower;
 pub struct Subject {
     pub chain: Box<dyn Chain>,
     pub sandbox: Box<dyn Sandbox>,
-    /// Of the depths of a reorganisation, every how many-th is tried: 1 where blocks cost little.
-    pub depth_step: usize,
     /// Keeps the node alive.
     pub node: Box<dyn Any + Send + Sync>,
 }

@@ -102,7 +102,7 @@ pub async fn any_depth_unwinds_to_the_truth(subject: &Subject) -> anyhow::Result
     // A base that no reorganisation reaches below.
     subject.sandbox.mine(DEEPEST).await?;
     let mut alive = 0_usize;
-    for (round, depth) in (0_u32..).zip((1..=DEEPEST).step_by(subject.depth_step)) {
+    for (round, depth) in (0_u32..).zip(1..=DEEPEST) {
         let address = to.get(usize::try_from(round)? % to.len()).context("no address")?;
         // Deep enough that the payment is in the part that goes.
         let above = numbers.up_to(depth).saturating_sub(1);

@@ -22,12 +22,7 @@ async fn start() -> Subject {
     let tokens = vec![(Asset::Usdc, usdc), (Asset::Usdt, usdt)];
     let sandbox = AnvilSandbox::open(payer, tokens).await.unwrap();
     let chain = EvmChain::connect(&settings).unwrap();
-    Subject {
-        chain: Box::new(chain),
-        sandbox: Box::new(sandbox),
-        depth_step: 1,
-        node: Box::new(anvil),
-    }
+    Subject { chain: Box::new(chain), sandbox: Box::new(sandbox), node: Box::new(anvil) }
 }
 
 chains_conformance::suite!(start);

@@ -6,12 +6,7 @@ use crate::world::World;
 
 async fn start() -> Subject {
     let World { node, payer, chain } = World::start().await;
-    Subject {
-        chain: Box::new(chain),
-        sandbox: Box::new(payer),
-        depth_step: 1,
-        node: Box::new(node),
-    }
+    Subject { chain: Box::new(chain), sandbox: Box::new(payer), node: Box::new(node) }
 }
 
 chains_conformance::suite!(start);

@@ -1,49 +1,9 @@
-//! Everything a buggy or hostile worker could try, as the application's own role, and what a
-//! migration gone wrong could try as the owner or the superuser. Each attack is refused, and for
-//! the reason named beside it: a misspelt attack does not count as stopped.
+//! What a buggy or hostile worker could try, as the application's own role: around the doors of the
+//! ledger, through them, as a second act, and in batches.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testkit_db::TestDb;
+use super::{Attack, MANY, POST};
 
-/// What the attacks aim at: accounts a to f, the posted transfer t0, the open holds t1 and t2.
-const TARGETS: &str = "
-    insert into ledger.transfer_kinds (id, code) values (1, 'test');
-    insert into ledger.roles (id, code, class, guard) values
-      (901, 't.open', 'asset', 0), (902, 't.liab', 'liability', 2), (903, 't.asset', 'asset', 1),
-      (904, 't.equity', 'equity', 0);
-    insert into ledger.kind_legs values (1, 901, 902), (1, 902, 901), (1, 903, 904), (1, 901, 901);
-    create table public.target (name text primary key, id bigint not null);
-    insert into public.target
-      select 'a', ledger.open_account('t:a:INR', 'INR', 't.open') union all
-      select 'b', ledger.open_account('t:b:INR', 'INR', 't.liab') union all
-      select 'c', ledger.open_account('t:c:USDC', 'USDC', 't.open') union all
-      select 'd', ledger.open_account('t:d:ETH', 'ETH', 't.asset') union all
-      select 'e', ledger.open_account('t:e:ETH', 'ETH', 't.equity') union all
-      select 'f', ledger.open_account('t:f:ETH', 'ETH', 't.equity');
-    create function public.id_of(text) returns bigint language sql
-      as 'select id from public.target where name = $1';
-    insert into public.target select 't0', transfer_id from ledger.post('seed-1', 1::smallint,
-        now(),
-      null, 'test', null, array[public.id_of('a')], array[public.id_of('b')], array[1000]);
-    insert into public.target select 't1', transfer_id from ledger.post('seed-2', 1::smallint,
-        now(),
-      null, 'test', null, array[public.id_of('b')], array[public.id_of('a')], array[300],
-      array[1]::smallint[]);
-    insert into public.target select 't2', transfer_id from ledger.post('seed-3', 1::smallint,
-        now(),
-      null, 'test', null, array[public.id_of('b')], array[public.id_of('a')], array[100],
-      array[1]::smallint[]);
-    grant select on public.target to public;";
-
-/// `(what, refused with, statements)`. `{a}` … `{f}`, `{t0}` … `{t2}` are ids. `POST` and `MANY`
-/// stand for a call whose last lists follow.
-type Attack = (&'static str, &'static str, &'static str);
-
-const POST: &str = "'x-try', 1::smallint, now(), null, 'w', null";
-const MANY: &str = "array['x-try'], array[1]::smallint[], array[now()], array[null]::uuid[],
-    array['w'], array[null]::jsonb[], array[1]";
-
-const AROUND_THE_DOORS: &[Attack] = &[
+pub(super) const AROUND_THE_DOORS: &[Attack] = &[
     (
         "insert a leg",
         "42501",
@@ -117,7 +77,7 @@ const AROUND_THE_DOORS: &[Attack] = &[
     ),
 ];
 
-const THROUGH_THE_DOORS: &[Attack] = &[
+pub(super) const THROUGH_THE_DOORS: &[Attack] = &[
     (
         "two assets in one leg",
         "LG003",
@@ -299,7 +259,7 @@ const THROUGH_THE_DOORS: &[Attack] = &[
     ),
 ];
 
-const SECOND_ACTS: &[Attack] = &[
+pub(super) const SECOND_ACTS: &[Attack] = &[
     (
         "capture more than the hold",
         "LG005",
@@ -399,7 +359,7 @@ const SECOND_ACTS: &[Attack] = &[
     ),
 ];
 
-const BATCHES: &[Attack] = &[
+pub(super) const BATCHES: &[Attack] = &[
     (
         "same key, other content",
         "LG001",
@@ -471,226 +431,3 @@ const BATCHES: &[Attack] = &[
                 array[{b}], array[9])",
     ),
 ];
-
-const BY_THE_OWNER: &[Attack] = &[
-    ("update an amount", "LG000", "update ledger.legs set amount = 1 where transfer_id = {t0}"),
-    ("delete a leg", "LG000", "delete from ledger.legs where transfer_id = {t0}"),
-    ("delete a header", "LG000", "delete from ledger.transfers where id = {t0}"),
-    ("truncate", "LG000", "truncate ledger.legs cascade"),
-    ("rename an account", "LG000", "update ledger.accounts set code = 'xyz' where id = {a}"),
-    ("change a scale", "LG000", "update ledger.assets set scale = 8 where id = 1"),
-    ("lift a floor", "LG000", "update ledger.roles set guard = 0 where id = 902"),
-    (
-        "lift the floor of one balance",
-        "23503",
-        "update ledger.balances set guard = 0,
-        version = version + 1 where account_id = {b}",
-    ),
-    ("delete a balance", "LG000", "delete from ledger.balances where account_id = {a}"),
-    (
-        "cross a floor",
-        "23514",
-        "update ledger.balances set debits_posted = 9999,
-        version = version + 1 where account_id = {b}",
-    ),
-    (
-        "lower a posted counter",
-        "LG000",
-        "update ledger.balances set debits_posted = debits_posted - 1, version = version + 1
-            where account_id = {a}",
-    ),
-    (
-        "change a counter without a version",
-        "LG000",
-        "update ledger.balances set debits_posted = debits_posted + 1 where account_id = {a}",
-    ),
-    (
-        "change a counter under cover of a freeze",
-        "LG000",
-        "update ledger.balances set debits_posted = debits_posted + 1, frozen = true
-            where account_id = {a}",
-    ),
-    (
-        "set the version back under cover of a freeze",
-        "LG000",
-        "update ledger.balances set version = 0, frozen = true where account_id = {a}",
-    ),
-    ("remove the closing", "LG000", "delete from ledger.closings"),
-    (
-        "open a closed period",
-        "LG000",
-        "update ledger.closings set closed_through = now() - interval '1 day';
-         update ledger.closings set closed_through = '-infinity'",
-    ),
-    (
-        "a header without legs",
-        "LG002",
-        "insert into ledger.transfers (key, fingerprint, kind_id, leg_count, effective_at, actor)
-            values ('yyyy', sha256('x'), 1, 1, now(), 'w')",
-    ),
-    (
-        "an unbalanced leg",
-        "23502",
-        "insert into ledger.legs (transfer_id, leg, asset_id, debit_id, amount, debit_seq,
-            credit_seq,
-            debit_net, credit_net, posted_at) values ({t0}, 2, 1, {a}, 5, 99, 99, 0, 0, now())",
-    ),
-    (
-        "reuse a sequence number",
-        "23505",
-        "insert into ledger.transfers (key, fingerprint, kind_id, leg_count, effective_at, actor)
-            values ('wwww', sha256('x'), 1, 1, now(), 'w');
-         insert into ledger.legs values (currval(pg_get_serial_sequence('ledger.transfers', 'id')),
-            1, 0, 1, {a}, {b}, 5, null, null, 1, 99, 0, 0, now())",
-    ),
-    (
-        "change a seal",
-        "LG000",
-        "insert into ledger.seals values (1, 0, 9, 0, '',
-        'x'); delete from ledger.seals",
-    ),
-];
-
-const BY_THE_SUPERUSER: &[Attack] = &[
-    (
-        "delete with the triggers in replica mode",
-        "LG000",
-        "set local session_replication_role = replica; delete from ledger.legs where transfer_id =
-            {t0}",
-    ),
-    (
-        "update with the triggers in replica mode",
-        "LG000",
-        "set local session_replication_role = replica; update ledger.legs set amount = 1",
-    ),
-    (
-        "lower a counter in replica mode",
-        "LG000",
-        "set local session_replication_role = replica;
-         update ledger.balances set debits_posted = 1,
-             version = version + 1 where account_id = {a}",
-    ),
-    (
-        "a leg across assets",
-        "23503",
-        "insert into ledger.transfers (key, fingerprint, kind_id, leg_count, effective_at, actor)
-            values ('vvvv', sha256('x'), 1, 1, now(), 'w');
-         insert into ledger.legs values (currval(pg_get_serial_sequence('ledger.transfers', 'id')),
-            1, 0, 1, {a}, {c}, 5, null, null, 98, 98, 0, 0, now())",
-    ),
-];
-
-/// Runs one attack in a transaction that would commit, and returns how it was refused.
-async fn attempt(conn: &mut PgConnection, role: Option<&str>, sql: &str) -> Option<String> {
-    let mut tx = conn.begin().await.unwrap();
-    if let Some(role) = role {
-        let become_role = format!("set local role {role}");
-        sqlx::raw_sql(AssertSqlSafe(become_role)).execute(&mut *tx).await.unwrap();
-    }
-    // What is checked at commit is checked here, so that a success can still be undone.
-    let sql = format!("{sql}; set constraints all immediate");
-    let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await;
-    tx.rollback().await.unwrap();
-    match result {
-        Ok(_) => None,
-        Err(error) => Some(error.as_database_error().unwrap().code().unwrap().into_owned()),
-    }
-}
-
-async fn all_are_refused(
-    conn: &mut PgConnection,
-    role: Option<&str>,
-    names: &[(String, i64)],
-    attacks: &[Attack],
-) {
-    let mut wrong = Vec::new();
-    for (what, want, sql) in attacks {
-        let mut sql = sql.replace("{POST}", POST).replace("{MANY}", MANY);
-        for (name, id) in names {
-            sql = sql.replace(&format!("{{{name}}}"), &id.to_string());
-        }
-        let got = attempt(conn, role, &sql).await;
-        if got.as_deref() != Some(*want) {
-            let got = got.as_deref().unwrap_or("NOT REFUSED");
-            wrong.push(format!("{what}: {got} instead of {want}\n  {sql}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[tokio::test]
-async fn every_attack_is_refused() {
-    let db = TestDb::create().await.unwrap();
-    sqlx::raw_sql(TARGETS).execute(&db.owner).await.unwrap();
-    let names: Vec<(String, i64)> =
-        sqlx::query_as("select name, id from public.target").fetch_all(&db.owner).await.unwrap();
-
-    let mut app = db.app.acquire().await.unwrap();
-    for attacks in [AROUND_THE_DOORS, THROUGH_THE_DOORS, SECOND_ACTS, BATCHES] {
-        all_are_refused(&mut app, None, &names, attacks).await;
-    }
-    let mut owner = db.owner.acquire().await.unwrap();
-    all_are_refused(&mut owner, Some("ledger_owner"), &names, BY_THE_OWNER).await;
-    all_are_refused(&mut owner, None, &names, BY_THE_OWNER).await;
-    all_are_refused(&mut owner, None, &names, BY_THE_SUPERUSER).await;
-    assert_eq!(ledger::audit(&mut app).await.unwrap(), []);
-}
-
-// The header's check holds at a real commit too, not only when it is called early.
-#[tokio::test]
-async fn a_header_without_legs_does_not_commit() {
-    let db = TestDb::create().await.unwrap();
-    let mut tx = db.owner.begin().await.unwrap();
-    sqlx::query(
-        "insert into ledger.transfers (key, fingerprint, kind_id, leg_count, effective_at, actor)
-         values ('yyyy', sha256('x'), 11, 1, now(), 'w')",
-    )
-    .execute(&mut *tx)
-    .await
-    .unwrap();
-    let refused = tx.commit().await.unwrap_err();
-    assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("LG002"));
-}
-
-// The application can reach nothing in the schema but by looking and through the doors.
-#[tokio::test]
-async fn the_application_may_look_and_use_the_doors() {
-    let db = TestDb::create().await.unwrap();
-    let writable: Vec<String> = sqlx::query_scalar(
-        "select c.relname::text from pg_class c where c.relnamespace = 'ledger'::regnamespace
-           and c.relkind in ('r', 'v', 'p') and (has_table_privilege('chukta_app', c.oid,
-             'insert, update, delete, truncate, references, trigger')
-             or has_any_column_privilege('chukta_app', c.oid, 'insert, update, references'))",
-    )
-    .fetch_all(&db.owner)
-    .await
-    .unwrap();
-    assert_eq!(writable, Vec::<String>::new());
-    let mut doors: Vec<String> = sqlx::query_scalar(
-        "select p.proname::text from pg_proc p where p.pronamespace = 'ledger'::regnamespace
-           and p.prosecdef and has_function_privilege('chukta_app', p.oid, 'execute')",
-    )
-    .fetch_all(&db.owner)
-    .await
-    .unwrap();
-    doors.sort();
-    assert_eq!(doors, ["open_account", "post", "post_many", "reverse", "seal_next"]);
-    let loose: Vec<String> = sqlx::query_scalar(
-        "select p.proname::text from pg_proc p where p.pronamespace = 'ledger'::regnamespace
-           and p.prosecdef and not coalesce(array_to_string(p.proconfig, ','), '')
-             like '%search_path=ledger, pg_temp%'",
-    )
-    .fetch_all(&db.owner)
-    .await
-    .unwrap();
-    assert_eq!(loose, Vec::<String>::new(), "SECURITY DEFINER without a pinned search_path");
-    let special: Option<bool> = sqlx::query_scalar(
-        "select bool_or(rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)
-         from pg_roles where rolname in
-           ('chukta_app', 'ledger_owner', 'ledger_poster', 'ledger_reader')",
-    )
-    .fetch_one(&db.owner)
-    .await
-    .unwrap();
-    assert_eq!(special, Some(false));
-}
