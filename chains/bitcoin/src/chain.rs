@@ -259,7 +259,7 @@ impl Chain for BitcoinChain {
     /// A long poll of the followed node: it answers when its tip is another one.
     async fn wait_for_news(&self, known: &BlockRef, at_most: Duration) {
         let millis = u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX).min(10_000);
-        let poll = self.nodes.ask(|node| {
+        let poll = self.nodes.ask_followed(|node| {
             let params = vec![json!(millis), json!(known.hash)];
             Box::pin(async move {
                 Ok(node.call_patiently::<serde_json::Value>("waitfornewblock", params).await?)

@@ -109,6 +109,18 @@ impl<N: Node> Nodes<N> {
         Err(ReadError::Unavailable(first))
     }
 
+    /// Does the work at the followed node alone: for hints, whose failure is no reason to leave it.
+    ///
+    /// # Errors
+    /// The node's own.
+    pub async fn ask_followed<'a, T, F>(&'a self, work: F) -> Result<T, ReadError>
+    where
+        F: Fn(&'a N) -> Work<'a, T>,
+    {
+        let followed = self.current.load(Ordering::Acquire);
+        ask_one(self.all.get(followed).ok_or_else(no_node)?, &work).await
+    }
+
     /// Remembers a block that was shown to somebody; `tip` when it was the newest.
     pub fn followed(&self, block: &BlockRef, tip: bool) {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);

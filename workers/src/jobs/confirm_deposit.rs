@@ -9,7 +9,7 @@ use chains::{BlockRef, Chain, ReadError, Says, TxPlace};
 use chrono::TimeDelta;
 use queue::{Lease, Outcome};
 use settlement::{
-    deposit::{self, Confirmed, Deposit, DepositState, Depth},
+    deposit::{self, Confirmed, Deposit, DepositState, Depth, cursor},
     jobs::ConfirmDeposit,
     policy::{self, Applied, Finding, Said, Word},
 };
@@ -22,12 +22,16 @@ pub(crate) async fn run(ctx: Ctx, job: ConfirmDeposit, lease: Lease) -> Result<O
     let Some(network) = ctx.base.settings.networks.get(&deposit.network) else {
         return Err(WorkError::NotConfigured(format!("network {}", deposit.network)));
     };
-    let applied = {
+    let (applied, followed) = {
         let mut conn = ctx.conn().await?;
-        policy::look_in(&mut conn, &ctx.base, deposit).await?
+        let applied = policy::look_in(&mut conn, &ctx.base, deposit).await?;
+        (applied, cursor::get(&mut conn, &deposit.network).await?)
     };
     let poll = i64::try_from(network.poll_ms).unwrap_or(1_000);
     let later = Outcome::Again(ctx.now() + TimeDelta::milliseconds(poll));
+    if !is_worth_asking(&waiting, &applied, followed.map(|cursor| cursor.height)) {
+        return Ok(later);
+    }
     let chain = ctx.connectors.chain(&deposit.network)?;
     let (head, place) = match (chain.head().await, chain.locate(&deposit.tx_id, &[]).await) {
         (Ok(head), Ok(place)) => (head, place),
@@ -54,6 +58,14 @@ pub(crate) async fn run(ctx: Ctx, job: ConfirmDeposit, lease: Lease) -> Result<O
         Confirmed::Waits => later,
     };
     ctx.finish(tx, &lease, outcome).await
+}
+
+/// False while our own rows show that no rule can be met yet, however final the node calls what we
+/// followed: then no node is asked, however many deposits wait.
+fn is_worth_asking(waiting: &Waiting, applied: &Applied, followed: Option<i64>) -> bool {
+    let Some(top) = followed.and_then(|height| u64::try_from(height).ok()) else { return true };
+    let best = Depth { latest: top, safe: Some(top), finalized: Some(top) };
+    [applied.tier.accept, applied.tier.last].iter().any(|rule| rule.is_met(best, waiting.height))
 }
 
 /// A deposit in a block, as it was when the job began.

@@ -131,9 +131,10 @@ async fn while_another_node_holds_our_block() -> Result<()> {
 
     let asked = fleet.ask(140_000, Asset::Eth).await?;
     fleet.pay(&asked, asked.payable()).await?;
+    let included = fleet.node.payer.height().await?;
     fleet.settle().await?;
     assert_eq!(fleet.story(&asked).await?.state, "settled");
-    let deep = fleet.node.payer.height().await?.saturating_sub(1).min(3);
+    let deep = fleet.node.payer.height().await? + 1 - included;
     fleet.node.payer.reorg(deep, &[]).await?;
     for _ in 0..4 {
         fleet.pass(3).await?;

@@ -19,6 +19,8 @@ use primitives::Entropy;
 use super::SandboxError;
 
 const START: Duration = Duration::from_secs(60);
+/// How many ports are tried.
+const TRIES: u32 = 5;
 const PROGRAM: &str = "CHUKTA_BITCOIND";
 const USER: &str = "chukta";
 
@@ -47,21 +49,37 @@ impl Bitcoind {
     /// # Errors
     /// When there is no program, or it does not start within a minute.
     pub async fn start(options: BitcoindOptions) -> Result<Self, SandboxError> {
+        // A port that was free a moment ago may be somebody else's by now: another one is tried.
+        let tries = if options.port == 0 { TRIES } else { 1 };
+        let mut ended = SandboxError("bitcoind was not started".to_owned());
+        for _ in 0..tries {
+            match Self::start_once(options.clone()).await {
+                Ok(Some(node)) => return Ok(node),
+                Ok(None) => ended = SandboxError("bitcoind ended as it started".to_owned()),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ended)
+    }
+
+    /// `None` when the program ended before it answered.
+    async fn start_once(options: BitcoindOptions) -> Result<Option<Self>, SandboxError> {
         let mut node = tokio::task::spawn_blocking(move || Self::spawn(&options))
             .await
             .map_err(|_| SandboxError("bitcoind could not be started".to_owned()))??;
         let deadline = Instant::now() + START;
-        loop {
+        while Instant::now() < deadline {
             let answers = super::payer::answers(&node.rpc_url).await;
             // Also of one that answers: where ours ended, somebody else has its port.
-            if Instant::now() > deadline || !matches!(node.child.try_wait(), Ok(None)) {
-                return Err(SandboxError("bitcoind did not start".to_owned()));
+            if !matches!(node.child.try_wait(), Ok(None)) {
+                return Ok(None);
             }
             if answers {
-                return Ok(node);
+                return Ok(Some(node));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Err(SandboxError("bitcoind did not answer in time".to_owned()))
     }
 
     fn spawn(options: &BitcoindOptions) -> Result<Self, SandboxError> {
@@ -134,7 +152,7 @@ fn new_password() -> Result<String, SandboxError> {
 }
 
 /// bitcoind cannot choose a port itself. Between this and its start somebody else may take the
-/// port: then it does not start, and says so.
+/// port: then it ends, and `start` tries another one.
 fn free_port() -> Result<u16, SandboxError> {
     let listener = TcpListener::bind("127.0.0.1:0");
     let port = listener.and_then(|listener| listener.local_addr()).map(|address| address.port());

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chains::{Chain as _, ReadError, Says, Step, WatchSet, sandbox::Sandbox as _};
-use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork, sandbox::dev_xpub};
+use chains_bitcoin::{
+    BitcoinChain, BitcoinConfig, BitcoinNetwork,
+    sandbox::{Bitcoind, BitcoindOptions, dev_xpub},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -215,4 +218,14 @@ async fn no_node_takes_the_login_of_another() {
     assert_eq!(error, ReadError::Unavailable("the node refuses the login".to_owned()));
     let password = mine.rsplit(':').next().unwrap();
     assert!(!format!("{:?}", one.node).contains(password));
+}
+
+// Whoever names a port gets that one or a sentence, never somebody else's node.
+#[tokio::test]
+async fn a_port_that_is_taken_is_an_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let options = BitcoindOptions { port, ..BitcoindOptions::default() };
+    let error = Bitcoind::start(options).await.unwrap_err();
+    assert_eq!(error.to_string(), "bitcoind ended as it started");
 }
