@@ -10,6 +10,10 @@ use chains_bitcoin::{
     BitcoinChain, BitcoinConfig, BitcoinNetwork,
     sandbox::{self as bitcoin, Bitcoind, BitcoindOptions},
 };
+use chains_evm::{
+    EvmChain, EvmConfig,
+    sandbox::{self as evm, Anvil, AnvilOptions, AnvilSandbox},
+};
 use chains_solana::{
     SolanaChain,
     sandbox::{self as solana, Surfnet, SurfnetOptions},
@@ -61,6 +65,32 @@ impl Other {
             chain: Arc::new(BitcoinChain::connect(&config)?),
             sandbox,
             bitcoin: Some(payer),
+            _node: Box::new(node),
+        })
+    }
+
+    /// A second EVM chain, with the coin alone; two blocks confirm.
+    ///
+    /// # Errors
+    /// When there is no anvil: run `make test`.
+    pub async fn ethereum() -> anyhow::Result<Self> {
+        let chain_id = 1_337;
+        let node = Anvil::start(AnvilOptions { chain_id, ..AnvilOptions::default() }).await?;
+        let payer = evm::Payer::connect(node.rpc_url(), evm::dev_payer_key()).await?;
+        let (network, url) = (named("ethereum")?, node.rpc_url().parse()?);
+        let account = evm::dev_account(2)?;
+        let mut config = EvmConfig::new(network.clone(), chain_id, url, account);
+        config.ws_urls.push(node.rpc_url().replace("http://", "ws://").parse()?);
+        let settings = json!({
+            "assets": [Asset::Eth], "confirm": { "rule": "depth", "blocks": 2 }, "poll_ms": 1000,
+            "batch_blocks": 200, "reorg_limit": 64, "linger_ms": 0,
+        });
+        Ok(Self {
+            network,
+            settings: serde_json::from_value(settings)?,
+            chain: Arc::new(EvmChain::connect(&config)?),
+            sandbox: Arc::new(AnvilSandbox::open(payer, Vec::new()).await?),
+            bitcoin: None,
             _node: Box::new(node),
         })
     }

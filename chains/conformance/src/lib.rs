@@ -8,6 +8,7 @@
 
 pub mod cases;
 mod follower;
+pub mod proxy;
 mod rng;
 
 use std::any::Any;

@@ -19,6 +19,8 @@ use primitives::Entropy;
 use super::SandboxError;
 
 const START: Duration = Duration::from_secs(60);
+/// One question; whoever has taken the port may never answer.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How many ports are tried.
 const TRIES: u32 = 5;
 const PROGRAM: &str = "CHUKTA_BITCOIND";
@@ -69,7 +71,8 @@ impl Bitcoind {
             .map_err(|_| SandboxError("bitcoind could not be started".to_owned()))??;
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
-            let answers = super::payer::answers(&node.rpc_url).await;
+            let asked = super::payer::answers(&node.rpc_url);
+            let answers = tokio::time::timeout(ANSWER, asked).await.unwrap_or(false);
             // Also of one that answers: where ours ended, somebody else has its port.
             if !matches!(node.child.try_wait(), Ok(None)) {
                 return Ok(None);

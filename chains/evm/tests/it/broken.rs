@@ -9,7 +9,7 @@ use primitives::Asset;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
-    proxy::{answer_with, read_body, serve},
+    proxy::{answer_with, read_body, refusing, serve},
     world::{by_hash, config, watched},
 };
 
@@ -131,9 +131,7 @@ async fn a_hang_up_is_unavailable() {
 
 #[tokio::test]
 async fn nobody_there_is_unavailable() {
-    let (url, task) = serve(|_| async { None }).await;
-    task.abort();
-    drop(task.await);
+    let (url, _kept) = refusing();
     expect_unavailable(&url).await;
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::{
-    proxy::{Proxy, answer_with, no_method, read_body, serve, with_result},
+    proxy::{Proxy, answer_with, no_method, read_body, refusing, serve, with_result},
     world::{World, config},
 };
 
@@ -150,9 +150,7 @@ async fn every_wrong_token_is_named() {
 #[tokio::test]
 async fn nodes_without_an_answer_are_named_one_by_one() {
     let world = World::start().await;
-    let (down, task) = serve(|_| async { None }).await;
-    task.abort();
-    drop(task.await);
+    let (down, _kept) = refusing();
     let (silent, _task) = serve(|mut socket: TcpStream| async move {
         read_body(&mut socket).await?;
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -25,8 +25,9 @@ mod head;
 mod identity;
 mod native_logs;
 mod networks;
-mod proxy;
 mod received;
 mod received_tokens;
 mod settings;
 mod world;
+
+use chains_conformance::proxy;

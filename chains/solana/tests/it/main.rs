@@ -15,8 +15,9 @@ mod executed_fakes;
 mod fakes;
 mod faults;
 mod outgoing;
-mod proxy;
 mod received;
 mod received_ways;
 mod retired;
 mod world;
+
+use chains_conformance::proxy;

@@ -1,7 +1,7 @@
 //! What a buggy or hostile worker could try, as the application's own role: around the doors of the
 //! ledger, through them, as a second act, and in batches.
 
-use super::{Attack, MANY, POST};
+use super::Attack;
 
 pub(super) const AROUND_THE_DOORS: &[Attack] = &[
     (

@@ -1,20 +1,23 @@
-//! Servers between the adapter and the node: one that counts and bends answers, and one that
-//! answers whatever it was told to.
+//! Servers between an adapter and its node: one that counts and bends answers, one that answers
+//! whatever it was told to, and a port that refuses everybody.
+//!
+//! For the tests of adapters only: what cannot be here ends the test.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "only tests use it")]
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
 /// Given the method and the node's answer, the answer to pass on; `None` hangs up.
-pub(crate) type Bend = dyn Fn(&str, Value) -> Option<Value> + Send + Sync;
+pub type Bend = dyn Fn(&str, Value) -> Option<Value> + Send + Sync;
 
-pub(crate) struct Proxy {
-    pub(crate) url: String,
+pub struct Proxy {
+    pub url: String,
     calls: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -26,7 +29,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    pub(crate) async fn start(
+    pub async fn start(
         upstream: &str,
         bend: impl Fn(&str, Value) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
@@ -50,7 +53,7 @@ impl Proxy {
     }
 
     /// The calls since the last time this was asked, sorted.
-    pub(crate) fn take_calls(&self) -> Vec<String> {
+    pub fn take_calls(&self) -> Vec<String> {
         let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls.sort();
         calls
@@ -58,18 +61,31 @@ impl Proxy {
 }
 
 /// An answer with the same id and another result.
-pub(crate) fn with_result(mut answer: Value, result: Value) -> Value {
+pub fn with_result(mut answer: Value, result: Value) -> Value {
     answer["result"] = result;
     answer
 }
 
+/// An answer with the same id and an error.
+pub fn with_error(answer: &Value, code: i64, message: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": answer["id"], "error": {"code": code, "message": message}})
+}
+
 /// What nodes say of a method they do not have.
-pub(crate) fn no_method(answer: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": answer["id"], "error": {"code": -32601, "message": "no"}})
+pub fn no_method(answer: &Value) -> Value {
+    with_error(answer, -32601, "no")
+}
+
+/// An address that refuses every connection for as long as the socket is kept: nobody else can take
+/// the port meanwhile.
+pub fn refusing() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    (format!("http://{}", socket.local_addr().unwrap()), socket)
 }
 
 /// Serves each connection with `handle` on loopback.
-pub(crate) async fn serve<F, Fut>(handle: F) -> (String, JoinHandle<()>)
+pub async fn serve<F, Fut>(handle: F) -> (String, JoinHandle<()>)
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
     Fut: Future<Output = Option<()>> + Send + 'static,
@@ -84,7 +100,7 @@ where
     (url, task)
 }
 
-pub(crate) async fn answer_with(socket: &mut TcpStream, status: &str, body: &[u8]) -> Option<()> {
+pub async fn answer_with(socket: &mut TcpStream, status: &str, body: &[u8]) -> Option<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
@@ -96,7 +112,7 @@ pub(crate) async fn answer_with(socket: &mut TcpStream, status: &str, body: &[u8
 }
 
 /// The body of one HTTP message with a `content-length`.
-pub(crate) async fn read_body(socket: &mut TcpStream) -> Option<Vec<u8>> {
+pub async fn read_body(socket: &mut TcpStream) -> Option<Vec<u8>> {
     let mut read = Vec::new();
     let mut buffer = vec![0; 65_536];
     loop {
