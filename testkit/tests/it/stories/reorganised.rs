@@ -71,9 +71,11 @@ async fn after_it_was_final() -> Result<()> {
     let fleet = Fleet::open().await?;
     let asked = fleet.ask(140_000, Asset::Usdt).await?;
     fleet.pay(&asked, asked.payable()).await?;
+    let included = fleet.node.payer.height().await?;
     fleet.settle().await?;
     assert_eq!(fleet.story(&asked).await?.state, "settled");
-    fleet.node.payer.reorg(3, &[]).await?;
+    let deep = fleet.node.payer.height().await? + 1 - included;
+    fleet.node.payer.reorg(deep, &[]).await?;
     fleet.advance(90).await?;
     let story = fleet.story(&asked).await?;
     assert_eq!(
