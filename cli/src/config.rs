@@ -3,7 +3,7 @@
 //! Invariant: an unknown key is an error, a missing secret is an error when its command needs it,
 //! and nothing else in the house reads the environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use figment::{
@@ -17,7 +17,7 @@ use serde::Deserialize;
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The first part of every setting's name: other variables of the same prefix belong to scripts.
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "database_url",
     "owner_database_url",
     "redis_url",
@@ -28,6 +28,7 @@ const TOP: [&str; 12] = [
     "evm",
     "solana",
     "sandbox",
+    "signer",
     "connectors",
     "rails",
 ];
@@ -52,10 +53,27 @@ pub(crate) struct Config {
     pub(crate) sandbox: Vec<crate::sandbox::SandboxConfig>,
     #[serde(default)]
     pub(crate) evm: Vec<chains_evm::EvmConfig>,
+    /// Who signs; without it nothing of ours is moved.
+    #[serde(default)]
+    pub(crate) signer: Option<SignerConfig>,
     #[serde(default)]
     pub(crate) connectors: Vec<exchanges::registry::Config>,
     #[serde(default)]
     pub(crate) rails: Vec<payouts::registry::Config>,
+}
+
+/// Where the signer listens. Its keys, its list and its limits are its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignerConfig {
+    pub(crate) socket: PathBuf,
+    /// For one intent, from connecting to the last byte.
+    #[serde(default = "five_seconds")]
+    pub(crate) timeout_ms: u64,
+}
+
+const fn five_seconds() -> u64 {
+    5_000
 }
 
 #[derive(Debug, Deserialize)]

@@ -94,15 +94,17 @@ enum Command {
     #[command(subcommand)]
     MerchantPolicy(commands::merchant_policy::Command),
     /// What each asset is worth now, by whom, and why a source did not count.
-    Rates {
-        #[arg(long)]
-        json: bool,
-    },
+    Rates(commands::rates::Rates),
+    /// What quotes keep below the executable price, per shop and asset.
+    #[command(subcommand)]
+    Spread(commands::spread::Command),
     /// What is promised at a price and not sold yet, per asset, and its limit.
     Exposure {
         #[arg(long)]
         json: bool,
     },
+    /// What a day earned and cost, explained from ledger rows to the paisa.
+    Profit(commands::profit::Options),
     /// What the books say is at each venue, and whether it takes orders.
     Venues {
         #[arg(long)]
@@ -111,9 +113,13 @@ enum Command {
     /// Stops or allows new orders at one venue.
     #[command(subcommand)]
     Venue(commands::venues::Command),
+    /// Our own coins on their way, and what a person may do about them.
+    Treasury(commands::treasury::Treasury),
+    /// Asks the workers to look for something to sweep now.
+    Sweep(commands::treasury::Sweep),
     /// Opens or closes a kill switch.
     Switch {
-        /// quotes, conversions or payouts
+        /// quotes, conversions, payouts or moves
         name: String,
         #[arg(value_parser = ["open", "close"])]
         to: String,
@@ -187,8 +193,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Switch { name, to, reason } => {
             switch::run(&config, &name, to == "close", &reason).await
         }
-        Command::Rates { json } => commands::rates::run(&config, json).await,
+        Command::Rates(options) => commands::rates::run(&config, &options).await,
+        Command::Spread(command) => commands::spread::run(&config, command).await,
         Command::Exposure { json } => commands::exposure::run(&config, json).await,
+        Command::Treasury(options) => commands::treasury::run(&config, options).await,
+        Command::Sweep(options) => commands::treasury::sweep(&config, &options).await,
+        Command::Profit(options) => commands::profit::run(&config, &options).await,
         Command::Venues { json } => commands::venues::list(&config, json).await,
         Command::Venue(command) => commands::venues::decide(&config, command).await,
         Command::PayIn(options) => commands::pay_in::run(&config, options).await,

@@ -1,15 +1,16 @@
 //! Where everything meets: connectors from settings, the product's base, the workers' context.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use chains::Chain;
+use chains::{Chain, carrier::Carrier};
 use chains_bitcoin::BitcoinChain;
 use chains_evm::EvmChain;
 use chains_solana::SolanaChain;
 use outbound::webhook::{Policy, Sender};
 use primitives::{Clock, Entropy, NetworkId, SystemClock};
 use settlement::{Base, rates::Board};
+use signing::SocketSigner;
 use workers::{Connectors, Ctx};
 
 use crate::config::Config;
@@ -39,34 +40,55 @@ pub(crate) fn board(config: &Config, base: &Base) -> Board {
     Board::connect(base.clone(), url)
 }
 
-/// Every configured network. Asks no node anything.
+/// Every configured network: its reading side, and the treasury's. Asks no node anything.
 ///
 /// # Errors
 /// A sentence naming the network whose settings cannot be right.
-pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<dyn Chain>>> {
-    let mut chains: BTreeMap<NetworkId, Arc<dyn Chain>> = BTreeMap::new();
-    let mut add = |network: &NetworkId, chain: Arc<dyn Chain>| {
-        let twice = chains.insert(network.clone(), chain).is_some();
-        anyhow::ensure!(!twice, "network {network} is configured twice");
-        Ok(())
-    };
+pub(crate) fn networks(config: &Config) -> anyhow::Result<Networks> {
+    let mut networks = Networks::default();
     for settings in &config.bitcoin {
-        add(&settings.network, Arc::new(BitcoinChain::connect(settings)?))?;
+        networks.add(Arc::new(BitcoinChain::connect(settings)?))?;
     }
     for settings in &config.evm {
-        add(&settings.network, Arc::new(EvmChain::connect(settings)?))?;
+        networks.add(Arc::new(EvmChain::connect(settings)?))?;
     }
     for settings in &config.solana {
-        add(&settings.network, Arc::new(SolanaChain::connect(settings)?))?;
+        networks.add(Arc::new(SolanaChain::connect(settings)?))?;
     }
-    separate_addresses(&chains)?;
+    separate_addresses(&networks.chains)?;
     let mut wallets: BTreeMap<&String, &NetworkId> = BTreeMap::new();
     for settings in &config.solana {
         if let Some(other) = wallets.insert(&settings.wallet, &settings.network) {
             anyhow::bail!("networks {other} and {} share a wallet", settings.network);
         }
     }
-    Ok(chains)
+    Ok(networks)
+}
+
+/// As [`networks`], for who only reads.
+///
+/// # Errors
+/// As [`networks`].
+pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<dyn Chain>>> {
+    Ok(networks(config)?.chains)
+}
+
+/// Both sides of every network.
+#[derive(Default)]
+pub(crate) struct Networks {
+    pub(crate) chains: BTreeMap<NetworkId, Arc<dyn Chain>>,
+    pub(crate) carriers: BTreeMap<NetworkId, Arc<dyn Carrier>>,
+}
+
+impl Networks {
+    fn add<T: Chain + Carrier + 'static>(&mut self, both: Arc<T>) -> anyhow::Result<()> {
+        let network = Chain::network(&*both).clone();
+        let chain: Arc<dyn Chain> = Arc::<T>::clone(&both);
+        let twice = self.chains.insert(network.clone(), chain).is_some();
+        anyhow::ensure!(!twice, "network {network} is configured twice");
+        self.carriers.insert(network, both);
+        Ok(())
+    }
 }
 
 /// One key on two networks would give two payments the same address: value for one would be booked
@@ -88,12 +110,21 @@ fn separate_addresses(chains: &BTreeMap<NetworkId, Arc<dyn Chain>>) -> anyhow::R
 /// A sentence naming what cannot work.
 pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut connectors = Connectors { chains: chains(config)?, ..Connectors::default() };
+    let Networks { chains, carriers } = networks(config)?;
+    let mut connectors = Connectors { chains, carriers, ..Connectors::default() };
+    if let Some(signer) = &config.signer {
+        let patience = Duration::from_millis(signer.timeout_ms);
+        connectors.signer = Some(Arc::new(SocketSigner::connect(&signer.socket, patience)));
+    }
     for settings in &config.connectors {
         let connector = exchanges::registry::connect(settings, Arc::clone(&clock))?;
         connectors.rate_sources.extend(connector.rates);
+        connectors.price_streams.extend(connector.stream);
         if let Some(exchange) = connector.exchange {
             connectors.exchanges.insert(exchange.venue().to_owned(), exchange);
+        }
+        if let Some(custody) = connector.custody {
+            connectors.custody.insert(custody.venue().to_owned(), custody);
         }
     }
     for settings in &config.rails {

@@ -71,6 +71,11 @@ pub(crate) fn to_amount(units: Decimal, asset: Asset, rounding: Rounding) -> Opt
     Amount::try_new(minor, asset).ok()
 }
 
+/// An amount in units.
+pub(crate) fn units(amount: Amount) -> Option<Decimal> {
+    Decimal::try_from_i128_with_scale(amount.minor(), amount.asset().scale()).ok()
+}
+
 /// As [`to_amount`], refusing a rest.
 pub(crate) fn to_amount_exact(units: Decimal, asset: Asset) -> Option<Amount> {
     if units.normalize().scale() > asset.scale() {

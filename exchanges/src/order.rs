@@ -1,8 +1,11 @@
 //! Orders and fills in our words. Venue quantities and prices are decimals, money is `Amount`.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use primitives::{Amount, Asset};
+use primitives::{Amount, Asset, Bps};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 /// Our own reference of an order attempt: 1–36 of `[A-Za-z0-9_-]`, derived, stored before sending.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,11 +26,37 @@ impl ClientRef {
     }
 }
 
-/// A limit order to sell `quantity` units of `sell` for rupees at `price` or better.
+/// One market of a venue: `base` is sold for `quote`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pair {
+    pub base: Asset,
+    pub quote: Asset,
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.quote)
+    }
+}
+
+/// How an order waits. Which of them a venue has is told by [`crate::Exchange::takes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderKind {
+    /// At `price` or better; the rest stays in the book until it is cancelled.
+    Limit,
+    /// At `price` or better, at once; the rest is never in the book.
+    ImmediateOrCancel,
+    /// At whatever the book gives, at once. `price` is not sent.
+    Market,
+}
+
+/// An order to sell `quantity` units of the pair's base at `price` or better.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
     pub client_ref: ClientRef,
-    pub sell: Asset,
+    pub pair: Pair,
+    pub kind: OrderKind,
     pub quantity: Decimal,
     pub price: Decimal,
     /// When it was marked as sent: the signed time of the request. A process that wakes up late
@@ -51,7 +80,7 @@ pub enum OrderState {
 pub struct Order {
     pub venue_order_id: String,
     pub client_ref: ClientRef,
-    pub sell: Asset,
+    pub pair: Pair,
     pub state: OrderState,
     pub quantity: Decimal,
     pub executed: Decimal,
@@ -67,19 +96,33 @@ pub struct Resting {
     pub rest: Decimal,
 }
 
-/// One execution. `gross − fee − fee_gst − tds` is what reaches our rupee balance.
+/// One execution. `gross − fee − fee_gst − tds` is what reaches our balance of the quote asset,
+/// where the fee is taken from it; a fee in another asset leaves that asset's balance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fill {
     pub trade_id: String,
     pub venue_order_id: String,
     /// Crypto that left, in minor units of the asset sold.
     pub sold: Amount,
-    /// Rupees for it before anything was taken.
+    /// What came for it before anything was taken, in the quote asset.
     pub gross: Amount,
+    /// In whatever asset the venue took it.
     pub fee: Amount,
+    /// In the quote asset, like the tax below.
     pub fee_gst: Amount,
     /// Tax withheld by the venue; computed where the venue's API does not show it.
     pub tds: Amount,
     pub price: Decimal,
     pub executed_at: DateTime<Utc>,
+}
+
+/// What a venue takes of a sale, as far as it or its settings tell: for choosing a route, never for
+/// booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levies {
+    pub fee: Bps,
+    /// On the fee.
+    pub gst: Bps,
+    /// Of the gross.
+    pub tds: Bps,
 }

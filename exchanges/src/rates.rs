@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use primitives::{Asset, CallResult};
 use rust_decimal::Decimal;
 
-/// One price level: `quantity` units at `price` rupees each.
+/// One price level: `quantity` units at `price` each, in the quote asset of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BookLevel {
     pub price: Decimal,
@@ -38,7 +38,7 @@ pub trait RateSource: Send + Sync {
     /// Short lower-case name stored with every quote: `binance`.
     fn name(&self) -> &'static str;
 
-    /// Prices of the given bases in whatever quote asset this source has (INR or USDT). A base it
-    /// does not list is left out; it is never answered with zero.
+    /// Prices of the given bases in whatever quote assets this source has (INR, USDT, or both). A
+    /// base it does not list is left out; it is never answered with zero.
     async fn quotations(&self, bases: &[Asset]) -> CallResult<Vec<Quotation>>;
 }

@@ -8,24 +8,33 @@ use outbound::BuildError;
 use primitives::Clock;
 use serde::Deserialize;
 
-use crate::{Exchange, RateSource, binance, coinbase, wazirx};
+use crate::{
+    Custody, Exchange, OrderNews, PriceStream, RateSource, binance, coinbase, coingecko, wazirx,
+};
 
 /// One configured connector: `kind = "wazirx"` and that connector's own settings beside it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Config {
     Wazirx(wazirx::Config),
-    Binance(binance::Config),
+    Binance(Box<binance::Config>),
     Coinbase(coinbase::Config),
+    Coingecko(coingecko::Config),
 }
 
-/// What a connector can do for us. Both sides share one connection, pace and clock offset.
-#[derive(Clone)]
+/// What a connector can do for us. All sides share one connection, pace and clock offset.
+#[derive(Clone, Default)]
 pub struct Connector {
     /// A venue to sell at.
     pub exchange: Option<Arc<dyn Exchange>>,
     /// A voice in the rate board.
     pub rates: Option<Arc<dyn RateSource>>,
+    /// A venue that takes and gives coins over chains.
+    pub custody: Option<Arc<dyn Custody>>,
+    /// Prices as they change.
+    pub stream: Option<Arc<dyn PriceStream>>,
+    /// Hints that an order or a balance moved.
+    pub news: Option<Arc<dyn OrderNews>>,
 }
 
 /// Builds a connector. Opens no connection.
@@ -34,17 +43,13 @@ pub struct Connector {
 /// `BuildError` when the settings cannot work.
 pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Connector, BuildError> {
     Ok(match config {
-        Config::Wazirx(config) => venue(Arc::new(wazirx::Wazirx::try_new(config, clock)?)),
-        Config::Binance(config) => source(Arc::new(binance::Binance::try_new(config, clock)?)),
-        Config::Coinbase(config) => source(Arc::new(coinbase::Coinbase::try_new(config, clock)?)),
+        Config::Wazirx(config) => wazirx::connect(config, clock)?,
+        Config::Binance(config) => binance::connect(config, clock)?,
+        Config::Coinbase(config) => source(coinbase::Coinbase::try_new(config, clock)?),
+        Config::Coingecko(config) => source(coingecko::CoinGecko::try_new(config, clock)?),
     })
 }
 
-fn venue<T: Exchange + RateSource + 'static>(venue: Arc<T>) -> Connector {
-    let rates: Arc<dyn RateSource> = Arc::<T>::clone(&venue);
-    Connector { exchange: Some(venue), rates: Some(rates) }
-}
-
-fn source<T: RateSource + 'static>(source: Arc<T>) -> Connector {
-    Connector { exchange: None, rates: Some(source) }
+fn source<T: RateSource + 'static>(source: T) -> Connector {
+    Connector { rates: Some(Arc::new(source)), ..Connector::default() }
 }

@@ -39,6 +39,12 @@ impl BaseUrl {
         }
     }
 
+    /// The name or number of the host, lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     pub(crate) const fn url(&self) -> &Url {
         &self.0
     }

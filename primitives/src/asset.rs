@@ -17,6 +17,8 @@ pub enum Asset {
     Sol,
     Usdc,
     Usdt,
+    /// Held at a venue alone, to pay its fees. Never offered, never received.
+    Bnb,
 }
 
 /// The text is not the code of an asset we know.
@@ -25,7 +27,8 @@ pub enum Asset {
 pub struct UnknownAsset;
 
 impl Asset {
-    pub const ALL: [Self; 6] = [Self::Inr, Self::Btc, Self::Eth, Self::Sol, Self::Usdc, Self::Usdt];
+    pub const ALL: [Self; 7] =
+        [Self::Inr, Self::Btc, Self::Eth, Self::Sol, Self::Usdc, Self::Usdt, Self::Bnb];
 
     /// The upper-case code used in books, APIs and configuration.
     #[must_use]
@@ -37,6 +40,7 @@ impl Asset {
             Self::Sol => "SOL",
             Self::Usdc => "USDC",
             Self::Usdt => "USDT",
+            Self::Bnb => "BNB",
         }
     }
 
@@ -45,17 +49,18 @@ impl Asset {
     pub const fn scale(self) -> u32 {
         match self {
             Self::Inr => 2,
-            Self::Btc => 8,
+            // BNB is kept as the venue keeps it; no network of ours carries it.
+            Self::Btc | Self::Bnb => 8,
             Self::Eth => 18,
             Self::Sol => 9,
             Self::Usdc | Self::Usdt => 6,
         }
     }
 
-    /// Rupees are the only fiat; everything else arrives on a chain.
+    /// What payers can send over a chain. Rupees are fiat; BNB is a venue's means of paying fees.
     #[must_use]
     pub const fn is_crypto(self) -> bool {
-        !matches!(self, Self::Inr)
+        !matches!(self, Self::Inr | Self::Bnb)
     }
 }
 

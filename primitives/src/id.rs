@@ -95,10 +95,14 @@ ids! {
     /// A raw incoming webhook.
     InboxId = "inb",
     MerchantId = "mer",
+    /// Coins of ours on their way on a chain.
+    MoveId = "mov",
     PaymentId = "pay",
     PayoutId = "pout",
     QuoteId = "quo",
     RefundId = "ref",
+    /// Coins of ours on their way from one venue to another.
+    TransferId = "trf",
 }
 
 #[cfg(test)]

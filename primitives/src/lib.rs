@@ -24,7 +24,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::Entropy;
 pub use id::{
     ApiKeyId, CaseId, ConversionId, DeliveryId, DepositId, DestinationId, EventId, IdError,
-    InboxId, MerchantId, PaymentId, PayoutId, QuoteId, RefundId, derived_uuid,
+    InboxId, MerchantId, MoveId, PaymentId, PayoutId, QuoteId, RefundId, TransferId, derived_uuid,
 };
 pub use network::NetworkId;
 pub use rate::{Rate, RateError};

@@ -35,6 +35,12 @@ pub fn trading(asset: Asset) -> Account {
     Account::new("trading", format!("trading:{asset}"), asset)
 }
 
+/// What trading brought or cost, where it is taken out of the trading account.
+#[must_use]
+pub fn trading_result(asset: Asset) -> Account {
+    Account::new("trading.result", format!("result:{asset}"), asset)
+}
+
 /// Rupees owed to a merchant.
 #[must_use]
 pub fn merchant(merchant: MerchantId) -> Account {
@@ -57,13 +63,19 @@ pub fn gst_payable() -> Account {
 /// Goods and services tax we paid to others.
 #[must_use]
 pub fn gst_input() -> Account {
-    Account::new("gst.input", "gst.input:INR", Asset::Inr)
+    gst_input_in(Asset::Inr)
 }
 
-/// Tax a venue withheld from us.
+/// The same, where it was taken in another asset than rupees.
 #[must_use]
-pub fn tds_receivable() -> Account {
-    Account::new("tds.receivable", "tds.receivable:INR", Asset::Inr)
+pub fn gst_input_in(asset: Asset) -> Account {
+    Account::new("gst.input", format!("gst.input:{asset}"), asset)
+}
+
+/// Tax a venue withheld from us, in the asset it was withheld in.
+#[must_use]
+pub fn tds_receivable(asset: Asset) -> Account {
+    Account::new("tds.receivable", format!("tds.receivable:{asset}"), asset)
 }
 
 /// Free balance at a venue.
@@ -78,10 +90,16 @@ pub fn venue_order(venue: &str, asset: Asset) -> Account {
     Account::new("venue.order", format!("venue:{venue}:{asset}:order"), asset)
 }
 
-/// What venues took for trading.
+/// What venues took for trading, in the asset they took it in.
 #[must_use]
-pub fn venue_fee() -> Account {
-    Account::new("venue.fee", "venue.fee:INR", Asset::Inr)
+pub fn venue_fee(asset: Asset) -> Account {
+    Account::new("venue.fee", format!("venue.fee:{asset}"), asset)
+}
+
+/// What a venue counts finer than our books do: it adds up to whole units there.
+#[must_use]
+pub fn venue_crumbs(venue: &str, asset: Asset) -> Account {
+    Account::new("rounding", format!("rounding:{venue}:{asset}"), asset)
 }
 
 /// The pre-funded rupee float at a payout rail.
@@ -106,4 +124,16 @@ pub fn capital(asset: Asset) -> Account {
 #[must_use]
 pub fn network_fee(asset: Asset) -> Account {
     Account::new("network.fee", format!("network.fee:{asset}"), asset)
+}
+
+/// Native coin kept to pay the fees of a network.
+#[must_use]
+pub fn gas(network: &NetworkId, asset: Asset) -> Account {
+    Account::new("gas", format!("gas:{network}:{asset}"), asset)
+}
+
+/// What left one place and was not seen at the other. `from` is a network or a venue.
+#[must_use]
+pub fn transit(from: &str, to: &str, asset: Asset) -> Account {
+    Account::new("transit", format!("transit:{from}:{to}:{asset}"), asset)
 }

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use primitives::{
-    Asset, ConversionId, DeliveryId, DepositId, InboxId, NetworkId, PaymentId, PayoutId,
+    Asset, ConversionId, DeliveryId, DepositId, InboxId, MoveId, NetworkId, PaymentId, PayoutId,
+    TransferId,
 };
 use queue::JobArgs;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,12 @@ jobs! {
     /// Ask every source for prices and judge them.
     SyncRates {} = "sync_rates",
         attempts 3, seconds 25, workers 1;
+    /// Listen to price streams, and judge anew what they move.
+    WatchRates {} = "watch_rates",
+        attempts 3, seconds 60, workers 1;
+    /// Keep the history of rates: days ahead of time, thinned with age.
+    ThinRates {} = "thin_rates",
+        attempts 3, seconds 120, workers 1;
     /// Sell accepted crypto of one asset as one batch.
     Convert { asset: Asset } = "convert",
         attempts 1000, seconds 60, workers 1;
@@ -73,6 +80,21 @@ jobs! {
     /// Tell a merchant's endpoint about an event.
     NotifyMerchant { delivery: DeliveryId } = "notify_merchant",
         attempts 1000, seconds 40, workers 2;
+    /// Plan moves of final deposits to the venues that need them.
+    Sweep { network: NetworkId, asset: Asset } = "sweep",
+        attempts 1000, seconds 60, workers 1;
+    /// Have a move signed, send it, and follow it until a final block holds it.
+    ResolveMove { moved: MoveId } = "resolve_move",
+        attempts 1000, seconds 60, workers 2;
+    /// See at a venue what was on its way to it.
+    WatchCredits { venue: String, asset: Asset } = "watch_credits",
+        attempts 1000, seconds 60, workers 1;
+    /// Ask one venue to send coins to another, and follow them until they left.
+    ResolveTransfer { transfer: TransferId } = "resolve_transfer",
+        attempts 1000, seconds 60, workers 1;
+    /// Even out what venues hold, and show what is low or late.
+    TendTreasury {} = "tend_treasury",
+        attempts 3, seconds 60, workers 1;
     /// Find entities whose state says work but which no job holds.
     SweepStuck {} = "sweep_stuck",
         attempts 3, seconds 60, workers 1;

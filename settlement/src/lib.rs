@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod refund;
 pub mod stuck;
 pub mod switch;
+pub mod treasury;
 pub mod venue_freeze;
 pub mod views;
 
@@ -38,7 +39,7 @@ use primitives::{Clock, Entropy};
 use sqlx::PgPool;
 
 pub use error::Error;
-pub use settings::{AcceptRule, NetworkSettings, Settings};
+pub use settings::{AcceptRule, NetworkSettings, Settings, VenueSettings};
 pub use transition::{InvalidTransition, Record, record_in, states_markdown};
 
 /// What every function of this room may use: the database, time, randomness and settings.

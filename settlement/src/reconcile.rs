@@ -1,13 +1,14 @@
 //! The books against the outside: what we think we hold, beside what others say we hold.
 //!
 //! Invariant: a difference is never adjusted away. It is recorded, and while nothing of ours is on
-//! its way that could explain it, it is a case.
+//! its way that could explain it, it is a case. The one thing that is booked is what a venue counts
+//! finer than we do: less than one smallest unit per trade, which adds up there to whole ones.
 
 use primitives::{Amount, Asset, NetworkId};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{Base, Error, case, chart, money_column};
+use crate::{Base, Error, bookkeeping::sales, case, chart, money_column};
 
 /// Something held somewhere else that an account of ours mirrors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +19,15 @@ pub enum Scope {
     Rail(String),
     /// Everything on our deposit addresses of one network.
     Escrow(NetworkId, Asset),
+    /// The gas station of one network, in the coin that pays its fees.
+    Gas(NetworkId, Asset),
 }
 
 impl Scope {
     #[must_use]
     pub const fn asset(&self) -> Asset {
         match self {
-            Self::Venue(_, asset) | Self::Escrow(_, asset) => *asset,
+            Self::Venue(_, asset) | Self::Escrow(_, asset) | Self::Gas(_, asset) => *asset,
             Self::Rail(_) => Asset::Inr,
         }
     }
@@ -34,6 +37,7 @@ impl Scope {
             Self::Venue(venue, _) => format!("venue:{venue}"),
             Self::Rail(rail) => format!("rail:{rail}"),
             Self::Escrow(network, _) => format!("escrow:{network}"),
+            Self::Gas(network, _) => format!("gas:{network}"),
         }
     }
 }
@@ -66,6 +70,7 @@ pub async fn books_in(conn: &mut PgConnection, scope: &Scope) -> Result<Amount, 
         }
         Scope::Rail(rail) => vec![chart::bank(rail).code],
         Scope::Escrow(network, asset) => vec![chart::escrow(network, *asset).code],
+        Scope::Gas(network, asset) => vec![chart::gas(network, *asset).code],
     };
     let mut total = Amount::zero(scope.asset());
     for code in codes {
@@ -82,13 +87,9 @@ pub async fn books_in(conn: &mut PgConnection, scope: &Scope) -> Result<Amount, 
 /// `Database`.
 pub async fn in_flight_in(conn: &mut PgConnection, scope: &Scope) -> Result<bool, Error> {
     let busy: bool = match scope {
-        Scope::Venue(..) => {
-            sqlx::query_scalar(
-                "select exists (select from order_attempts
-                   where state in ('planned', 'sent', 'unknown', 'open'))",
-            )
-            .fetch_one(conn)
-            .await?
+        // An order of ours there, or coins between there and somewhere else.
+        Scope::Venue(venue, asset) => {
+            is_venue_trading_in(conn, venue).await? || is_carrying_in(conn, venue, *asset).await?
         }
         Scope::Rail(_) => {
             sqlx::query_scalar(
@@ -98,9 +99,22 @@ pub async fn in_flight_in(conn: &mut PgConnection, scope: &Scope) -> Result<bool
             .fetch_one(conn)
             .await?
         }
+        Scope::Gas(network, _) => {
+            sqlx::query_scalar(
+                "select exists (select from moves where network = $1 and purpose = 'gas'
+                   and state not in ('credited', 'replaced', 'failed', 'cancelled'))",
+            )
+            .bind(network.as_str())
+            .fetch_one(conn)
+            .await?
+        }
         Scope::Escrow(network, _) => {
             sqlx::query_scalar(
-                "select exists (select from deposits where network = $1 and state = 'seen')",
+                "select exists (select from deposits where network = $1 and state = 'seen')
+                   or exists (select from moves m where m.network = $1
+                     and m.state not in ('final', 'credited', 'replaced', 'failed', 'cancelled')
+                     and exists (select from move_attempts a
+                       where a.move_id = m.id and a.first_sent_at is not null))",
             )
             .bind(network.as_str())
             .fetch_one(conn)
@@ -110,7 +124,80 @@ pub async fn in_flight_in(conn: &mut PgConnection, scope: &Scope) -> Result<bool
     Ok(busy)
 }
 
-/// Addresses of a network that ever received an asset: what the chain is asked about.
+/// True while an order of ours may change what a venue holds.
+///
+/// # Errors
+/// `Database`.
+pub async fn is_venue_trading_in(conn: &mut PgConnection, venue: &str) -> Result<bool, Error> {
+    let trading = sqlx::query_scalar(
+        "select exists (select from order_attempts a
+           join conversions c on c.id = a.conversion_id
+           where c.venue = $1 and a.state in ('planned', 'sent', 'unknown', 'open'))",
+    )
+    .bind(venue)
+    .fetch_one(conn)
+    .await?;
+    Ok(trading)
+}
+
+/// True while coins may be on their way to a venue or away from it. What a venue credited short
+/// stays in transit, and is not on its way any more.
+async fn is_carrying_in(conn: &mut PgConnection, venue: &str, asset: Asset) -> Result<bool, Error> {
+    let carrying = sqlx::query_scalar(
+        "select exists (select from moves m where m.venue = $1 and m.asset = $2
+             and m.state not in ('credited', 'replaced', 'failed', 'cancelled')
+             and exists (select from move_attempts a
+               where a.move_id = m.id and a.first_sent_at is not null))
+           or exists (select from venue_transfers t where t.asset = $2
+             and (t.to_venue = $1 or t.from_venue = $1)
+             and t.state in ('sent', 'unknown', 'leaving', 'left', 'in_review'))",
+    )
+    .bind(venue)
+    .bind(asset.code())
+    .fetch_one(conn)
+    .await?;
+    Ok(carrying)
+}
+
+/// Books what a venue's finer counting has added up to, if that explains the whole difference;
+/// answers the comparison as it is then.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn with_crumbs_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    comparison: Comparison,
+) -> Result<Comparison, Error> {
+    let Scope::Venue(venue, asset) = &comparison.scope else { return Ok(comparison) };
+    if comparison.agrees() || comparison.in_flight || *asset == Asset::Inr {
+        return Ok(comparison);
+    }
+    let gap = comparison.other.checked_sub(comparison.books)?;
+    let booked = ledger::balance(conn, &chart::venue_crumbs(venue, *asset).code).await?;
+    let before = booked.as_ref().map_or(0, |balance| balance.posted.minor());
+    let (trades, taken_back): (i64, i64) = sqlx::query_as(
+        "select count(*), count(r.trade_id) from fills f
+         join conversions c on c.id = f.conversion_id
+         left join fill_reversals r on r.venue = f.venue and r.trade_id = f.trade_id
+         where f.venue = $1 and c.quote = $2",
+    )
+    .bind(venue)
+    .bind(asset.code())
+    .fetch_one(&mut *conn)
+    .await?;
+    // A trade is booked rounded down, and mirrored so when it is taken back.
+    let all = before.saturating_add(gap.minor());
+    if all < i128::from(taken_back).saturating_neg() || all > i128::from(trades) {
+        return Ok(comparison);
+    }
+    let entry = booked.map_or(0, |balance| balance.version);
+    sales::crumbs(conn, base, (venue, entry), gap).await?;
+    Ok(Comparison { books: comparison.other, ..comparison })
+}
+
+/// Addresses of a network that ever received an asset, top-ups included: what the chain is asked
+/// about.
 ///
 /// # Errors
 /// `Database`.
@@ -120,7 +207,11 @@ pub async fn funded_addresses(
     asset: Asset,
 ) -> Result<Vec<String>, Error> {
     let addresses = sqlx::query_scalar(
-        "select distinct address from deposits where network = $1 and asset = $2 order by address",
+        "select address from deposits where network = $1 and asset = $2
+         union
+         select to_address from moves
+           where network = $1 and asset = $2 and purpose = 'gas' and arrived_minor > 0
+         order by address",
     )
     .bind(network.as_str())
     .bind(asset.code())

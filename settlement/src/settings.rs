@@ -35,14 +35,33 @@ pub struct NetworkSettings {
     pub reorg_limit: u64,
 }
 
+/// How far one venue is trusted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VenueSettings {
+    /// Paise that may lie there at most, a sale's proceeds included: an exchange can freeze. No
+    /// limit where it is not named.
+    #[serde(default)]
+    pub cap_paise: Option<i64>,
+    /// False: connected and watched, and nothing is sold there.
+    #[serde(default = "yes")]
+    pub sells: bool,
+}
+
 /// Everything the product rooms may be told.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub networks: BTreeMap<NetworkId, NetworkSettings>,
-    /// The venue conversions sell on, and the rail payouts leave by.
+    /// The venue where every route ends: it pays rupees. And the rail payouts leave by.
     pub venue: String,
     pub rail: String,
+    /// Every other venue that sells, and how far each is trusted.
+    #[serde(default)]
+    pub venues: BTreeMap<String, VenueSettings>,
+    /// How our own coins are moved; nothing is where nothing is named.
+    #[serde(default)]
+    pub treasury: crate::treasury::TreasurySettings,
     /// Paise. One payment is one UPI payout: at most one lakh rupees.
     pub payment_min_paise: i64,
     pub payment_max_paise: i64,
@@ -60,12 +79,37 @@ pub struct Settings {
     pub rate_max_age_s: i64,
     /// One source older than this by its own clock does not count.
     pub source_max_age_s: i64,
+    /// Slow opinions, by the name of the source, with the age up to which each counts: they may
+    /// contradict and confirm, but make no price.
+    #[serde(default)]
+    pub source_max_age_by_s: BTreeMap<String, i64>,
     /// A source this far from the median is an outlier.
     pub outlier_bps: Bps,
     /// The venue book's own bid-ask spread may not be wider.
     pub book_spread_max_bps: Bps,
     /// A jump from the last good price beyond this is an anomaly.
     pub jump_max_bps: Bps,
+    /// A streamed price this far from the last tick makes a new one at once.
+    #[serde(default = "five_bps")]
+    pub rate_stream_bps: Bps,
+    /// With a stream, a tick older than this is made anew, and none is younger than the other
+    /// (milliseconds).
+    #[serde(default = "fifteen_seconds")]
+    pub rate_stream_max_ms: i64,
+    #[serde(default = "five_seconds_ms")]
+    pub rate_stream_min_ms: i64,
+    /// How long one run listens to the streams before it begins anew (milliseconds). 0 never does.
+    #[serde(default)]
+    pub rate_stream_linger_ms: u64,
+    /// An asset without a price for so many seconds calls a person.
+    #[serde(default = "five_minutes")]
+    pub rate_unusable_case_s: i64,
+    /// So many percent of how far a price went in ten minutes are added to the spread, and this
+    /// much at most.
+    #[serde(default)]
+    pub volatility_share_percent: u32,
+    #[serde(default = "one_percent")]
+    pub volatility_max_bps: Bps,
     /// Paise of an asset that may be promised and unsold at most, where that is limited: from 80 %
     /// on quotes hold half as long, and at it there are none.
     #[serde(default, deserialize_with = "crate::exposure::limits")]
@@ -74,6 +118,13 @@ pub struct Settings {
     pub address_pool: i64,
     /// A batch waits this long for company before it is sold.
     pub conversion_age_s: i64,
+    /// Unless it is worth so many paise before.
+    #[serde(default = "five_lakh")]
+    pub batch_value_paise: i64,
+    /// A batch below every venue's minimum waits this long for company; then its payments are paid
+    /// and it becomes dust.
+    #[serde(default = "ten_minutes")]
+    pub dust_age_s: i64,
     /// The limit price lies this far below the best bid.
     pub slippage_bps: Bps,
     /// An order rests this long before the rest is cancelled.
@@ -107,7 +158,63 @@ const fn an_hour() -> i64 {
     3_600
 }
 
+const fn yes() -> bool {
+    true
+}
+
+/// ₹ 5,00,000.
+const fn five_lakh() -> i64 {
+    50_000_000
+}
+
+const fn ten_minutes() -> i64 {
+    600
+}
+
+const fn five_bps() -> Bps {
+    match Bps::new(5) {
+        Some(bps) => bps,
+        None => Bps::ZERO,
+    }
+}
+
+const fn one_percent() -> Bps {
+    match Bps::new(100) {
+        Some(bps) => bps,
+        None => Bps::ZERO,
+    }
+}
+
+const fn fifteen_seconds() -> i64 {
+    15_000
+}
+
+/// Venues tell a book twice a second at most, and sales need it too.
+const fn five_seconds_ms() -> i64 {
+    5_000
+}
+
+const fn five_minutes() -> i64 {
+    300
+}
+
 impl Settings {
+    /// The venues that sell, by name.
+    #[must_use]
+    pub fn selling_venues(&self) -> Vec<&str> {
+        let named = self.venues.iter().filter(|(_, v)| v.sells).map(|(name, _)| name.as_str());
+        let mut all: Vec<&str> = named.chain([self.venue.as_str()]).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What may lie at a venue at most; `None` where no limit is set.
+    #[must_use]
+    pub fn venue_cap_paise(&self, venue: &str) -> Option<i64> {
+        self.venues.get(venue).and_then(|v| v.cap_paise)
+    }
+
     /// True when the network is configured and carries the asset.
     #[must_use]
     pub fn carries(&self, network: &NetworkId, asset: Asset) -> bool {

@@ -4,7 +4,9 @@
 //! instant therefore costs a minute, not an outcome.
 
 use chrono::TimeDelta;
-use primitives::{ConversionId, DeliveryId, DepositId, InboxId, PaymentId, PayoutId};
+use primitives::{
+    ConversionId, DeliveryId, DepositId, InboxId, MoveId, PaymentId, PayoutId, TransferId,
+};
 use queue::Enqueued;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -13,7 +15,8 @@ use crate::{
     Base, Error,
     jobs::{
         ConfirmDeposit, Convert, ExpirePayment, NotifyMerchant, PayOut, ProcessInbox,
-        RefillAddresses, ResolveConversion, ResolvePayout, ScanChain,
+        RefillAddresses, ResolveConversion, ResolveMove, ResolvePayout, ResolveTransfer, ScanChain,
+        Sweep, WatchCredits,
     },
     money_column,
 };
@@ -51,6 +54,7 @@ pub async fn sweep_in(conn: &mut PgConnection, base: &Base) -> Result<u32, Error
         found.count(queue::ensure(conn, &job, now).await?);
     }
     sweep_money_out(conn, base, &mut found).await?;
+    sweep_treasury(conn, base, &mut found).await?;
     let letters = "select id from inbox where state = 'new' order by random() limit $1";
     for id in ids(conn, letters).await? {
         let job = ProcessInbox { letter: InboxId::from_uuid(id) };
@@ -106,6 +110,47 @@ async fn sweep_money_out(
                     'queued', 'processing', 'paid') order by state = 'paid', random() limit $1";
     for id in ids(conn, underway).await? {
         let job = ResolvePayout { payout: PayoutId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    Ok(())
+}
+
+async fn sweep_treasury(
+    conn: &mut PgConnection,
+    base: &Base,
+    found: &mut Found,
+) -> Result<(), Error> {
+    let now = base.now();
+    for (network, asset) in base.settings.treasury.sweeps() {
+        let job = Sweep { network: network.clone(), asset };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    // What is final needs nothing but its credit, unless its block is gone.
+    let moving = "select id from moves where state in ('planned', 'signed', 'sent', 'included',
+                    'unwound', 'in_review') order by random() limit $1";
+    let gone = "select m.id from chain_blocks b
+                join moves m on m.network = b.network and m.block_hash = b.hash
+                where not b.canonical and m.state in ('final', 'credited', 'failed') limit $1";
+    for sql in [moving, gone] {
+        for id in ids(conn, sql).await? {
+            let job = ResolveMove { moved: MoveId::from_uuid(id) };
+            found.count(queue::ensure(conn, &job, now).await?);
+        }
+    }
+    let leaving = "select id from venue_transfers where state in ('planned', 'sent', 'unknown',
+                     'leaving', 'in_review') order by random() limit $1";
+    for id in ids(conn, leaving).await? {
+        let job = ResolveTransfer { transfer: TransferId::from_uuid(id) };
+        found.count(queue::ensure(conn, &job, now).await?);
+    }
+    let arriving: Vec<(String, String)> = sqlx::query_as(
+        "select venue, asset::text from moves where state = 'final' and venue is not null
+         union select to_venue, asset::text from venue_transfers where state = 'left'",
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for (venue, asset) in arriving {
+        let job = WatchCredits { venue, asset: money_column::asset(&asset)? };
         found.count(queue::ensure(conn, &job, now).await?);
     }
     Ok(())

@@ -11,6 +11,8 @@ pub enum Switch {
     Quotes,
     Conversions,
     Payouts,
+    /// Our own coins between our addresses and venues.
+    Moves,
 }
 
 impl Switch {
@@ -20,12 +22,15 @@ impl Switch {
             Self::Quotes => "quotes",
             Self::Conversions => "conversions",
             Self::Payouts => "payouts",
+            Self::Moves => "moves",
         }
     }
 
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Quotes, Self::Conversions, Self::Payouts].into_iter().find(|s| s.name() == name)
+        [Self::Quotes, Self::Conversions, Self::Payouts, Self::Moves]
+            .into_iter()
+            .find(|s| s.name() == name)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, conversion, deposit, payment, payout, refund};
+use crate::{Error, conversion, deposit, payment, payout, refund, treasury};
 
 /// An event that the state it met does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +64,8 @@ pub fn states_markdown() -> String {
         ("Conversion", conversion::ConversionState::steps()),
         ("Payout", payout::PayoutState::steps()),
         ("Refund", refund::RefundState::steps()),
+        ("Move", treasury::MoveState::steps()),
+        ("Venue transfer", treasury::TransferState::steps()),
     ] {
         page.push_str(&format!("\n## {title}\n\n| from | event | to |\n|---|---|---|\n"));
         for (from, event, to) in steps {

@@ -15,6 +15,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::{
     Base, Error, case,
+    conversion::worth_in,
     switch::{self, Switch},
 };
 
@@ -134,6 +135,18 @@ pub async fn is_frozen_in(conn: &mut PgConnection, venue: &str) -> Result<bool, 
     Ok(decision_in(conn, venue).await?.is_some_and(|newest| newest.frozen))
 }
 
+/// Takes the caller's share in a venue's name: no freeze of it commits before the caller does.
+///
+/// # Errors
+/// `Database`.
+pub(crate) async fn share_in(conn: &mut PgConnection, venue: &str) -> Result<(), Error> {
+    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('venue:' || $1, 0))")
+        .bind(venue)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// True when an order may be planned for or sent to a venue: conversions are open and the venue is
 /// not frozen. Neither changes before the caller's transaction ends.
 ///
@@ -143,10 +156,7 @@ pub async fn may_sell_in(conn: &mut PgConnection, venue: &str) -> Result<bool, E
     if !switch::is_open_in(conn, Switch::Conversions).await? {
         return Ok(false);
     }
-    sqlx::query("select pg_advisory_xact_lock_shared(hashtextextended('venue:' || $1, 0))")
-        .bind(venue)
-        .execute(&mut *conn)
-        .await?;
+    share_in(conn, venue).await?;
     Ok(!is_frozen_in(conn, venue).await?)
 }
 
@@ -160,14 +170,6 @@ pub async fn may_go_on_in(conn: &mut PgConnection, id: ConversionId) -> Result<b
         .fetch_one(&mut *conn)
         .await?;
     may_sell_in(conn, &venue).await
-}
-
-/// True when what is quoted now can be sold somewhere.
-///
-/// # Errors
-/// `Database`.
-pub async fn is_sellable_in(conn: &mut PgConnection, base: &Base) -> Result<bool, Error> {
-    Ok(!is_frozen_in(conn, &base.settings.venue).await?)
 }
 
 /// What the books say a venue holds of one asset.
@@ -187,6 +189,10 @@ pub struct Venue {
     pub sells: bool,
     pub decision: Option<Decision>,
     pub held: Vec<Held>,
+    /// All of that in rupees by the last usable rates; `None` when a rate is missing.
+    pub worth: Option<Amount>,
+    /// What may lie there at most.
+    pub cap: Option<Amount>,
     /// Orders whose end is not known yet, and those of them whose answer was lost.
     pub orders_open: i64,
     pub orders_unknown: i64,
@@ -219,7 +225,9 @@ pub async fn list_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<Venue>,
         .fetch_one(&mut *conn)
         .await?;
         venues.push(Venue {
-            sells: venue == base.settings.venue,
+            sells: base.settings.selling_venues().contains(&venue.as_str()),
+            cap: cap(base, &venue)?,
+            worth: worth_in(conn, &venue).await?,
             decision: decision_in(conn, &venue).await?,
             held: books.remove(&venue).unwrap_or_default().into_values().collect(),
             orders_open,
@@ -231,12 +239,18 @@ pub async fn list_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<Venue>,
     Ok(venues)
 }
 
+fn cap(base: &Base, venue: &str) -> Result<Option<Amount>, Error> {
+    let paise = base.settings.venue_cap_paise(venue).map(i128::from);
+    Ok(paise.map(|paise| Amount::try_new(paise, Asset::Inr)).transpose()?)
+}
+
 async fn names_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = books_in(conn).await?.into_keys().collect();
     let decided: Vec<String> =
         sqlx::query_scalar("select distinct venue from venue_freezes").fetch_all(conn).await?;
     names.extend(decided);
     names.push(base.settings.venue.clone());
+    names.extend(base.settings.venues.keys().cloned());
     names.sort_unstable();
     names.dedup();
     Ok(names)

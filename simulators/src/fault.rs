@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-const TARGETS: [&str; 5] = ["wazirx", "binance", "coinbase", "razorpayx", "merchant"];
+const TARGETS: [&str; 6] = ["wazirx", "binance", "coinbase", "coingecko", "razorpayx", "merchant"];
 
 /// Every fault that any simulator understands; a simulator may declare further ones.
 pub const COMMON: &[&str] = &[
@@ -43,7 +43,7 @@ pub const COMMON: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `wazirx`, `binance`, `coinbase`, `razorpayx` or `merchant`.
+    /// `wazirx`, `binance`, `coinbase`, `coingecko`, `razorpayx` or `merchant`.
     pub target: String,
     /// The operation it strikes, such as `place_order`; `*` strikes any.
     pub operation: String,

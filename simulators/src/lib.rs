@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 pub mod binance;
+pub mod chains;
 pub mod coinbase;
+pub mod coingecko;
 mod control;
 pub mod fault;
 pub mod journal;
+mod keys;
 pub mod merchant;
 pub mod prices;
 pub mod razorpayx;
 mod serving;
 pub mod signature;
+mod transit;
 pub mod venue;
 pub mod wazirx;
 mod world;
@@ -20,6 +24,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context as _;
 use primitives::Clock;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -44,6 +49,8 @@ pub struct Options {
     pub limits: bool,
     /// Pinned mid prices such as `BTCINR`; everything else comes from the built-in table.
     pub prices: BTreeMap<String, Decimal>,
+    /// Local nodes that stand for networks; more can be registered later over control.
+    pub chains: Vec<chains::Spec>,
 }
 
 /// One port per server; 0 takes any free one.
@@ -55,6 +62,7 @@ pub struct Ports {
     pub razorpayx: u16,
     pub merchant: u16,
     pub control: u16,
+    pub coingecko: u16,
 }
 
 impl Options {
@@ -70,6 +78,7 @@ impl Options {
             webhook_url: None,
             limits: true,
             prices: BTreeMap::new(),
+            chains: Vec::new(),
         }
     }
 }
@@ -83,6 +92,7 @@ pub struct Addresses {
     pub razorpayx: SocketAddr,
     pub merchant: SocketAddr,
     pub control: SocketAddr,
+    pub coingecko: SocketAddr,
 }
 
 /// All simulators, listening. Dropping it stops them at once; `shutdown` waits for the sockets.
@@ -94,6 +104,8 @@ pub struct Running {
     pub inbox: Arc<merchant::Inbox>,
     pub wazirx: Arc<wazirx::Exchange>,
     pub binance: Arc<binance::Exchange>,
+    pub coingecko: Arc<coingecko::Source>,
+    pub chains: Arc<chains::Watchers>,
     advertised_host: Option<String>,
     servers: Vec<Server>,
     courier: tokio::task::JoinHandle<()>,
@@ -102,7 +114,7 @@ pub struct Running {
 /// Binds every server and starts it.
 ///
 /// # Errors
-/// When a port is taken or a pinned price is not one the world can use.
+/// When a port is taken, a pinned price is not one the world can use, or a node does not answer.
 pub async fn start(options: Options) -> anyhow::Result<Running> {
     let world = World::new(&options)?;
     let (bank_router, bank) = razorpayx::router(Arc::clone(&world));
@@ -110,12 +122,18 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let (wazirx_router, wazirx) = wazirx::router(Arc::clone(&world));
     let (binance_router, binance) = binance::router(Arc::clone(&world));
     let coinbase_router = coinbase::router(Arc::clone(&world));
+    let (coingecko_router, coingecko) = coingecko::router(Arc::clone(&world));
+    let watchers = Arc::new(chains::Watchers::new(Arc::clone(&world)));
+    for spec in &options.chains {
+        watchers.register(spec).await.with_context(|| format!("chain {}", spec.network))?;
+    }
     let control_router = control::router(control::Parts {
         world: Arc::clone(&world),
         bank: Arc::clone(&bank),
         inbox: Arc::clone(&inbox),
         wazirx: Arc::clone(&wazirx),
         binance: Arc::clone(&binance),
+        chains: Arc::clone(&watchers),
     });
     let at = |port| SocketAddr::new(options.host, port);
     let ports = options.ports;
@@ -126,20 +144,9 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         Server::start(at(ports.razorpayx), bank_router).await?,
         Server::start(at(ports.merchant), merchant_router).await?,
         Server::start(at(ports.control), control_router).await?,
+        Server::start(at(ports.coingecko), coingecko_router).await?,
     ];
-    let [wazirx_at, binance_at, coinbase_at, razorpayx_at, merchant_at, control_at] =
-        servers.as_slice()
-    else {
-        anyhow::bail!("six servers were started");
-    };
-    let addresses = Addresses {
-        wazirx: wazirx_at.address,
-        binance: binance_at.address,
-        coinbase: coinbase_at.address,
-        razorpayx: razorpayx_at.address,
-        merchant: merchant_at.address,
-        control: control_at.address,
-    };
+    let addresses = addresses(&servers)?;
     let courier = razorpayx::spawn(Arc::clone(&bank));
     Ok(Running {
         addresses,
@@ -148,9 +155,26 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         inbox,
         wazirx,
         binance,
+        coingecko,
+        chains: watchers,
         advertised_host: options.advertised_host,
         servers,
         courier,
+    })
+}
+
+fn addresses(servers: &[Server]) -> anyhow::Result<Addresses> {
+    let [wazirx, binance, coinbase, razorpayx, merchant, control, coingecko] = servers else {
+        anyhow::bail!("seven servers were started");
+    };
+    Ok(Addresses {
+        wazirx: wazirx.address,
+        binance: binance.address,
+        coinbase: coinbase.address,
+        razorpayx: razorpayx.address,
+        merchant: merchant.address,
+        control: control.address,
+        coingecko: coingecko.address,
     })
 }
 
@@ -160,6 +184,7 @@ impl Running {
     pub fn first_line(&self) -> Value {
         let bank = self.bank.credentials();
         let (wazirx, binance) = (self.wazirx.credentials(), self.binance.credentials());
+        let ed25519 = self.binance.ed25519();
         json!({
             "wazirx": {
                 "base_url": self.base_url(self.addresses.wazirx),
@@ -170,8 +195,14 @@ impl Running {
                 "base_url": self.base_url(self.addresses.binance),
                 "api_key": binance.api_key,
                 "secret": binance.secret.expose(),
+                "ed25519_api_key": ed25519.api_key,
+                "ed25519_private_key": ed25519.private_key_pem.expose(),
             },
             "coinbase": {"base_url": self.base_url(self.addresses.coinbase)},
+            "coingecko": {
+                "base_url": self.base_url(self.addresses.coingecko),
+                "api_key": self.coingecko.api_key().expose(),
+            },
             "razorpayx": {
                 "base_url": self.base_url(self.addresses.razorpayx),
                 "key_id": bank.key_id,
@@ -194,6 +225,8 @@ impl Running {
     /// Stops every server; requests under way are cut after a moment.
     pub async fn shutdown(mut self) {
         self.courier.abort();
+        self.chains.end();
+        self.binance.hang_up();
         for server in self.servers.drain(..) {
             server.stop().await;
         }
@@ -203,5 +236,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.courier.abort();
+        self.chains.end();
+        self.binance.hang_up();
     }
 }

@@ -25,7 +25,7 @@ const VALUES: [(&str, u32); 7] = [
     ("USD", 8_840),
     ("INR", 100),
 ];
-const SOURCES: [&str; 3] = ["wazirx", "binance", "coinbase"];
+const SOURCES: [&str; 4] = ["wazirx", "binance", "coinbase", "coingecko"];
 const DRIFT_STEP_SECONDS: i64 = 10;
 
 /// How a source's public data misleads.

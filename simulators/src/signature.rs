@@ -3,6 +3,8 @@
 //! Invariant: the text that is checked is never rebuilt from parsed parameters; only the
 //! `signature` pair is cut out of it. Comparison takes the same time for every wrong signature.
 
+use std::collections::BTreeMap;
+
 use hmac::{Hmac, Mac};
 use percent_encoding::percent_decode_str;
 use sha2::Sha256;
@@ -58,6 +60,11 @@ impl Params {
             Some((decode(name)?, decode(value)?))
         };
         pairs.iter().map(read).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    /// Parameters that never were in a URL.
+    pub(crate) fn plain(params: BTreeMap<String, String>) -> Self {
+        Self(params.into_iter().collect())
     }
 
     pub fn extend(&mut self, further: Self) {

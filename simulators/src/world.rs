@@ -17,7 +17,9 @@ use chrono::{DateTime, Utc};
 use primitives::{Clock, Entropy};
 use sha2::{Digest, Sha256};
 
-use crate::{Options, fault::Faults, journal::Journal, prices::Prices};
+use crate::{
+    Options, fault::Faults, journal::Journal, prices::Prices, transit::Transit, venue::Networks,
+};
 
 #[derive(Debug)]
 pub struct World {
@@ -28,6 +30,9 @@ pub struct World {
     pub prices: Prices,
     pub journal: Journal,
     pub faults: Faults,
+    /// Networks that were registered with a node.
+    pub networks: Networks,
+    pub transit: Transit,
     webhook_url: Mutex<Option<String>>,
     late: Mutex<Vec<Late>>,
     limits: AtomicBool,
@@ -60,6 +65,8 @@ impl World {
             prices,
             journal: Journal::default(),
             faults: Faults::default(),
+            networks: Networks::default(),
+            transit: Transit::default(),
             webhook_url: Mutex::new(options.webhook_url.clone()),
             late: Mutex::default(),
             limits: AtomicBool::new(options.limits),

@@ -45,8 +45,15 @@ fn main() -> Result<()> {
     let pace = u128::from(all.runs) * 1_000 / millis;
     println!(
         "storm-orders: seed {seed}, {} runs, {} orders, {} filled, {} for a person, \
-         {} with a trade taken back, 0 double sales; {pace} runs/s on {threads} threads",
-        all.runs, all.orders, all.filled, all.in_review, all.taken_back,
+         {} with a trade taken back, {} orders expired in part, {} filled after their end, \
+         0 double sales; {pace} runs/s on {threads} threads",
+        all.runs,
+        all.orders,
+        all.filled,
+        all.in_review,
+        all.taken_back,
+        all.expired_in_part,
+        all.filled_late,
     );
     Ok(())
 }

@@ -7,15 +7,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, MerchantId, PaymentId};
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
-use settlement::reconcile::{Scope, books_in, funded_addresses};
+use settlement::{
+    conversion::dust,
+    reconcile::{self, Scope, books_in, funded_addresses},
+    views::{Kept, profit_of_day},
+};
+use simulators::venue::Pockets;
 use sqlx::PgConnection;
 
-use crate::{ASSETS, Fleet, Shop};
+use crate::{Fleet, Shop};
 
 /// What the bank takes for one payout.
 const COST_PAISE: i128 = 590;
+
+/// A venue's own view.
+struct VenueBook {
+    name: &'static str,
+    held: BTreeMap<Asset, Decimal>,
+    book: Value,
+}
 
 impl Fleet {
     /// Everything that must be true whenever nothing is running.
@@ -26,7 +40,12 @@ impl Fleet {
         self.round().await?;
         let mut conn = self.base.pool.acquire().await?;
         ledger_is_sound(&mut conn).await?;
-        self.venue_equals(&mut conn).await?;
+        drop(conn);
+        self.book_crumbs().await?;
+        let mut conn = self.base.pool.acquire().await?;
+        self.venues_equal(&mut conn).await?;
+        self.dust_is_named(&mut conn).await?;
+        self.profit_adds_up(&mut conn).await?;
         self.every_order_is_ours(&mut conn).await?;
         self.bank_equals(&mut conn).await?;
         self.every_debit_is_ours(&mut conn).await?;
@@ -41,12 +60,20 @@ impl Fleet {
         self.every_payment_adds_up().await
     }
 
-    /// How many orders the venue took, by its own book.
+    /// How many orders the venue that pays rupees took, by its own book.
     ///
     /// # Errors
     /// When the book cannot be read.
     pub fn orders_at_venue(&self) -> anyhow::Result<usize> {
         Ok(rows(&self.outside.sims.wazirx.book(), "orders")?.count())
+    }
+
+    /// How many orders Binance took, by its own book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn orders_at_binance(&self) -> anyhow::Result<usize> {
+        Ok(rows(&self.outside.sims.binance.book(), "orders")?.count())
     }
 
     /// How many payouts the bank made because it was asked, by its own book; repeats of a key are
@@ -73,34 +100,119 @@ impl Fleet {
         rows(&books, "paid")?.filter(kept).map(|row| whole(row, "amount")).sum()
     }
 
-    /// X2: free and locked at the venue, per asset, and what its journal adds up to.
-    async fn venue_equals(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
-        let journal = self.outside.sims.world.journal.balances("wazirx");
-        for asset in ASSETS.into_iter().chain([Asset::Inr]) {
-            let pockets = self.outside.sims.wazirx.balance(asset.code());
-            let sum = pockets.free + pockets.locked;
-            let entered = journal.get(asset.code()).map(|p| p.values().sum()).unwrap_or_default();
-            ensure!(sum == entered, "the venue's journal of {asset}: {entered}, balance {sum}");
-            let theirs = Amount::parse_units(&sum.normalize().to_string(), asset)?;
-            let ours = books_in(conn, &Scope::Venue("wazirx".into(), asset)).await?;
-            ensure!(ours == theirs, "X2: venue {asset}: ours {ours}, theirs {theirs}");
+    /// What every simulated venue has, by its own book.
+    fn venues(&self) -> Vec<VenueBook> {
+        let sims = &self.outside.sims;
+        let (wazirx, binance) = (sims.wazirx.book(), sims.binance.book());
+        let held = |of: &dyn Fn(&str) -> Decimal| -> BTreeMap<Asset, Decimal> {
+            Asset::ALL.into_iter().map(|asset| (asset, of(asset.code()))).collect()
+        };
+        let sum = |pockets: Pockets| pockets.free + pockets.locked;
+        vec![
+            VenueBook {
+                name: "binance",
+                held: held(&|code| sum(sims.binance.balance(code))),
+                book: binance,
+            },
+            VenueBook {
+                name: "wazirx",
+                held: held(&|code| sum(sims.wazirx.balance(code))),
+                book: wazirx,
+            },
+        ]
+    }
+
+    /// What a venue counts finer than we do, as the reconciliation books it.
+    async fn book_crumbs(&self) -> anyhow::Result<()> {
+        let seen = workers::compare_all(&self.worker.ctx).await?;
+        let mut tx = self.base.pool.begin().await?;
+        for comparison in seen {
+            reconcile::with_crumbs_in(&mut tx, &self.base, comparison).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// X2: free and locked at every venue, per asset, and what its journal adds up to.
+    async fn venues_equal(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        for venue in self.venues() {
+            let name = venue.name;
+            let journal = self.outside.sims.world.journal.balances(name);
+            for (asset, sum) in &venue.held {
+                let entered = journal.get(asset.code()).map(|p| p.values().sum());
+                let entered: Decimal = entered.unwrap_or_default();
+                ensure!(*sum == entered, "{name}'s journal of {asset}: {entered}, balance {sum}");
+                // Our books know nothing finer than the asset's smallest unit.
+                let whole = sum.round_dp_with_strategy(asset.scale(), RoundingStrategy::ToZero);
+                let theirs = Amount::parse_units(&whole.normalize().to_string(), *asset)?;
+                let ours = books_in(conn, &Scope::Venue(name.into(), *asset)).await?;
+                ensure!(ours == theirs, "X2: {name} {asset}: ours {ours}, theirs {theirs}");
+            }
         }
         Ok(())
     }
 
-    /// S1, S5, X5: the venue's orders are ours, once each, and its trades are our fills.
+    /// S1, S5, X5: the venues' orders are ours, once each, and their trades are our fills.
     async fn every_order_is_ours(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
-        let book = self.outside.sims.wazirx.book();
+        for venue in self.venues() {
+            self.orders_are_ours(conn, &venue).await?;
+        }
+        let oversold: Vec<uuid::Uuid> = sqlx::query_scalar(
+            "select c.id from conversions c left join (select conversion_id,
+               sum(sold_minor) as sold from fills group by 1) f on f.conversion_id = c.id
+             where coalesce(f.sold, 0) > c.target_minor
+                or (c.state = 'filled' and coalesce(f.sold, 0) <> c.sold_minor)",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        ensure!(oversold.is_empty(), "S4: sold more than was to be sold: {oversold:?}");
+        Ok(())
+    }
+
+    /// S4: what lies in the trading accounts and is not being sold is the dust ledger, to the
+    /// smallest unit.
+    async fn dust_is_named(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        for line in dust::list_in(conn).await? {
+            ensure!(line.lies == line.books, "S4: dust that nobody named: {line:?}");
+        }
+        Ok(())
+    }
+
+    /// What today earned and cost adds up, and no leg of it is without a line.
+    async fn profit_adds_up(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let posted: Option<DateTime<Utc>> =
+            sqlx::query_scalar("select max(posted_at) from ledger.legs")
+                .fetch_one(&mut *conn)
+                .await?;
+        let Some(posted) = posted else { return Ok(()) };
+        let day = (posted + TimeDelta::minutes(330)).date_naive();
+        let profit = profit_of_day(conn, day).await?;
+        ensure!(profit.adds_up, "the day's result does not add up: {profit:?}");
+        let other = profit.lines.iter().find(|line| line.what == Kept::Other);
+        ensure!(other.is_none(), "a leg of the result without a line: {other:?}");
+        Ok(())
+    }
+
+    async fn orders_are_ours(
+        &self,
+        conn: &mut PgConnection,
+        venue: &VenueBook,
+    ) -> anyhow::Result<()> {
+        let book = &venue.book;
         let mut theirs = BTreeSet::new();
-        for order in rows(&book, "orders")? {
+        for order in rows(book, "orders")? {
             let reference = word(order, "clientOrderId")?;
             ensure!(theirs.insert(reference.to_owned()), "S1: {reference} was accepted twice");
         }
-        let ours: BTreeSet<String> = sqlx::query_scalar("select client_ref from order_attempts")
-            .fetch_all(&mut *conn)
-            .await?
-            .into_iter()
-            .collect();
+        let ours: BTreeSet<String> = sqlx::query_scalar(
+            "select client_ref from order_attempts a join conversions c on c.id = a.conversion_id
+             where c.venue = $1",
+        )
+        .bind(venue.name)
+        .fetch_all(&mut *conn)
+        .await?
+        .into_iter()
+        .collect();
         let unknown: Vec<_> = theirs.difference(&ours).collect();
         ensure!(unknown.is_empty(), "X7: orders we never planned: {unknown:?}");
         let denied: Vec<String> = sqlx::query_scalar(
@@ -111,27 +223,22 @@ impl Fleet {
         let denied: Vec<_> = denied.iter().filter(|r| theirs.contains(*r)).collect();
         ensure!(denied.is_empty(), "S3: called absent, and yet there: {denied:?}");
         let traded: BTreeSet<String> =
-            rows(&book, "trades")?.map(|trade| number(trade, "id")).collect::<Result<_, _>>()?;
-        let booked: BTreeSet<String> = sqlx::query_scalar("select trade_id from fills")
-            .fetch_all(&mut *conn)
-            .await?
-            .into_iter()
-            .collect();
+            rows(book, "trades")?.map(trade_name).collect::<Result<_, _>>()?;
+        let booked: BTreeSet<String> = sqlx::query_scalar(
+            "select trade_id from fills f where venue = $1 and not exists (
+               select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)",
+        )
+        .bind(venue.name)
+        .fetch_all(&mut *conn)
+        .await?
+        .into_iter()
+        .collect();
         let late: bool = sqlx::query_scalar(
             "select exists (select from order_attempts where state in ('sent', 'unknown', 'open'))",
         )
         .fetch_one(&mut *conn)
         .await?;
         ensure!(late || traded == booked, "S5: trades {traded:?}, fills {booked:?}");
-        let oversold: Vec<uuid::Uuid> = sqlx::query_scalar(
-            "select c.id from conversions c left join (select conversion_id,
-               sum(sold_minor) as sold from fills group by 1) f on f.conversion_id = c.id
-             where coalesce(f.sold, 0) > c.target_minor
-                or (c.state = 'filled' and coalesce(f.sold, 0) <> c.sold_minor)",
-        )
-        .fetch_all(&mut *conn)
-        .await?;
-        ensure!(oversold.is_empty(), "S4: sold more than was to be sold: {oversold:?}");
         Ok(())
     }
 
@@ -316,8 +423,10 @@ const STRANDED: &str = "select p.id from payments p
           or (p.state = 'accepted' and j.job_type = 'convert'
             and convert_from(j.job, 'utf8')::jsonb ->> 'asset' = q.asset)
           or (p.state = 'settling' and j.job_type = 'resolve_conversion'
-            and convert_from(j.job, 'utf8')::jsonb ->> 'conversion'
-              like '%_' || replace(q.conversion_id::text, '-', ''))
+            and exists (select from conversions c
+              where (c.id = q.conversion_id or c.root = q.conversion_id)
+                and convert_from(j.job, 'utf8')::jsonb ->> 'conversion'
+                  like '%_' || replace(c.id::text, '-', '')))
           or (p.state = 'settling' and j.job_type in ('pay_out', 'resolve_payout')
             and convert_from(j.job, 'utf8')::jsonb ->> 'payout'
               like '%_' || replace(o.id::text, '-', ''))))";
@@ -373,6 +482,12 @@ fn word<'a>(row: &'a Value, field: &str) -> anyhow::Result<&'a str> {
 fn whole(row: &Value, field: &str) -> anyhow::Result<i128> {
     let value = row.get(field).and_then(Value::as_i64);
     value.map(i128::from).with_context(|| format!("a row without the number {field}"))
+}
+
+/// A trade as our books name it: with its market where the venue numbers each market for itself.
+fn trade_name(trade: &Value) -> anyhow::Result<String> {
+    let (market, id) = (word(trade, "symbol")?.to_ascii_uppercase(), number(trade, "id")?);
+    Ok(if market.ends_with("INR") { id } else { format!("{market}-{id}") })
 }
 
 fn number(row: &Value, field: &str) -> anyhow::Result<String> {

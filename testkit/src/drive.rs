@@ -9,10 +9,12 @@ use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, MerchantId, NetworkId, PaymentId};
 use queue::{Drained, Failure};
+use rust_decimal::Decimal;
 use settlement::{
     payment::{self, NewPayment},
     quote::{self, Quote},
     switch::{self, Switch},
+    venue_freeze,
     views::{Explanation, explain},
 };
 
@@ -165,6 +167,26 @@ impl Fleet {
         self.outside.fault(target, operation, name)
     }
 
+    /// How much of its usual depth a venue's book of a pair such as `ETHINR` has.
+    ///
+    /// # Errors
+    /// When there is no such venue or pair.
+    pub fn depth(&self, venue: &str, pair: &str, share: Decimal) -> anyhow::Result<()> {
+        self.outside.sims.world.prices.set_liquidity(venue, pair, share)
+    }
+
+    /// Freezes or thaws a venue.
+    ///
+    /// # Errors
+    /// When there is no such venue.
+    pub async fn freeze(&self, venue: &str, frozen: bool) -> anyhow::Result<()> {
+        let mut tx = self.base.pool.begin().await?;
+        let signed = ("a story", "withdrawals are kept back");
+        venue_freeze::set_in(&mut tx, &self.base, venue, frozen, signed).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Lets time pass: in steps of a second at first, longer ones when it takes long.
     ///
     /// # Errors
@@ -212,7 +234,8 @@ impl Fleet {
     async fn until_next_job(&self) -> anyhow::Result<i64> {
         let next: Option<DateTime<Utc>> = sqlx::query_scalar(
             "select min(run_at) from apalis.jobs where status in ('Pending', 'Failed')
-             and job_type not in ('scan_chain', 'refill_addresses', 'sync_rates', 'sweep_stuck',
+             and job_type not in ('scan_chain', 'refill_addresses', 'sync_rates', 'watch_rates',
+               'thin_rates', 'sweep_stuck',
                'reconcile', 'expire_payment')",
         )
         .fetch_one(&self.base.pool)

@@ -20,7 +20,9 @@ use primitives::{
 use queue::Failure;
 use rust_decimal::Decimal;
 use serde_json::json;
-use settlement::{Base, Settings, bookkeeping, chart, destination, notice, rates::Board};
+use settlement::{
+    Base, Settings, VenueSettings, bookkeeping, chart, destination, notice, rates::Board,
+};
 use testkit_db::TestDb;
 use tokio::{net::TcpListener, sync::watch};
 
@@ -71,6 +73,17 @@ impl Options {
             venue: Vec::new(),
             others: Vec::new(),
         })
+    }
+
+    /// As [`Options::new`], and Binance sells for dollars what the other venue sells for rupees.
+    ///
+    /// # Errors
+    /// As [`Options::new`].
+    pub fn with_binance() -> anyhow::Result<Self> {
+        let mut options = Self::new()?;
+        let venue = VenueSettings { cap_paise: None, sells: true };
+        options.settings.venues.insert("binance".to_owned(), venue);
+        Ok(options)
     }
 }
 
@@ -260,6 +273,17 @@ impl Fleet {
         let units = amount.to_units().parse()?;
         ensure!(self.outside.sims.wazirx.deposit(asset.code(), units, "top-up"), "refused");
         self.book_capital(chart::venue_free("wazirx", asset), amount).await
+    }
+
+    /// The owners put something into Binance, and that is booked.
+    ///
+    /// # Errors
+    /// When venue or books refuse.
+    pub async fn put_into_binance(&self, amount: Amount) -> anyhow::Result<()> {
+        let asset = amount.asset();
+        let units = amount.to_units().parse()?;
+        ensure!(self.outside.sims.binance.deposit(asset.code(), units, "top-up"), "refused");
+        self.book_capital(chart::venue_free("binance", asset), amount).await
     }
 
     async fn book_capital(&self, into: ledger::Account, amount: Amount) -> anyhow::Result<()> {

@@ -83,12 +83,22 @@ impl Outside {
                 "api_key": self.text("wazirx", "api_key")?,
                 "secret": self.text("wazirx", "secret")?,
             }),
-            json!({ "kind": "binance", "base_url": self.text("binance", "base_url")? }),
+            json!({
+                "kind": "binance", "base_url": self.text("binance", "base_url")?, "paced": false,
+                "api_key": self.text("binance", "api_key")?,
+                "secret": self.text("binance", "secret")?,
+                "stream_url": self.text("binance", "base_url")?.replacen("http", "ws", 1),
+            }),
             json!({ "kind": "coinbase", "base_url": self.text("coinbase", "base_url")? }),
+            json!({
+                "kind": "coingecko", "base_url": self.text("coingecko", "base_url")?,
+                "api_key": self.text("coingecko", "api_key")?,
+            }),
         ] {
             let config = serde_json::from_value(config)?;
             let connector = exchanges::registry::connect(&config, Arc::new(clock.clone()))?;
             connectors.rate_sources.extend(connector.rates);
+            connectors.price_streams.extend(connector.stream);
             if let Some(exchange) = connector.exchange {
                 connectors.exchanges.insert(exchange.venue().to_owned(), exchange);
             }

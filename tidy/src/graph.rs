@@ -166,6 +166,16 @@ mod tests {
         assert_eq!(forbidden_edges(&[planted], ROOMS), [Violation::new("api", reason)]);
     }
 
+    // The private keys of the fleet are in one process. Only tests may look inside it.
+    #[test]
+    fn nobody_links_the_signer() {
+        let linking = ROOMS.iter().filter(|room| room.may_import.contains(&"signer"));
+        assert_eq!(linking.map(|room| room.name).collect::<Vec<_>>(), ["testkit"]);
+        let planted = package("chukta", vec![edge("signer", false, true)]);
+        let found = forbidden_edges(&[planted], ROOMS);
+        assert_eq!(found, [Violation::new("chukta", "may not import signer")]);
+    }
+
     #[test]
     fn tests_may_use_the_testkit() {
         let fine = package("exchanges", vec![edge("simulators", true, true)]);

@@ -41,11 +41,14 @@ pub const ROOMS: &[Room] = &[
             "chains",
             "exchanges",
             "payouts",
+            "signing",
         ],
     ),
     room("api", &["primitives", "identity", "settlement", "queue"]),
     room("web", &["primitives", "identity", "settlement", "queue"]),
     room("simulators", &["primitives"]),
+    room("signing", &["primitives", "chains"]),
+    room("signer", &["primitives", "chains", "signing"]),
     room("chukta", EVERYTHING),
     room("testkit-db", &["migrations", "ledger", "queue"]),
     room("testkit", EVERYTHING_AND_DATABASES),
@@ -70,6 +73,7 @@ const EVERYTHING: &[&str] = &[
     "api",
     "web",
     "simulators",
+    "signing",
 ];
 
 const EVERYTHING_AND_DATABASES: &[&str] = &[
@@ -91,6 +95,8 @@ const EVERYTHING_AND_DATABASES: &[&str] = &[
     "web",
     "simulators",
     "testkit-db",
+    "signing",
+    "signer",
 ];
 
 /// What any room's tests may import beside the room's own row.
@@ -122,16 +128,21 @@ pub const OWNERS: &[Owned] = &[
         &["outbound", "chains-bitcoin", "chains-solana", "simulators", "testkit"],
         true,
     ),
-    owned("alloy*", &["chains-evm"], false),
-    owned("bitcoin", &["chains-evm", "chains-bitcoin"], false),
+    owned("alloy*", &["chains-evm", "signer"], false),
+    owned("bitcoin", &["chains-evm", "chains-bitcoin", "signer"], false),
     owned("bitcoincore-rpc", &["chains-bitcoin"], false),
-    owned("solana-*", &["chains-solana"], false),
-    owned("spl-*", &["chains-solana"], false),
+    owned("solana-*", &["chains-solana", "signer"], false),
+    owned("spl-*", &["chains-solana", "signer"], false),
     owned("axum", &["api", "web", "simulators", "testkit"], true),
     owned("utoipa*", &["api"], false),
     owned("askama*", &["web"], false),
     owned("hmac", &["exchanges", "payouts", "outbound", "identity", "simulators"], true),
-    owned("rustls", &["outbound", "chains-bitcoin", "chains-evm", "chains-solana", "chukta"], true),
+    owned("tokio-tungstenite", &["exchanges"], true),
+    owned(
+        "rustls",
+        &["outbound", "chains-bitcoin", "chains-evm", "chains-solana", "simulators", "chukta"],
+        true,
+    ),
     owned("redis", &["settlement", "workers", "chukta"], true),
     owned(
         "sqlx",
@@ -150,7 +161,10 @@ pub const OWNERS: &[Owned] = &[
         ],
         true,
     ),
-    owned("clap", &["chukta"], false),
+    owned("clap", &["chukta", "signer"], false),
+    owned("bip39", &["signer"], false),
+    owned("argon2", &["signer"], false),
+    owned("chacha20poly1305", &["signer"], false),
     owned("figment", &["chukta"], false),
     owned(
         "anyhow",

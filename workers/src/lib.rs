@@ -9,6 +9,8 @@ mod ctx;
 mod error;
 mod in_our_words;
 mod jobs;
+mod moving;
+mod pricing;
 mod registry;
 mod rescan;
 mod schedule;

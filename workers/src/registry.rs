@@ -21,6 +21,8 @@ pub fn runner(ctx: &Ctx, name: &str, wanted: &dyn Fn(&str) -> bool) -> Runner {
     let runner = with(runner, ctx, jobs::confirm_deposit::run);
     let runner = with(runner, ctx, jobs::refill_addresses::run);
     let runner = with(runner, ctx, jobs::sync_rates::run);
+    let runner = with(runner, ctx, jobs::watch_rates::run);
+    let runner = with(runner, ctx, jobs::thin_rates::run);
     let runner = with(runner, ctx, jobs::convert::run);
     let runner = with(runner, ctx, jobs::resolve_conversion::run);
     let runner = with(runner, ctx, jobs::pay_out::run);
@@ -28,6 +30,11 @@ pub fn runner(ctx: &Ctx, name: &str, wanted: &dyn Fn(&str) -> bool) -> Runner {
     let runner = with(runner, ctx, jobs::process_inbox::run);
     let runner = with(runner, ctx, jobs::expire_payment::run);
     let runner = with(runner, ctx, jobs::notify_merchant::run);
+    let runner = with(runner, ctx, jobs::sweep::run);
+    let runner = with(runner, ctx, jobs::resolve_move::run);
+    let runner = with(runner, ctx, jobs::watch_credits::run);
+    let runner = with(runner, ctx, jobs::resolve_transfer::run);
+    let runner = with(runner, ctx, jobs::tend_treasury::run);
     let runner = with(runner, ctx, jobs::sweep_stuck::run);
     with(runner, ctx, jobs::reconcile::run)
 }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use queue::ticks::Schedule;
-use settlement::jobs::{Reconcile, SweepStuck, SyncRates};
+use settlement::jobs::{Reconcile, SweepStuck, SyncRates, TendTreasury, ThinRates, WatchRates};
 
 /// What runs how often.
 #[must_use]
 pub fn schedule() -> Schedule {
     Schedule::new()
         .every("sync_rates", Duration::from_secs(30), || SyncRates {})
+        .every("watch_rates", Duration::from_secs(30), || WatchRates {})
+        .every("thin_rates", Duration::from_secs(60), || ThinRates {})
+        .every("tend_treasury", Duration::from_secs(60), || TendTreasury {})
         .every("sweep_stuck", Duration::from_secs(30), || SweepStuck {})
         .every("reconcile", Duration::from_secs(60), || Reconcile {})
 }

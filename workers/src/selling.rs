@@ -1,14 +1,15 @@
-//! Sending one planned order, shared by the job that plans sales and the one that resolves them:
-//! mark sent, call once, record.
+//! Looking at the markets that may take a sale, and sending one planned order: shared by the job
+//! that plans sales and the one that resolves them. Sending is: mark sent, call once, record.
 
 use chrono::TimeDelta;
-use exchanges::{ClientRef, Exchange, NewOrder, Order, is_access_refusal};
+use exchanges::{ClientRef, Exchange, NewOrder, Order, OrderKind, Pair, is_access_refusal};
+use futures::future::join_all;
 use primitives::{Asset, CallError};
-use queue::{Lease, Outcome};
+use queue::Lease;
 use serde_json::json;
 use settlement::{
     case,
-    conversion::{self, Market, OrderAttempt},
+    conversion::{self, Market, Offer, OrderAttempt, Route, route::Why},
 };
 
 use crate::{Ctx, WorkError, in_our_words};
@@ -16,17 +17,55 @@ use crate::{Ctx, WorkError, in_our_words};
 /// A venue that does not let us in is asked again after this long, and a person is called.
 const ACCESS_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
-/// The venue's market as a plan needs it. Reads only.
-pub(crate) async fn market(exchange: &dyn Exchange, asset: Asset) -> Result<Market, WorkError> {
-    let rules = exchange.rules(asset).await?;
-    let book = exchange.book(asset).await?;
-    let best = book.bids.first().ok_or_else(|| WorkError::Nonsense("no bids".into()))?;
-    Ok(Market {
-        best_bid: best.price,
-        price_tick: rules.price_tick,
-        quantity_step: rules.quantity_step,
-        notional_min: rules.notional_min,
-    })
+/// Venues that are silent or closed for so long are shown to a person.
+const WEATHER_MAX: TimeDelta = TimeDelta::minutes(15);
+
+/// What every venue that may take an asset shows now, and where dollar coins become rupees. Reads
+/// only. Who does not answer is offered with the reason.
+pub(crate) async fn offers(ctx: &Ctx, asset: Asset) -> Vec<Seen> {
+    let mut markets = Vec::new();
+    for venue in ctx.base.settings.selling_venues() {
+        let Some(exchange) = ctx.connectors.exchanges.get(venue) else { continue };
+        let Some(first) = exchange.market(asset) else { continue };
+        markets.push((exchange, first));
+        if first.quote == Asset::Inr {
+            continue;
+        }
+        for venue in ctx.base.settings.selling_venues() {
+            let Some(exchange) = ctx.connectors.exchanges.get(venue) else { continue };
+            let second = exchange.market(first.quote).filter(|pair| pair.quote == Asset::Inr);
+            markets.extend(second.map(|pair| (exchange, pair)));
+        }
+    }
+    markets.sort_by_key(|(exchange, pair)| (exchange.venue(), *pair));
+    markets.dedup_by_key(|(exchange, pair)| (exchange.venue(), *pair));
+    join_all(markets.into_iter().map(|(exchange, pair)| look(exchange.as_ref(), pair))).await
+}
+
+/// An offer, and the failure behind one that could not be looked at.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) offer: Offer,
+    pub(crate) failed: Option<CallError>,
+}
+
+/// One market, or why it cannot be looked at.
+pub(crate) async fn look(exchange: &dyn Exchange, pair: Pair) -> Seen {
+    let told = ask(exchange, pair).await;
+    let (market, failed) = match told {
+        Ok(market) => (Ok(market), None),
+        Err(error) => (Err(format!("it does not answer: {error}")), Some(error)),
+    };
+    let venue = exchange.venue().to_owned();
+    Seen { offer: Offer { venue, sell: pair.base, quote: pair.quote, market }, failed }
+}
+
+async fn ask(exchange: &dyn Exchange, pair: Pair) -> Result<Market, CallError> {
+    let rules = exchange.rules(pair).await?;
+    let levies = in_our_words::levies(exchange.levies(pair).await?);
+    let book = exchange.book(pair).await?;
+    let immediate = exchange.takes(OrderKind::ImmediateOrCancel);
+    Ok(in_our_words::market(&rules, levies, immediate, &book))
 }
 
 pub(crate) fn client_ref(order: &OrderAttempt) -> Result<ClientRef, WorkError> {
@@ -53,20 +92,16 @@ pub(crate) async fn last_facts(
 
 /// Sends a planned order once. Whatever the answer, it is recorded; an answer that is lost is left
 /// to the resolver.
-pub(crate) async fn send(
-    ctx: &Ctx,
-    lease: &Lease,
-    asset: Asset,
-    order: &OrderAttempt,
-) -> Result<(), WorkError> {
-    let venue = ctx.connectors.exchange(&ctx.base.settings.venue)?;
+pub(crate) async fn send(ctx: &Ctx, lease: &Lease, order: &OrderAttempt) -> Result<(), WorkError> {
+    let venue = ctx.connectors.exchange(&order.venue)?;
     let mut tx = ctx.begin(lease).await?;
     let marked = conversion::mark_sent_in(&mut tx, &ctx.base, order).await?;
     tx.commit().await?;
     let Some(stamp) = marked else { return Ok(()) };
     let new = NewOrder {
         client_ref: client_ref(order)?,
-        sell: asset,
+        pair: in_our_words::pair(order.sell, order.quote),
+        kind: in_our_words::kind(order),
         quantity: order.quantity,
         price: order.price,
         stamp,
@@ -97,7 +132,7 @@ pub(crate) async fn send(
             let pause = is_access_refusal(error).then_some(ACCESS_PAUSE);
             conversion::unsent_in(&mut tx, base, id, n, why, pause).await?;
             if pause.is_some() {
-                locked_out_in(&mut tx, ctx, why).await?;
+                locked_out_in(&mut tx, ctx, &order.venue, why).await?;
             }
         }
         Err(CallError::RateLimited { retry_after_s }) => {
@@ -114,14 +149,19 @@ pub(crate) async fn send(
 
 /// A read that the venue refused because of our key, its rights or our address calls a person, and
 /// stays the failure it is.
-pub(crate) async fn note_locked_out(ctx: &Ctx, lease: &Lease, error: WorkError) -> WorkError {
+pub(crate) async fn note_locked_out(
+    ctx: &Ctx,
+    lease: &Lease,
+    venue: &str,
+    error: WorkError,
+) -> WorkError {
     let WorkError::Call(call) = &error else { return error };
     if !is_access_refusal(call) {
         return error;
     }
     let noted = async {
         let mut tx = ctx.begin(lease).await?;
-        locked_out_in(&mut tx, ctx, &call.to_string()).await?;
+        locked_out_in(&mut tx, ctx, venue, &call.to_string()).await?;
         tx.commit().await?;
         Ok::<_, WorkError>(())
     };
@@ -131,37 +171,65 @@ pub(crate) async fn note_locked_out(ctx: &Ctx, lease: &Lease, error: WorkError) 
     }
 }
 
+/// One case per venue while it lasts; when it was refused last is kept with it.
 async fn locked_out_in(
     conn: &mut sqlx::PgConnection,
     ctx: &Ctx,
+    venue: &str,
     why: &str,
 ) -> Result<(), WorkError> {
     let new = case::NewCase {
         kind: "venue_refuses_us",
-        subject: &ctx.base.settings.venue,
+        subject: venue,
         payment: None,
         amount: None,
         detail: json!({ "why": why }),
     };
     case::open_in(conn, &ctx.base, new).await?;
+    sqlx::query(
+        "update cases set detail = detail || $2
+         where kind = 'venue_refuses_us' and subject = $1 and closed_at is null",
+    )
+    .bind(venue)
+    .bind(json!({ "last": ctx.now() }))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// The venue's bid cannot be believed: nothing is sold, and a person may look.
-pub(crate) async fn off_market(
+/// Nothing takes the sale now. What a person can do something about is a case, once a day; the
+/// reason of every way is kept with what waits. Answers in how many seconds to look again.
+pub(crate) async fn no_route_in(
+    conn: &mut sqlx::PgConnection,
     ctx: &Ctx,
-    lease: &Lease,
-    asset: Asset,
-) -> Result<Outcome, WorkError> {
-    let mut tx = ctx.begin(lease).await?;
-    let new = case::NewCase {
-        kind: "price_collar",
-        subject: &format!("{}:{asset}:{}", ctx.base.settings.venue, ctx.now().date_naive()),
-        payment: None,
-        amount: None,
-        detail: json!({ "asset": asset }),
+    (waits, venue): (&str, &str),
+    route: &Route,
+) -> Result<i64, WorkError> {
+    let (kind, seconds) = if route.refused_for(Why::Inventory) {
+        ("venue_inventory_short", 60)
+    } else if route.refused_for(Why::OffMarket) || route.refused_for(Why::NoDepth) {
+        ("price_collar", 15)
+    } else if route.refused_for(Why::Cap) {
+        ("venue_cap_reached", 60)
+    } else if route.refused_for(Why::Frozen) {
+        // A person froze it: that has its case.
+        return Ok(15);
+    } else {
+        // Closed or silent: weather, until it lasts.
+        let since = conversion::held_since_in(conn, waits).await?;
+        if since.is_none_or(|since| ctx.now() < since + WEATHER_MAX) {
+            return Ok(15);
+        }
+        ("no_route", 30)
     };
-    case::open_in(&mut tx, &ctx.base, new).await?;
-    let later = ctx.again_in(15);
-    ctx.finish(tx, lease, later).await
+    let asset = route.total.asset();
+    let new = case::NewCase {
+        kind,
+        subject: &format!("{venue}:{asset}:{}", ctx.now().date_naive()),
+        payment: None,
+        amount: Some(route.total),
+        detail: json!({ "waits": waits, "why": route.reasons() }),
+    };
+    case::open_in(conn, &ctx.base, new).await?;
+    Ok(seconds)
 }

@@ -26,13 +26,18 @@ use crate::{
     scan, step, verify,
 };
 
-/// The read side of one Bitcoin network.
+/// Satoshi per virtual byte: nodes refuse to send at more.
+const DEAREST: u64 = 10_000;
+
+/// One Bitcoin network: what is read of it and, in `carrier`, how our own coins move on it.
 pub struct BitcoinChain {
-    network: NetworkId,
-    chain: BitcoinNetwork,
-    deriver: Deriver,
-    nodes: Nodes<Node>,
+    pub(crate) network: NetworkId,
+    pub(crate) chain: BitcoinNetwork,
+    pub(crate) deriver: Deriver,
+    pub(crate) nodes: Nodes<Node>,
     mempool: Mempool,
+    /// Satoshi per 1000 virtual bytes.
+    pub(crate) fee_cap: u64,
 }
 
 impl BitcoinChain {
@@ -59,6 +64,9 @@ impl BitcoinChain {
         {
             return Err("limits of time and size must be positive".to_owned());
         }
+        if !(1..=DEAREST).contains(&config.fee_cap_sat_per_vb) {
+            return Err(format!("fee_cap_sat_per_vb must be from 1 to {DEAREST}"));
+        }
         let nodes = config.rpc_urls.iter().map(|url| Node::try_new(url, config));
         Ok(Self {
             network: config.network.clone(),
@@ -67,6 +75,7 @@ impl BitcoinChain {
                 .map_err(|why| format!("xpub: {why}"))?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
             mempool: Mempool::default(),
+            fee_cap: config.fee_cap_sat_per_vb.saturating_mul(1_000),
         })
     }
 
@@ -104,7 +113,7 @@ impl BitcoinChain {
             .await
     }
 
-    fn address(&self, text: &str) -> Option<Address> {
+    pub(crate) fn address(&self, text: &str) -> Option<Address> {
         // Longer than any address; parsing stays cheap.
         let short = Some(text).filter(|text| text.len() <= 100)?;
         let address = short.parse::<Address<NetworkUnchecked>>().ok()?;

@@ -75,6 +75,9 @@ pub struct BitcoinConfig {
     /// A full block has 4 MB, twice that in hex.
     #[serde(default = "default_max_bytes")]
     pub max_response_bytes: usize,
+    /// What moving our own coins may cost, whatever the node advises: satoshi per virtual byte.
+    #[serde(default = "default_fee_cap")]
+    pub fee_cap_sat_per_vb: u64,
 }
 
 impl BitcoinConfig {
@@ -93,6 +96,7 @@ impl BitcoinConfig {
             request_timeout_ms: default_timeout_ms(),
             scan_timeout_ms: default_scan_timeout_ms(),
             max_response_bytes: default_max_bytes(),
+            fee_cap_sat_per_vb: default_fee_cap(),
         }
     }
 
@@ -128,6 +132,10 @@ const fn default_scan_timeout_ms() -> u64 {
 
 const fn default_max_bytes() -> usize {
     32 * 1024 * 1024
+}
+
+const fn default_fee_cap() -> u64 {
+    300
 }
 
 fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {

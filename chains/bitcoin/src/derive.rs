@@ -1,4 +1,5 @@
-//! Deposit addresses from a public key: m/84'/c'/n'/0/i, where m/84'/c'/n' is what we hold (BIP84).
+//! Deposit addresses from a public key: m/84'/c'/n'/0/i, where m/84'/c'/n' is what we hold (BIP84),
+//! and the one address change comes back to, /1/0.
 //!
 //! Invariant: nothing here can spend; a private extended key is refused at the door, and so is the
 //! key of another network or of another kind of address.
@@ -18,10 +19,11 @@ const VPUB: [u8; 4] = [0x04, 0x5f, 0x1c, 0xf6];
 const XPUB: [u8; 4] = [0x04, 0x88, 0xb2, 0x1e];
 const TPUB: [u8; 4] = [0x04, 0x35, 0x87, 0xcf];
 
-/// The receiving branch (/0) of one account.
+/// The receiving branch (/0) of one account, and the first key of its other branch (/1/0).
 pub(crate) struct Deriver {
     curve: Secp256k1<VerifyOnly>,
     receiving: Xpub,
+    change: CompressedPublicKey,
     network: BitcoinNetwork,
     account: u32,
 }
@@ -43,18 +45,32 @@ impl Deriver {
         let receiving = key
             .derive_pub(&curve, &[ChildNumber::Normal { index: 0 }])
             .map_err(|_| "the receiving branch cannot be derived".to_owned())?;
-        Ok(Self { curve, receiving, network, account })
+        let first = [ChildNumber::Normal { index: 1 }, ChildNumber::Normal { index: 0 }];
+        let change = key.derive_pub(&curve, &first);
+        let change = change.map_err(|_| "the branch of change cannot be derived".to_owned())?;
+        let change = CompressedPublicKey(change.public_key);
+        Ok(Self { curve, receiving, change, network, account })
     }
 
-    /// The address of `index`, which must be below 2^31.
-    pub(crate) fn address(&self, index: u32) -> Result<DepositAddress, String> {
+    /// The key at /1/0, where change comes back to.
+    pub(crate) const fn change(&self) -> CompressedPublicKey {
+        self.change
+    }
+
+    /// The key of the deposit address of `index`, which must be below 2^31.
+    pub(crate) fn key(&self, index: u32) -> Result<CompressedPublicKey, String> {
         let child = ChildNumber::from_normal_idx(index)
             .map_err(|_| format!("index {index} is not in the range of normal children"))?;
         let key = self
             .receiving
             .derive_pub(&self.curve, &[child])
             .map_err(|_| format!("index {index} has no key; take the next one"))?;
-        let address = Address::p2wpkh(&CompressedPublicKey(key.public_key), self.network.rust());
+        Ok(CompressedPublicKey(key.public_key))
+    }
+
+    /// The address of `index`, which must be below 2^31.
+    pub(crate) fn address(&self, index: u32) -> Result<DepositAddress, String> {
+        let address = Address::p2wpkh(&self.key(index)?, self.network.rust());
         let coin = u8::from(self.network != BitcoinNetwork::Mainnet);
         Ok(DepositAddress {
             address: address.to_string(),
@@ -105,6 +121,8 @@ mod tests {
             let second = deriver.address(1).unwrap();
             assert_eq!(second.address, "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g");
             assert!(deriver.address(1 << 31).is_err());
+            let change = Address::p2wpkh(&deriver.change(), bitcoin::Network::Bitcoin);
+            assert_eq!(change.to_string(), "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el");
         }
     }
 

@@ -6,6 +6,7 @@
 //! exist only in [`sandbox`], on regtest. How deep is deep enough is deliberately elsewhere:
 //! `settlement`.
 
+mod carrier;
 mod chain;
 mod config;
 mod derive;

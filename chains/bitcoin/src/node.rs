@@ -5,6 +5,7 @@
 //! transactions to the root in its header.
 
 use std::{
+    collections::BTreeSet,
     str::FromStr as _,
     sync::{
         Arc,
@@ -82,6 +83,11 @@ pub(crate) struct ChainInfo {
 pub(crate) enum Fault {
     /// The node answered that it does not have this.
     NotFound,
+    /// The node answered with an error of its own.
+    Said { code: i32, message: String },
+    /// The question never came to a node that answers questions.
+    Unreached(&'static str),
+    /// No answer that can be read; the question may have been heard.
     Failed(String),
 }
 
@@ -89,6 +95,8 @@ impl From<Fault> for ReadError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::NotFound => Self::UnknownBlock,
+            Fault::Said { code, message } => Self::Unavailable(format!("error {code}: {message}")),
+            Fault::Unreached(why) => Self::Unavailable(why.to_owned()),
             Fault::Failed(why) => Self::Unavailable(why),
         }
     }
@@ -159,13 +167,16 @@ impl Node {
             }
             jsonrpc::Error::Rpc(e) => {
                 let shown = e.message.chars().filter(|c| !c.is_control()).take(120);
-                failed(format!("error {}: {}", e.code, shown.collect::<String>()))
+                Fault::Said { code: e.code, message: shown.collect() }
             }
             jsonrpc::Error::Transport(why) => {
                 // Whoever answers next may be another node.
                 self.is_ours.store(false, Ordering::Release);
-                let why = why.downcast_ref::<Lost>().map_or("the connection broke", |lost| lost.0);
-                failed(why.to_owned())
+                match why.downcast_ref::<Lost>() {
+                    Some(lost) if lost.is_unheard() => Fault::Unreached(lost.0),
+                    Some(lost) => failed(lost.0.to_owned()),
+                    None => failed("the connection broke".to_owned()),
+                }
             }
             _ => failed("an answer that makes no sense".to_owned()),
         }
@@ -231,38 +242,51 @@ impl Node {
         }
     }
 
+    /// Many questions of one kind in one request, answered in their order. `None`: the node's own
+    /// error to that one.
+    pub(crate) async fn batch<T: for<'de> Deserialize<'de> + Send + 'static>(
+        &self,
+        method: &'static str,
+        asked: Vec<Value>,
+    ) -> Result<Vec<Option<T>>, ReadError> {
+        let count = asked.len();
+        let answers = self
+            .blocking(&self.client, move |client| {
+                let rpc = client.get_jsonrpc_client();
+                let params = asked.iter().map(jsonrpc::try_arg);
+                let params = params.collect::<Result<Vec<_>, _>>()?;
+                let requests = params.iter().map(|arg| {
+                    let arg: &serde_json::value::RawValue = arg;
+                    rpc.build_request(method, Some(arg))
+                });
+                Ok(rpc.send_batch(&requests.collect::<Vec<_>>())?)
+            })
+            .await?;
+        if answers.len() != count || answers.iter().any(Option::is_none) {
+            return Err(garbage("fewer answers than questions"));
+        }
+        let read = |answer: jsonrpc::Response| match answer.result::<T>() {
+            Ok(answer) => Ok(Some(answer)),
+            Err(jsonrpc::Error::Rpc(_)) => Ok(None),
+            Err(_) => Err(garbage("an answer that makes no sense")),
+        };
+        answers.into_iter().flatten().map(read).collect()
+    }
+
     /// The transactions behind many ids in one request; `None` for one that is gone meanwhile.
     pub(crate) async fn transactions(
         &self,
         ids: Vec<Txid>,
     ) -> Result<Vec<Option<Transaction>>, ReadError> {
-        let asked = ids.clone();
-        let answers = self
-            .blocking(&self.client, move |client| {
-                let rpc = client.get_jsonrpc_client();
-                let params = ids.iter().map(|id| jsonrpc::try_arg(json!([id, false])));
-                let params = params.collect::<Result<Vec<_>, _>>()?;
-                let requests = params.iter().map(|arg| {
-                    let arg: &serde_json::value::RawValue = arg;
-                    rpc.build_request("getrawtransaction", Some(arg))
-                });
-                let answers = rpc.send_batch(&requests.collect::<Vec<_>>())?;
-                let hex = |answer: Option<jsonrpc::Response>| {
-                    answer.and_then(|answer| answer.result::<String>().ok())
-                };
-                Ok(answers.into_iter().map(hex).collect::<Vec<Option<String>>>())
-            })
-            .await?;
-        if answers.len() != asked.len() {
-            return Err(garbage("fewer answers than questions"));
-        }
+        let asked = ids.iter().map(|id| json!([id, false])).collect();
+        let answers: Vec<Option<String>> = self.batch("getrawtransaction", asked).await?;
         let read = |(id, hex): (Txid, Option<String>)| {
             let Some(hex) = hex else { return Ok(None) };
             let tx: Transaction =
                 encode::deserialize_hex(&hex).map_err(|_| garbage("a transaction cut short"))?;
             if tx.compute_txid() == id { Ok(Some(tx)) } else { Err(garbage("another transaction")) }
         };
-        asked.into_iter().zip(answers).map(read).collect()
+        ids.into_iter().zip(answers).map(read).collect()
     }
 
     /// Whether an output is unspent, blocks only.
@@ -275,10 +299,22 @@ impl Node {
         &self,
         output: OutPoint,
     ) -> Result<Option<Txid>, ReadError> {
-        let asked = json!([{ "txid": output.txid, "vout": output.vout }]);
-        let spenders: Vec<Spender> = self.call("gettxspendingprevout", vec![asked]).await?;
-        let spender = spenders.into_iter().next().and_then(|spender| spender.spendingtxid);
-        spender.map(|id| Txid::from_str(&id).map_err(|_| garbage("no txid"))).transpose()
+        Ok(self.spenders_in_mempool(&[output]).await?.into_iter().next())
+    }
+
+    /// The transactions of the mempool that spend any of these, each once.
+    pub(crate) async fn spenders_in_mempool(
+        &self,
+        outputs: &[OutPoint],
+    ) -> Result<BTreeSet<Txid>, ReadError> {
+        let asked = |output: &OutPoint| json!({ "txid": output.txid, "vout": output.vout });
+        let asked = outputs.iter().map(asked).collect::<Vec<Value>>();
+        let spenders: Vec<Spender> = self.call("gettxspendingprevout", vec![json!(asked)]).await?;
+        if spenders.len() != outputs.len() {
+            return Err(garbage("fewer answers than questions"));
+        }
+        let ids = spenders.into_iter().filter_map(|spender| spender.spendingtxid);
+        ids.map(|id| Txid::from_str(&id).map_err(|_| garbage("no txid"))).collect()
     }
 }
 

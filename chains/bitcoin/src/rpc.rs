@@ -47,9 +47,20 @@ struct BoundedHttp {
     calls: Arc<AtomicU64>,
 }
 
+const NO_CONNECTION: &str = "no connection";
+const NO_LOGIN: &str = "the node refuses the login";
+const NO_ROOM: &str = "the node's queue of calls is full";
+
 /// Why an exchange failed, in words that name no address.
 #[derive(Debug)]
 pub(crate) struct Lost(pub(crate) &'static str);
+
+impl Lost {
+    /// True where the call was certainly not carried out.
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(self.0, NO_CONNECTION | NO_LOGIN | NO_ROOM)
+    }
+}
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +76,8 @@ impl BoundedHttp {
         drop(rustls::crypto::ring::default_provider().install_default());
         let http = reqwest::Client::builder()
             .timeout(limits.timeout)
-            .connect_timeout(limits.timeout)
+            // Shorter than the whole: otherwise nobody can tell a question that was not heard.
+            .connect_timeout(limits.timeout / 2)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
@@ -88,10 +100,10 @@ impl BoundedHttp {
     async fn exchange(&self, body: Vec<u8>) -> Result<Vec<u8>, Lost> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let lost = |error: reqwest::Error| {
-            Lost(if error.is_timeout() {
+            Lost(if error.is_connect() {
+                NO_CONNECTION
+            } else if error.is_timeout() {
                 "no answer in time"
-            } else if error.is_connect() {
-                "no connection"
             } else {
                 "the connection broke"
             })
@@ -103,8 +115,8 @@ impl BoundedHttp {
         }
         let mut response = request.send().await.map_err(lost)?;
         match response.status().as_u16() {
-            401 | 403 => return Err(Lost("the node refuses the login")),
-            503 => return Err(Lost("the node's queue of calls is full")),
+            401 | 403 => return Err(Lost(NO_LOGIN)),
+            503 => return Err(Lost(NO_ROOM)),
             _ => {}
         }
         let mut answer: Vec<u8> = Vec::new();

@@ -16,7 +16,7 @@ use chains::{
 use primitives::{Amount, Asset, NetworkId};
 
 use crate::{
-    config::EvmConfig,
+    config::{EvmConfig, FeeConfig},
     derive::Deriver,
     held, locate,
     news::News,
@@ -28,13 +28,14 @@ use crate::{
     witness,
 };
 
-/// The read side of one EVM network.
+/// One EVM network: what happens on it, and (`carrier`) how our own coins are moved there.
 pub struct EvmChain {
-    network: NetworkId,
-    chain_id: u64,
-    scope: Scope,
-    deriver: Deriver,
-    nodes: Nodes<Node>,
+    pub(crate) network: NetworkId,
+    pub(crate) chain_id: u64,
+    pub(crate) scope: Scope,
+    pub(crate) deriver: Deriver,
+    pub(crate) nodes: Nodes<Node>,
+    pub(crate) fees: FeeConfig,
     news: News,
     /// For one question.
     patience: Duration,
@@ -61,6 +62,10 @@ impl EvmChain {
         if config.request_timeout_ms == 0 || config.max_response_bytes == 0 {
             return Err("request_timeout_ms and max_response_bytes must be positive".to_owned());
         }
+        let FeeConfig { priority_fee_per_gas_max, fee_per_gas_max, gas_limit_max } = config.fees;
+        if gas_limit_max < 21_000 || fee_per_gas_max < priority_fee_per_gas_max.max(1) {
+            return Err("with these fees nothing can be moved".to_owned());
+        }
         if !config.native.is_crypto() {
             return Err(format!("{} is no coin of a chain", config.native));
         }
@@ -78,6 +83,7 @@ impl EvmChain {
             },
             deriver: Deriver::try_new(&config.xpub).map_err(|why| format!("xpub: {why}"))?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
+            fees: config.fees,
             news: News::try_new(&config.ws_urls)?,
             patience: config.request_timeout(),
         })
@@ -115,7 +121,7 @@ impl EvmChain {
         }
     }
 
-    fn contract(&self, asset: Asset) -> Option<Address> {
+    pub(crate) fn contract(&self, asset: Asset) -> Option<Address> {
         self.scope.tokens.iter().find(|(_, listed)| *listed == asset).map(|(token, _)| *token)
     }
 }

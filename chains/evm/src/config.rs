@@ -36,6 +36,28 @@ pub struct TokenConfig {
     pub decimals: u8,
 }
 
+/// What moving our own coins may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeeConfig {
+    /// Wei per gas on top of the base fee, whatever the node suggests.
+    pub priority_fee_per_gas_max: u64,
+    /// Wei per gas in all. Nothing is moved while the network asks for more.
+    pub fee_per_gas_max: u64,
+    /// Gas of one transfer: a token or a receiver that needs more is refused.
+    pub gas_limit_max: u64,
+}
+
+impl Default for FeeConfig {
+    fn default() -> Self {
+        Self {
+            priority_fee_per_gas_max: 5_000_000_000,
+            fee_per_gas_max: 500_000_000_000,
+            gas_limit_max: 300_000,
+        }
+    }
+}
+
 /// The settings of one EVM network.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +85,8 @@ pub struct EvmConfig {
     /// undone is counted by traces, and cannot be by logs.
     #[serde(default)]
     pub native_transfer_logs: bool,
+    #[serde(default)]
+    pub fees: FeeConfig,
     /// For one call, from connecting to the last byte.
     #[serde(default = "default_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -85,6 +109,7 @@ impl EvmConfig {
             tokens: Vec::new(),
             trace: TraceMode::default(),
             native_transfer_logs: false,
+            fees: FeeConfig::default(),
             request_timeout_ms: default_timeout_ms(),
             max_response_bytes: default_max_bytes(),
         }
@@ -106,6 +131,7 @@ impl fmt::Debug for EvmConfig {
             .field("tokens", &self.tokens)
             .field("trace", &self.trace)
             .field("native_transfer_logs", &self.native_transfer_logs)
+            .field("fees", &self.fees)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! Deposit addresses from a public key: m/44'/60'/n'/0/i, where m/44'/60'/n' is what we hold.
+//! Our addresses from a public key: deposits at m/44'/60'/n'/0/i, the gas station at
+//! m/44'/60'/n'/1/0, where m/44'/60'/n' is what we hold.
 //!
 //! Invariant: nothing here can spend; a private extended key is refused at the door.
 
@@ -11,11 +12,12 @@ use chains::DepositAddress;
 
 use crate::wire::text_of_address;
 
-/// The receiving branch (/0) of one account.
+/// The receiving branch (/0) of one account, and the one address of its other branch.
 pub(crate) struct Deriver {
     curve: Secp256k1<VerifyOnly>,
     receiving: Xpub,
     account: u32,
+    gas: Address,
 }
 
 impl Deriver {
@@ -33,22 +35,36 @@ impl Deriver {
         let receiving = key
             .derive_pub(&curve, &[ChildNumber::Normal { index: 0 }])
             .map_err(|_| "the receiving branch cannot be derived".to_owned())?;
-        Ok(Self { curve, receiving, account })
+        let gas = key
+            .derive_pub(&curve, &[1, 0].map(|index| ChildNumber::Normal { index }))
+            .map_err(|_| "the gas station cannot be derived".to_owned())?;
+        Ok(Self { gas: address_of(&gas)?, curve, receiving, account })
     }
 
     /// The address of `index`, which must be below 2^31.
     pub(crate) fn address(&self, index: u32) -> Result<DepositAddress, String> {
+        let address = text_of_address(self.deposit(index)?);
+        Ok(DepositAddress { address, path: format!("m/44'/60'/{}'/0/{index}", self.account) })
+    }
+
+    pub(crate) fn deposit(&self, index: u32) -> Result<Address, String> {
         let child = ChildNumber::from_normal_idx(index)
             .map_err(|_| format!("index {index} is not in the range of normal children"))?;
         let key = self
             .receiving
             .derive_pub(&self.curve, &[child])
             .map_err(|_| format!("index {index} has no key; take the next one"))?;
-        let point = key.public_key.serialize_uncompressed();
-        let coordinates = point.get(1..).ok_or_else(|| "a point without coordinates".to_owned())?;
-        Ok(DepositAddress {
-            address: text_of_address(Address::from_raw_public_key(coordinates)),
-            path: format!("m/44'/60'/{}'/0/{index}", self.account),
-        })
+        address_of(&key)
     }
+
+    /// The gas station.
+    pub(crate) const fn gas(&self) -> Address {
+        self.gas
+    }
+}
+
+fn address_of(key: &Xpub) -> Result<Address, String> {
+    let point = key.public_key.serialize_uncompressed();
+    let coordinates = point.get(1..).ok_or_else(|| "a point without coordinates".to_owned())?;
+    Ok(Address::from_raw_public_key(coordinates))
 }

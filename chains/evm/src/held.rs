@@ -1,4 +1,4 @@
-//! What many addresses hold together, in batches of one round trip each.
+//! What many addresses hold, together or each, in batches of one round trip each.
 //!
 //! Invariant: an answer missing from a batch is an error, never zero.
 
@@ -20,16 +20,30 @@ pub(crate) async fn sum(
     owners: &[Address],
 ) -> Result<U256, ReadError> {
     let mut total = U256::ZERO;
+    for one in each(node, token, owners).await? {
+        total = total.checked_add(one).ok_or_else(|| garbage("balances without end"))?;
+    }
+    Ok(total)
+}
+
+/// What each of them holds, in order.
+pub(crate) async fn each(
+    node: &Node,
+    token: Option<Address>,
+    owners: &[Address],
+) -> Result<Vec<U256>, ReadError> {
+    let mut all = Vec::with_capacity(owners.len());
     for owners in owners.chunks(BATCH) {
         let held = match token {
             None => coins(node, owners).await?,
             Some(token) => tokens(node, token, owners).await?,
         };
-        for one in held {
-            total = total.checked_add(one).ok_or_else(|| garbage("balances without end"))?;
+        if held.len() != owners.len() {
+            return Err(garbage("balances of somebody else"));
         }
+        all.extend(held);
     }
-    Ok(total)
+    Ok(all)
 }
 
 async fn coins(node: &Node, owners: &[Address]) -> Result<Vec<U256>, ReadError> {

@@ -3,9 +3,11 @@
 //! Invariants: every read names its block by hash, so a reorganisation cannot mix two branches in
 //! one answer; an answer that is short, late, large or of another block is an error, never "nothing
 //! arrived"; the number of calls per block does not depend on how many addresses are watched.
+//! What is moved is decided here and signed elsewhere (`carrier`).
 //! Private keys exist only in [`sandbox`], which speaks to throw-away local nodes and to nothing
 //! else. Policy (how many confirmations, what is payable) is deliberately elsewhere: `settlement`.
 
+mod carrier;
 mod chain;
 mod coins;
 mod config;
@@ -27,4 +29,4 @@ mod wire;
 mod witness;
 
 pub use chain::EvmChain;
-pub use config::{EvmConfig, TokenConfig, TraceMode};
+pub use config::{EvmConfig, FeeConfig, TokenConfig, TraceMode};

@@ -31,6 +31,9 @@ use crate::{
     wire::{Block, Header, garbage, text_of_hash},
 };
 
+/// How much of a node's refusal is read.
+const WORDS: usize = 500;
+
 /// Why a single call gave nothing.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -46,6 +49,16 @@ impl From<Fault> for ReadError {
             Fault::Failed(why) => Self::Unavailable(why),
         }
     }
+}
+
+/// What a node said instead of an answer.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i64,
+    /// In lower case and bounded, to be compared with; never shown.
+    pub(crate) words: String,
+    /// What may be shown of it.
+    pub(crate) shown: String,
 }
 
 pub(crate) struct Node {
@@ -92,6 +105,24 @@ impl Node {
     ) -> Result<R, Fault> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.client.request(method, params).await.map_err(|error| self.fault(method, error))
+    }
+
+    /// As [`Node::call`], where the node's refusal is an answer as well.
+    pub(crate) async fn told<P: RpcSend, R: RpcRecv>(
+        &self,
+        method: &'static str,
+        params: P,
+    ) -> Result<Result<R, Said>, Fault> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        match self.client.request(method, params).await {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(RpcError::ErrorResp(e)) if e.code != -32601 => {
+                let words = e.message.chars().take(WORDS).collect::<String>().to_lowercase();
+                let shown = format!("{method}: error {}: {}", e.code, self.shown(&e.message));
+                Ok(Err(Said { code: e.code, words, shown }))
+            }
+            Err(error) => Err(self.fault(method, error)),
+        }
     }
 
     /// The same question of many things in one request: an answer each, in order.

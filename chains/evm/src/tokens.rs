@@ -25,6 +25,7 @@ use crate::{
 sol! {
     function balanceOf(address owner) external view returns (uint256);
     function decimals() external view returns (uint8);
+    function transfer(address to, uint256 value) external returns (bool);
 }
 
 const AT_ONCE: usize = 8;

@@ -8,7 +8,7 @@ use alloy::primitives::{Address, B256, Bloom, Bytes, U64, U256};
 use chains::{BlockRef, ReadError};
 use chrono::DateTime;
 use primitives::{Amount, Asset};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -93,6 +93,30 @@ impl Header {
     }
 }
 
+/// A number by the book: `0x` and at least one digit. The crate's own types read `0x` as zero,
+/// and a fee, a balance or a nonce that nobody told is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quantity(pub(crate) U256);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.strip_prefix("0x").filter(|digits| (1..=64).contains(&digits.len()));
+        let number = digits.and_then(|digits| U256::from_str_radix(digits, 16).ok());
+        number.map(Self).ok_or_else(|| D::Error::custom("not a quantity"))
+    }
+}
+
+impl Quantity {
+    pub(crate) fn u128(self) -> Option<u128> {
+        u128::try_from(self.0).ok()
+    }
+
+    pub(crate) fn u64(self) -> Option<u64> {
+        u64::try_from(self.0).ok()
+    }
+}
+
 /// An answer that cannot be used. Says nothing about deposits.
 pub(crate) fn garbage(what: &str) -> ReadError {
     ReadError::Unavailable(format!("the node answered with {what}"))
@@ -149,6 +173,18 @@ mod tests {
         ] {
             assert_eq!(address_of(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn quantities_have_digits() {
+        let read = |text: &str| serde_json::from_str::<Quantity>(text).ok().map(|read| read.0);
+        assert_eq!(read("\"0x0\""), Some(U256::ZERO));
+        assert_eq!(read("\"0x1f\""), Some(U256::from(31)));
+        assert_eq!(read(&format!("\"0x{}\"", "f".repeat(64))), Some(U256::MAX));
+        for bad in ["\"0x\"", "\"\"", "\"31\"", "31", "null", "\"0x-1\"", "\"0xg\""] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        assert_eq!(read(&format!("\"0x{}\"", "f".repeat(65))), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod bip21;
 mod block;
+pub mod carrier;
 pub mod nodes;
 pub mod sandbox;
 pub mod solana_pay;

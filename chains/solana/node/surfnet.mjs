@@ -70,6 +70,35 @@ const mine = (count) => {
   for (let n = 0; n < count; n++) append(n === 0 ? ready : []);
 };
 
+// Blockhashes the runtime gave, oldest first: the height each was first seen at, and the one from
+// which on another took its place. It is over when 150 more are on top of that.
+const LASTS = 150;
+const hashes = [];
+const look = async () => {
+  const { value } = await asked('getLatestBlockhash', [{ commitment: 'confirmed' }]);
+  const last = hashes.at(-1);
+  if (last?.hash === value.blockhash) return;
+  const height = tip()?.height ?? 0;
+  if (last) last.until = height;
+  hashes.push({ hash: value.blockhash, since: last ? height : 0, until: Infinity });
+};
+const isGood = (hash, { height }) => {
+  const known = hashes.find((one) => one.hash === hash);
+  return known !== undefined && known.since <= height && height - known.until <= LASTS;
+};
+// The blockhash a signed transaction names, and its first signature.
+const namedBy = ([raw, config]) => {
+  if (config?.encoding !== 'base64') return null;
+  const bytes = Buffer.from(raw, 'base64');
+  let at = 1 + 64 * bytes[0];
+  const signature = base58(bytes.subarray(1, 65));
+  if (bytes[at] & 128) at += 1;
+  const accounts = bytes[at + 3];
+  if (accounts & 128) return null;
+  const start = at + 4 + 32 * accounts;
+  return { signature, hash: base58(bytes.subarray(start, start + 32)) };
+};
+
 // What was done to the runtime, in order: transactions, and accounts set by hand.
 let journal = [];
 const set = async (params) => {
@@ -265,15 +294,61 @@ const methods = {
       return { slot: tip().slot + 1, confirmations: 0, confirmationStatus: 'processed', err, status };
     }),
   }),
-  getTransaction: ([signature]) => {
+  getLatestBlockhash: async ([config]) => {
+    await look();
+    const { slot, height } = upTo(config?.commitment);
+    const { hash } = hashes.findLast((one) => one.since <= height);
+    return { context: { slot }, value: { blockhash: hash, lastValidBlockHeight: height + LASTS } };
+  },
+  isBlockhashValid: async ([hash, config]) => {
+    await look();
+    const block = upTo(config?.commitment);
+    if (config?.minContextSlot > block.slot) refuse(-32016, 'Minimum context slot has not been reached');
+    return { context: { slot: block.slot }, value: isGood(hash, block) };
+  },
+  getSignaturesForAddress: ([address, config]) => {
+    const last = upTo(config?.commitment);
+    if (config?.minContextSlot > last.slot) refuse(-32016, 'Minimum context slot has not been reached');
+    let listed = blocks.filter((block) => block.slot <= last.slot).reverse().flatMap((block) => (
+      block.transactions
+        .filter((tx) => (tx.accountKeys ?? keysOf(tx)).some((key) => key.pubkey === address))
+        .map((tx) => ({
+          signature: tx.transaction.signatures[0], slot: block.slot, err: tx.meta.err,
+          memo: null, blockTime: block.time,
+          confirmationStatus: isFinal(block) ? 'finalized' : 'confirmed',
+        })).reverse()));
+    const from = listed.findIndex((one) => one.signature === config?.before);
+    if (from >= 0) listed = listed.slice(from + 1);
+    return listed.slice(0, config?.limit ?? 1000);
+  },
+  getTransaction: ([signature, config]) => {
     const found = find(signature);
+    if (found && config?.commitment === 'finalized' && !isFinal(found.block)) return null;
     return found ? { ...found.tx, slot: found.block.slot, blockTime: found.block.time } : null;
   },
   sendTransaction: async (params) => {
+    await look();
+    const named = namedBy(params);
+    if (named && !isGood(named.hash, tip())) {
+      // Without a look beforehand it is taken, and never happens.
+      if (params[1].skipPreflight) return named.signature;
+      refuse(-32002, 'Transaction simulation failed: Blockhash not found');
+    }
     const tx = await execute(params);
     waiting.push(tx);
     if (automine) mine(1);
     return tx.transaction.signatures[0];
+  },
+  // A new blockhash: from now on the old one grows old.
+  sandbox_blockhash: async () => {
+    await look();
+    const { hash } = hashes.at(-1);
+    // The first step after a start gives the same one once more.
+    for (let steps = 0; steps < 3 && hashes.at(-1).hash === hash; steps++) {
+      const { absoluteSlot } = await asked('getEpochInfo', [{ commitment: 'processed' }]);
+      await asked('surfnet_timeTravel', [{ absoluteSlot: absoluteSlot + 1 }]);
+      await look();
+    }
   },
   // Another number every time, whoever asks.
   sandbox_turn: () => { turn += 1; return turn; },

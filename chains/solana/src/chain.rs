@@ -20,6 +20,7 @@ use solana_pubkey::Pubkey;
 use spl_associated_token_account_interface::address::get_associated_token_address_with_program_id;
 
 use crate::{
+    carrier::Caps,
     config::SolanaConfig,
     news::News,
     node::Node,
@@ -36,12 +37,13 @@ const DEEPEST_SEARCH: u32 = 100;
 /// Each costs calls of its own where balances are asked for.
 const MOST_RETIRED: usize = 32;
 
-/// The read side of one Solana network.
+/// One Solana network: what happens on it, and (`carrier`) how our own money is moved there.
 pub struct SolanaChain {
-    network: NetworkId,
-    scope: Scope,
+    pub(crate) network: NetworkId,
+    pub(crate) scope: Scope,
+    pub(crate) caps: Caps,
     references: References,
-    nodes: Nodes<Node>,
+    pub(crate) nodes: Nodes<Node>,
     news: News,
 }
 
@@ -81,6 +83,7 @@ impl SolanaChain {
         Ok(Self {
             network: config.network.clone(),
             scope: Scope { wallet: wallet.to_string(), wallets, mints },
+            caps: Caps { reserve: config.reserve_lamports, unit_price: config.unit_price_max },
             references: References::try_new(config.reference_seed.expose(), wallet)?,
             nodes: Nodes::new(nodes.collect::<Result<_, _>>()?),
             news: News::try_new(&config.ws_urls, accounts)?,
@@ -106,7 +109,7 @@ impl SolanaChain {
         silent.filter(|_| good == 0).map_or(Ok(()), Err)
     }
 
-    fn mint(&self, asset: Asset) -> Option<&str> {
+    pub(crate) fn mint(&self, asset: Asset) -> Option<&str> {
         self.scope.mints.iter().find(|(_, listed)| **listed == asset).map(|(mint, _)| mint.as_str())
     }
 
@@ -121,7 +124,7 @@ impl SolanaChain {
 }
 
 /// Base58 of 64 bytes.
-fn is_signature(text: &str) -> Result<(), ReadError> {
+pub(crate) fn is_signature(text: &str) -> Result<(), ReadError> {
     let bytes = bs58::decode(Some(text).filter(|id| id.len() <= 90).unwrap_or("0")).into_vec();
     if bytes.is_ok_and(|bytes| bytes.len() == 64) {
         return Ok(());
@@ -130,7 +133,7 @@ fn is_signature(text: &str) -> Result<(), ReadError> {
 }
 
 /// Base58 of 32 bytes, written the one way it is written.
-fn key_of(text: &str) -> Option<Pubkey> {
+pub(crate) fn key_of(text: &str) -> Option<Pubkey> {
     let short = Some(text).filter(|text| (32..=44).contains(&text.len()))?;
     Pubkey::from_str(short).ok()
 }
@@ -324,6 +327,8 @@ impl Chain for SolanaChain {
         self.nodes.ask(|node| Box::pin(locate(node, tx_id))).await
     }
 
+    /// Only of a transaction that a wallet of ours signed, and what the address gained by it: in
+    /// coins, or in all its token accounts together.
     async fn outgoing(
         &self,
         tx_id: &str,

@@ -44,6 +44,13 @@ pub struct SolanaConfig {
     pub reference_seed: Secret,
     #[serde(default)]
     pub mints: Vec<MintConfig>,
+    /// Lamports of the wallet that are never moved: fees, and the accounts of receivers, are paid
+    /// from them.
+    #[serde(default = "default_reserve")]
+    pub reserve_lamports: u64,
+    /// Micro-lamports per compute unit, whatever the network asks for.
+    #[serde(default = "default_unit_price_max")]
+    pub unit_price_max: u64,
     /// For one call, from connecting to the last byte.
     #[serde(default = "default_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -74,6 +81,15 @@ impl fmt::Debug for SolanaConfig {
 pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or("?");
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Two thousand transfers, or five new accounts.
+pub(crate) const fn default_reserve() -> u64 {
+    10_000_000
+}
+
+pub(crate) const fn default_unit_price_max() -> u64 {
+    1_000_000
 }
 
 pub(crate) const fn default_timeout_ms() -> u64 {

@@ -4,8 +4,10 @@
 //! carries; a payment is what the wallet's balances gained in a successful transaction, never what
 //! an instruction says; a reference attributes value, it never makes any. Blocks are linked by
 //! their parents' hashes, and skipped slots are no blocks. A block costs the same number of calls
-//! however many references are open. Nothing here can spend: keys exist only in [`sandbox`].
+//! however many references are open. What is moved is decided here and signed elsewhere
+//! (`carrier`): keys exist only in [`sandbox`].
 
+mod carrier;
 mod chain;
 mod config;
 mod news;

@@ -9,7 +9,7 @@ use crate::{node::Node, scan::Scope, wire::InContext};
 /// Programs that may own a mint: SPL Token and Token-2022.
 pub(crate) const TOKEN_PROGRAMS: [&str; 2] =
     ["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"];
-const SYSTEM: &str = "11111111111111111111111111111111";
+pub(crate) const SYSTEM: &str = "11111111111111111111111111111111";
 /// Extensions of Token-2022 that let somebody else take, hold or hide what arrived. The last one is
 /// how a node shows an extension it does not know.
 const REFUSED: [&str; 6] = [

@@ -110,10 +110,18 @@ pub(crate) struct Status {
 /// An answer with the slot it is of around it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct InContext<T> {
+    pub(crate) context: Context,
     pub(crate) value: T,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Context {
+    pub(crate) slot: u64,
+}
+
+pub(crate) fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Value, D::Error> {
     Value::deserialize(deserializer)
 }
 

@@ -47,11 +47,13 @@ pub(crate) fn tell(story: &Explanation) -> String {
     text.push('\n');
     for quote in &story.quotes {
         text.push_str(&format!(
-            "  quote    {} on {} at ₹{} less {} bps, rounded {}, until {}\n",
+            "  quote    {} on {} at ₹{}{} less {} bps{}, rounded {}, until {}\n",
             quote.payable,
             quote.network,
             quote.price,
+            over(&quote.venues),
             quote.spread_bps,
+            parts(quote.spread_rule_bps, quote.spread_moved_bps),
             quote.rounding,
             quote.valid_until.format("%H:%M:%S")
         ));
@@ -99,6 +101,16 @@ pub(crate) fn tell(story: &Explanation) -> String {
     text.push_str(&ledger(story));
     text.push_str(&sums(story));
     text
+}
+
+/// The way of the sale that made the price, where it is longer than one venue.
+fn over(venues: &[String]) -> String {
+    if venues.len() > 1 { format!(" over {}", venues.join(" and ")) } else { String::new() }
+}
+
+/// The spread by its parts, where a restless price added to it.
+fn parts(rule: u32, moved: u32) -> String {
+    if moved > 0 { format!(" ({rule} and {moved} for a restless price)") } else { String::new() }
 }
 
 /// What the market gave, beside what the quote had reckoned with.

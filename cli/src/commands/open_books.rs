@@ -1,5 +1,5 @@
-//! `chukta open-books`: what venue and rail hold before the first payment becomes the owners'
-//! capital in the books, once per account.
+//! `chukta open-books`: what venues, rail and gas stations hold before the first payment becomes
+//! the owners' capital in the books, once per account.
 
 use std::process::ExitCode;
 
@@ -22,6 +22,12 @@ pub(crate) async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result
     }
     for (name, rail) in &connectors.rails {
         opening.push((chart::bank(name), rail.balance().await?.available));
+    }
+    for (network, carrier) in &connectors.carriers {
+        let Some(station) = carrier.gas_station() else { continue };
+        for held in carrier.movable(&[station], carrier.native()).await? {
+            opening.push((chart::gas(network, held.amount.asset()), held.amount));
+        }
     }
     let mut booked = Vec::new();
     let mut tx = base.pool.begin().await?;

@@ -7,14 +7,15 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use primitives::{Amount, Asset};
+use primitives::{Amount, Asset, NetworkId};
 use settlement::{bookkeeping, chart, reconcile::Scope};
 
 use crate::{config::Config, wiring};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PayIn {
-    /// Where it was paid in: `bank:<rail>` or `venue:<venue>`.
+    /// Where it was paid in: `bank:<rail>`, `venue:<venue>`, `gas:<network>` for its gas station,
+    /// or `chain:<network>` for our deposit addresses or wallet there.
     #[arg(long)]
     into: String,
     /// How much, in units: 50000.00 rupees, 0.25 BTC.
@@ -39,7 +40,15 @@ fn place(into: &str, asset: Asset) -> anyhow::Result<(ledger::Account, Scope)> {
         Some(("venue", venue)) if !venue.is_empty() => {
             Ok((chart::venue_free(venue, asset), Scope::Venue(venue.to_owned(), asset)))
         }
-        _ => bail!("--into is bank:<rail> or venue:<venue>"),
+        Some(("gas", network)) => {
+            let network = NetworkId::new(network).context("--into: no name of a network")?;
+            Ok((chart::gas(&network, asset), Scope::Gas(network, asset)))
+        }
+        Some(("chain", network)) => {
+            let network = NetworkId::new(network).context("--into: no name of a network")?;
+            Ok((chart::escrow(&network, asset), Scope::Escrow(network, asset)))
+        }
+        _ => bail!("--into is bank:<rail>, venue:<venue>, gas:<network> or chain:<network>"),
     }
 }
 
@@ -102,6 +111,7 @@ mod tests {
     fn a_place_is_a_bank_or_a_venue() {
         assert!(place("bank:razorpayx", Asset::Inr).is_ok());
         assert!(place("venue:wazirx", Asset::Usdc).is_ok());
+        assert!(place("gas:anvil", Asset::Eth).is_ok() && place("gas:", Asset::Eth).is_err());
         for (into, asset) in
             [("bank:razorpayx", Asset::Btc), ("bank:", Asset::Inr), ("elsewhere", Asset::Inr)]
         {

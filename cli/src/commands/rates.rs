@@ -1,20 +1,35 @@
-//! `chukta rates`: the rate board as quotes see it, and what each source said.
+//! `chukta rates`: the rate board as quotes see it, what each source said, and what changed lately.
 //!
 //! Invariant: read from the history in PostgreSQL, never from the cache; a rate that is missing or
 //! too old is said to be so and has no number to misuse.
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::Asset;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use settlement::{
     Base,
-    rates::{self, BoardRate, Verdict},
+    rates::{self, BoardRate, RateEvent, Verdict},
 };
+use sqlx::PgConnection;
 
 use crate::{config::Config, wiring};
+
+/// Changes shown below the board.
+const SHOWN: i64 = 5;
+/// Changes shown when they are asked for.
+const ASKED: i64 = 200;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rates {
+    /// Only what changed: verdicts, and the reasons why there was no price.
+    #[arg(long)]
+    events: bool,
+    #[arg(long)]
+    json: bool,
+}
 
 /// One asset's line.
 #[derive(Debug, Serialize)]
@@ -27,9 +42,19 @@ struct Line {
     ask: Option<String>,
     /// The best bid of the venue's book that quotes walk.
     venue_bid: Option<String>,
+    /// Every way a sale can take; quotes are made from the best of those without a fault.
+    routes: Vec<Route>,
     at: Option<DateTime<Utc>>,
     age_s: Option<i64>,
     sources: Vec<Source>,
+}
+
+/// One way of a sale: the venues it passes, its best bid, and why no quote is made from it.
+#[derive(Debug, Serialize)]
+struct Route {
+    over: Vec<String>,
+    bid: Option<String>,
+    refused: Option<String>,
 }
 
 /// What one source said, by its own clock.
@@ -44,9 +69,12 @@ struct Source {
     refused: Option<String>,
 }
 
-pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(config: &Config, options: &Rates) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     let mut conn = base.pool.acquire().await?;
+    if options.events {
+        return events(&mut conn, options.json).await;
+    }
     let mut lines = Vec::new();
     for asset in Asset::ALL.into_iter().filter(|asset| asset.is_crypto()) {
         let offered = base.settings.networks.values().any(|n| n.assets.contains(&asset));
@@ -56,7 +84,7 @@ pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode>
             None => {}
         }
     }
-    if json {
+    if options.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -66,7 +94,39 @@ pub(crate) async fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode>
     for line in &lines {
         print!("{}", tell(line));
     }
+    print!("{}", lately(&mut conn, base.now()).await?);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn events(conn: &mut PgConnection, json: bool) -> anyhow::Result<ExitCode> {
+    let events = rates::events_in(conn, ASKED).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&events)?);
+    } else {
+        events.iter().for_each(|event| print!("{}", happened(event)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How often something got worse since midnight (UTC), and the last changes; nothing where there
+/// never was one.
+async fn lately(conn: &mut PgConnection, now: DateTime<Utc>) -> anyhow::Result<String> {
+    let events = rates::events_in(conn, SHOWN).await?;
+    if events.is_empty() {
+        return Ok(String::new());
+    }
+    let midnight = now - TimeDelta::seconds(now.timestamp().rem_euclid(86_400));
+    let (worse, lost) = rates::changes_since_in(conn, midnight).await?;
+    let mut text = format!("today {worse} anomalies, {lost} of them without a price\n");
+    text.extend(events.iter().map(happened));
+    Ok(text)
+}
+
+fn happened(event: &RateEvent) -> String {
+    let at = event.at.format("%Y-%m-%d %H:%M:%S");
+    let from = event.from.as_deref().unwrap_or("nothing");
+    let why = event.reason.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("      {at}  {:5} {from} → {}{why}\n", event.asset.code(), event.to)
 }
 
 const fn missing(asset: Asset) -> Line {
@@ -77,6 +137,7 @@ const fn missing(asset: Asset) -> Line {
         bid: None,
         ask: None,
         venue_bid: None,
+        routes: Vec::new(),
         at: None,
         age_s: None,
         sources: Vec::new(),
@@ -103,6 +164,11 @@ fn line(base: &Base, rate: BoardRate) -> Line {
         refused: said.refused,
         source: said.source,
     });
+    let routes = rate.routes.into_iter().map(|route| Route {
+        bid: route.bids.first().map(|level| text(level.price)),
+        over: route.venues,
+        refused: route.refused,
+    });
     Line {
         asset: rate.base,
         verdict,
@@ -110,6 +176,7 @@ fn line(base: &Base, rate: BoardRate) -> Line {
         bid: rate.bid.map(text),
         ask: rate.ask.map(text),
         venue_bid: rate.bids.first().map(|level| text(level.price)),
+        routes: routes.collect(),
         at: Some(rate.at),
         age_s: Some(age_s),
         sources: sources.collect(),
@@ -131,6 +198,14 @@ fn tell(line: &Line) -> String {
         text.push_str(&format!("  {age} s old"));
     }
     text.push('\n');
+    for route in line.routes.iter().filter(|route| route.over.len() > 1 || route.refused.is_some())
+    {
+        let bid =
+            route.bid.as_ref().map_or_else(|| "no bid".to_owned(), |bid| format!("bid ₹{bid}"));
+        let refused =
+            route.refused.as_ref().map_or_else(String::new, |why| format!("  refused: {why}"));
+        text.push_str(&format!("      over {:15} {bid}{refused}\n", route.over.join(", ")));
+    }
     for said in &line.sources {
         let refused =
             said.refused.as_ref().map_or_else(String::new, |why| format!("  refused: {why}"));

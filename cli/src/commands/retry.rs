@@ -61,8 +61,9 @@ async fn find(base: &Base, what: &str) -> anyhow::Result<Parked> {
     };
     let (payout, sale): (Option<uuid::Uuid>, Option<uuid::Uuid>) = sqlx::query_as(
         "select (select id from payouts where payment_id = p.id and state = 'in_review'),
-                (select c.id from conversion_queue q join conversions c on c.id = q.conversion_id
-                 where q.payment_id = p.id and c.state = 'in_review')
+                (select c.id from conversion_queue q
+                 join conversions c on c.id = q.conversion_id or c.root = q.conversion_id
+                 where q.payment_id = p.id and c.state = 'in_review' limit 1)
          from payments p where p.id = $1",
     )
     .bind(payment.uuid())

@@ -24,8 +24,8 @@ pub(crate) struct Simulate {
     /// The host name to print in base URLs, when it is not the interface's.
     #[arg(long)]
     advertise: Option<String>,
-    /// Six ports, comma separated: wazirx, binance, coinbase, razorpayx, merchant, control. Free
-    /// ones when absent.
+    /// Six or seven ports, comma separated: wazirx, binance, coinbase, razorpayx, merchant,
+    /// control, coingecko. Free ones when absent.
     #[arg(long, value_delimiter = ',')]
     ports: Vec<u16>,
     /// Where the rail sends its webhooks.
@@ -36,16 +36,19 @@ pub(crate) struct Simulate {
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
     let mut told = shutdown::listen()?;
     let ports = match options.ports.as_slice() {
-        [wazirx, binance, coinbase, razorpayx, merchant, control] => Ports {
-            wazirx: *wazirx,
-            binance: *binance,
-            coinbase: *coinbase,
-            razorpayx: *razorpayx,
-            merchant: *merchant,
-            control: *control,
-        },
+        [wazirx, binance, coinbase, razorpayx, merchant, control, rest @ ..] if rest.len() <= 1 => {
+            Ports {
+                wazirx: *wazirx,
+                binance: *binance,
+                coinbase: *coinbase,
+                razorpayx: *razorpayx,
+                merchant: *merchant,
+                control: *control,
+                coingecko: rest.first().copied().unwrap_or(0),
+            }
+        }
         [] => Ports::default(),
-        some => anyhow::bail!("--ports takes six numbers, not {}", some.len()),
+        some => anyhow::bail!("--ports takes six numbers or seven, not {}", some.len()),
     };
     let running = simulators::start(Options {
         seed: options.seed,

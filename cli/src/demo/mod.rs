@@ -9,7 +9,9 @@ mod http;
 mod nodes;
 mod proof;
 mod scene;
+mod signer;
 mod stories;
+mod treasury;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -51,8 +53,10 @@ pub(crate) async fn run(config: &Config, options: Demo) -> anyhow::Result<ExitCo
     let driven = async {
         let scene = scene::Scene::build(config, &options.database).await?;
         let report = driven(&scene, &options).await?;
+        let swept = treasury::settle(&scene).await?;
+        let moved = treasury::tell(&scene).await?;
         let balanced = proof::prove(&scene).await?;
-        anyhow::Ok((scene, report, balanced))
+        anyhow::Ok((scene, report, balanced && swept && moved))
     };
     let (scene, report, balanced) = tokio::select! {
         driven = driven => driven?,

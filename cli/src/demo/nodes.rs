@@ -9,10 +9,13 @@ use chains::sandbox::Sandbox as _;
 use chains_bitcoin::sandbox::{self as bitcoin, Bitcoind, BitcoindOptions};
 use chains_evm::sandbox::{self as evm, Anvil, AnvilOptions};
 use chains_solana::sandbox::{self as solana, Surfnet, SurfnetOptions};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// Between two blocks, on every chain: fast enough to watch, slow enough to see states.
 const BLOCK: Duration = Duration::from_millis(1_000);
+
+const BASE: &str = "base";
 
 /// Everything that makes blocks.
 pub(crate) struct Nodes {
@@ -61,7 +64,7 @@ impl Nodes {
             solana,
             bitcoin,
             Evm::start("ethereum", 31_337, 0),
-            Evm::start("base", 84_532, 1),
+            Evm::start(BASE, 84_532, 1),
         )?;
         let miner = tokio::spawn(async move {
             loop {
@@ -84,6 +87,35 @@ impl Nodes {
         ]
     }
 
+    /// The same nodes as the simulated venues watch them for what comes to their addresses.
+    pub(crate) fn watched(&self) -> Value {
+        let of = |network: &str, kind: &str, rpc_url: &str, confirmations: u32, tokens: Value| {
+            json!({
+                "network": network, "kind": kind, "rpc_url": rpc_url,
+                "confirmations": confirmations, "tokens": tokens,
+            })
+        };
+        let mints: serde_json::Map<String, Value> = solana::dev_mints()
+            .iter()
+            .map(|listed| (listed.asset.to_string(), json!(listed.mint)))
+            .collect();
+        let mut all = vec![
+            of("bitcoin", "bitcoind", self.bitcoind.rpc_url(), 2, json!({})),
+            of("solana", "surfnet", self.surfnet.rpc_url(), 10, json!(mints)),
+        ];
+        for evm in [&self.ethereum, &self.base] {
+            let mut tokens = json!({ "USDC": evm.usdc, "USDT": evm.usdt });
+            // No venue takes this one there.
+            if evm.network == BASE
+                && let Some(tokens) = tokens.as_object_mut()
+            {
+                tokens.remove("USDT");
+            }
+            all.push(of(evm.network, "anvil", evm.anvil.rpc_url(), 3, tokens));
+        }
+        Value::Array(all)
+    }
+
     /// The tables of these chains: networks, nodes, payers.
     pub(crate) fn settings(&self) -> anyhow::Result<String> {
         let mut text = format!(
@@ -93,6 +125,8 @@ confirm = {{ rule = "depth", blocks = 3 }}
 poll_ms = 500
 batch_blocks = 50
 reorg_limit = 32
+[settlement.treasury.networks.bitcoin]
+sweep = ["BTC"]
 [[bitcoin]]
 network = "bitcoin"
 chain = "regtest"
@@ -128,6 +162,9 @@ confirm = {{ rule = "finalized" }}
 poll_ms = 400
 batch_blocks = 100
 reorg_limit = 64
+[settlement.treasury.networks.solana]
+sweep = ["SOL", "USDC", "USDT"]
+wallet = "{wallet}"
 [[solana]]
 network = "solana"
 genesis_hash = "{genesis}"
@@ -169,6 +206,9 @@ confirm = {{ rule = "depth", blocks = 3 }}
 poll_ms = 300
 batch_blocks = 50
 reorg_limit = 32
+[settlement.treasury.networks.{network}]
+sweep = [{sweep}]
+gas_min = {{ ETH = "0.05" }}
 [[evm]]
 network = "{network}"
 chain_id = {chain_id}
@@ -185,6 +225,8 @@ kind = "anvil"
 rpc_url = "{rpc}"
 "#,
             network = self.network,
+            sweep =
+                if self.network == BASE { r#""ETH", "USDC""# } else { r#""ETH", "USDC", "USDT""# },
             chain_id = self.chain_id,
             rpc = self.anvil.rpc_url(),
             ws = self.anvil.rpc_url().replace("http://", "ws://"),

@@ -16,7 +16,7 @@ use super::scene::Scene;
 /// When books cannot be read.
 pub(crate) async fn prove(scene: &Scene) -> anyhow::Result<bool> {
     let mut good = trial_balance(scene).await?;
-    good &= venue(scene).await?;
+    good &= venues(scene).await?;
     good &= bank(scene).await?;
     good &= escrow(scene).await?;
     good &= told(scene).await?;
@@ -52,20 +52,22 @@ fn same(what: &str, ours: Amount, theirs: Amount) -> bool {
     ours == theirs
 }
 
-/// Every balance of the venue, and what its journal adds up to.
-async fn venue(scene: &Scene) -> anyhow::Result<bool> {
-    println!("\nthe venue's own books");
-    let book = scene.control.get("/books/wazirx?limit=1").await?;
-    let balances = book.get("balances").and_then(Value::as_object).context("venue balances")?;
+/// Every balance of every venue, as its own journal has it.
+async fn venues(scene: &Scene) -> anyhow::Result<bool> {
+    println!("\nthe venues' own books");
     let mut good = true;
     let mut conn = scene.base.pool.acquire().await?;
-    for asset in [Asset::Inr, Asset::Eth, Asset::Usdc, Asset::Usdt] {
-        let entry =
-            balances.get(asset.code()).or_else(|| balances.get(&asset.code().to_lowercase()));
-        let entry = entry.with_context(|| format!("no {asset} at the venue"))?;
-        let theirs = total(entry, asset)?;
-        let ours = books_in(&mut conn, &Scope::Venue("wazirx".into(), asset)).await?;
-        good &= same(&format!("venue {asset}"), ours, theirs);
+    for venue in ["wazirx", "binance"] {
+        let book = scene.control.get(&format!("/books/{venue}?limit=1")).await?;
+        let balances = book.get("balances").and_then(Value::as_object).context("balances")?;
+        for asset in Asset::ALL {
+            let entry =
+                balances.get(asset.code()).or_else(|| balances.get(&asset.code().to_lowercase()));
+            let Some(entry) = entry else { continue };
+            let theirs = total(entry, asset)?;
+            let ours = books_in(&mut conn, &Scope::Venue(venue.into(), asset)).await?;
+            good &= same(&format!("{venue} {asset}"), ours, theirs);
+        }
     }
     Ok(good)
 }

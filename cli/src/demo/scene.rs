@@ -21,7 +21,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{http::Caller, nodes::Nodes};
+use super::{
+    http::Caller,
+    nodes::Nodes,
+    signer::{self, Signer},
+    treasury,
+};
 use crate::{
     commands::{migrate, open_books, seed},
     config::Config,
@@ -29,6 +34,9 @@ use crate::{
 };
 
 const START: Duration = Duration::from_secs(60);
+
+/// Who pays on each network.
+pub(super) type Payers = BTreeMap<NetworkId, Box<dyn Sandbox>>;
 
 /// What the simulators said of themselves, and the process they run in.
 pub(crate) struct Outside {
@@ -59,7 +67,8 @@ pub(crate) struct Scene {
     pub(crate) settings: PathBuf,
     pub(crate) nodes: Nodes,
     pub(crate) outside: Outside,
-    payers: BTreeMap<NetworkId, Box<dyn Sandbox>>,
+    payers: Payers,
+    signer: Signer,
     pub(crate) api_url: String,
     pub(crate) api_key: Secret,
     pub(crate) merchant: Caller,
@@ -86,14 +95,24 @@ impl Scene {
         println!("database ready, chain nodes and simulators starting");
         let nodes = Nodes::start().await?;
         let outside = simulate().await?;
+        let control = Caller::new(outside.control_url(), None)?;
+        control.post("/chains", &nodes.watched()).await?;
         let port = free_port()?;
         let api_url = format!("http://127.0.0.1:{port}");
-        let written = format!("{}{}", settings(config, &outside, port), nodes.settings()?);
+        let socket = signer::socket(&dir);
+        let written = format!(
+            "{}{}[signer]\nsocket = {:?}\n",
+            settings(config, &outside, port),
+            nodes.settings()?,
+            socket.display().to_string()
+        );
         let settings = dir.join("settings.toml");
         super::private_file(&settings, &written).await?;
-        let control = Caller::new(outside.control_url(), None)?;
         wire_webhooks(&control, &outside, &api_url).await?;
+        let payers = payers(&settings).await?;
+        treasury::fill_gas_stations(&Config::load(Some(&settings))?, &payers).await?;
         let (base, api_key) = open(&settings, &app_url, &outside).await?;
+        let signer = Signer::start(&dir, &Config::load(Some(&settings))?).await?;
         let launch = Launch {
             settings: settings.clone(),
             app_url,
@@ -103,7 +122,6 @@ impl Scene {
         tokio::fs::write(&launch.log, "").await?;
         let fleet = tokio::sync::Mutex::new(launch.start()?);
         let merchant = Caller::new(&api_url, Some(api_key.clone()))?;
-        let payers = payers(&settings).await?;
         let config = Config::load(Some(&settings))?;
         let scene = Self {
             base,
@@ -117,6 +135,7 @@ impl Scene {
             api_key,
             merchant,
             control,
+            signer,
             fleet,
             launch,
         };
@@ -199,12 +218,13 @@ impl Scene {
     /// Ends every process that was started.
     pub(crate) async fn strike(mut self) {
         end(self.fleet.get_mut()).await;
+        self.signer.end().await;
         end(&mut self.outside.child).await;
     }
 }
 
 /// Asks a process to stop, and makes it after a while.
-async fn end(child: &mut Child) {
+pub(super) async fn end(child: &mut Child) {
     if let Some(pid) = child.id() {
         let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await;
         let waited = tokio::time::timeout(Duration::from_secs(15), child.wait()).await;
@@ -237,7 +257,7 @@ fn in_database(url: &str, name: &str) -> anyhow::Result<String> {
 }
 
 /// A payer on every network of the settings.
-async fn payers(settings: &Path) -> anyhow::Result<BTreeMap<NetworkId, Box<dyn Sandbox>>> {
+async fn payers(settings: &Path) -> anyhow::Result<Payers> {
     let config = Config::load(Some(settings))?;
     let mut payers = BTreeMap::new();
     for settings in &config.sandbox {
@@ -280,6 +300,16 @@ expiry_quiet_s = 2
 conversion_age_s = 1
 order_wait_s = 4
 webhook_loopback = true
+[settlement.venues.binance]
+[settlement.treasury]
+sweep_every_s = 2
+sweep_min_paise = 10000
+sweep_fee_bps_max = 1000
+credit_gap_s = 2
+[settlement.treasury.venues.binance]
+targets = {{ ETH = "10000", SOL = "1000000", USDC = "100000000", USDT = "100000000" }}
+[settlement.treasury.venues.wazirx]
+targets = {{ BTC = "1000" }}
 [[connectors]]
 kind = "wazirx"
 base_url = "{wazirx}"
@@ -288,9 +318,16 @@ secret = "{wazirx_secret}"
 [[connectors]]
 kind = "binance"
 base_url = "{binance}"
+api_key = "{binance_key}"
+secret = "{binance_secret}"
+stream_url = "{binance_stream}"
 [[connectors]]
 kind = "coinbase"
 base_url = "{coinbase}"
+[[connectors]]
+kind = "coingecko"
+base_url = "{coingecko}"
+api_key = "{coingecko_key}"
 [[rails]]
 kind = "razorpayx"
 base_url = "{rail}"
@@ -304,7 +341,12 @@ webhook_secrets = ["{webhook_secret}"]
         wazirx_key = of("wazirx", "api_key"),
         wazirx_secret = of("wazirx", "secret"),
         binance = of("binance", "base_url"),
+        binance_key = of("binance", "api_key"),
+        binance_secret = of("binance", "secret"),
+        binance_stream = of("binance", "base_url").replacen("http", "ws", 1),
         coinbase = of("coinbase", "base_url"),
+        coingecko = of("coingecko", "base_url"),
+        coingecko_key = of("coingecko", "api_key"),
         rail = of("razorpayx", "base_url"),
         key_id = of("razorpayx", "key_id"),
         key_secret = of("razorpayx", "key_secret"),

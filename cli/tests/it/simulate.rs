@@ -27,13 +27,17 @@ fn first_line_and_end() {
     let said: Value = serde_json::from_str(&line).unwrap();
     let mut keys: Vec<&String> = said.as_object().unwrap().keys().collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["binance", "coinbase", "control", "merchant", "razorpayx", "wazirx"]);
+    assert_eq!(
+        keys,
+        ["binance", "coinbase", "coingecko", "control", "merchant", "razorpayx", "wazirx"]
+    );
     for simulator in keys {
         base_url(&said, simulator);
     }
     for (simulator, fields) in [
         ("wazirx", vec!["api_key", "secret"]),
-        ("binance", vec!["api_key", "secret"]),
+        ("binance", vec!["api_key", "secret", "ed25519_api_key", "ed25519_private_key"]),
+        ("coingecko", vec!["api_key"]),
         ("razorpayx", vec!["key_id", "key_secret", "account_number", "webhook_secret"]),
     ] {
         for field in fields {
@@ -42,7 +46,8 @@ fn first_line_and_end() {
         assert_eq!(
             said[simulator].as_object().unwrap().len(),
             1 + match simulator {
-                "razorpayx" => 4,
+                "razorpayx" | "binance" => 4,
+                "coingecko" => 1,
                 _ => 2,
             }
         );
@@ -51,7 +56,7 @@ fn first_line_and_end() {
     assert!(asked.success() && child.wait().unwrap().success());
 }
 
-// `--ports` takes exactly six, and says so.
+// `--ports` takes six or seven, and says so.
 #[test]
 fn ports_are_six() {
     let refused = chukta().args(["simulate", "--ports", "1,2,3"]).output().unwrap();

@@ -95,6 +95,55 @@ async fn rates_say_who_counted_and_why_not() {
 }
 
 #[tokio::test]
+async fn rates_tell_what_changed() {
+    let desk = Desk::open().await;
+    desk.tick("good", None, Some(200_000), 5).await;
+    assert_eq!(desk.said(&["rates", "--events"]), "", "nothing did");
+    sqlx::query(
+        "insert into rate_events (asset, from_verdict, to_verdict, reason, tick_id, at) values
+           ('ETH', 'good', 'unusable', 'crossed', 1, now() - interval '3 days'),
+           ('ETH', 'unusable', 'degraded', 'without coinbase', 2, now()),
+           ('ETH', 'degraded', 'unusable', 'stale', 3, now())",
+    )
+    .execute(&desk.db.owner)
+    .await
+    .unwrap();
+    let said = desk.said(&["rates"]);
+    assert!(said.contains("today 2 anomalies, 1 of them without a price\n"), "{said}");
+    assert!(said.ends_with("ETH   good → unusable (crossed)\n"), "{said}");
+    let events: Value = serde_json::from_str(&desk.said(&["rates", "--events", "--json"])).unwrap();
+    assert_eq!((&events[0]["to"], &events[0]["reason"]), (&"unusable".into(), &"stale".into()));
+}
+
+#[tokio::test]
+async fn spreads_are_versions_of_data() {
+    let desk = Desk::open().await;
+    let settings = "everybody, every asset: 50 bps (the settings)\n";
+    assert!(desk.said(&["spread", "list"]).starts_with(settings));
+    let signed = ["--by", "ops", "--reason", "a thin week"];
+    let set = |what: &[&str]| {
+        let arguments: Vec<&str> =
+            ["spread", "set"].iter().chain(what).chain(&signed).copied().collect();
+        desk.said(&arguments)
+    };
+    assert_eq!(set(&["--asset", "ETH", "--bps", "80"]), "everybody, ETH: 80 bps (rule 1)\n");
+    assert_eq!(set(&["--bps", "60"]), "everybody, every asset: 60 bps (rule 2)\n");
+    assert_eq!(set(&["--asset", "ETH", "--withdraw"]), "everybody, ETH: withdrawn (rule 3)\n");
+    let counts = desk.said(&["spread", "list"]);
+    assert!(counts.contains("60 bps (rule 2)") && !counts.contains("(rule 1)"), "{counts}");
+    let all = desk.said(&["spread", "list", "--history"]);
+    assert!(all.contains("(rule 1)") && all.contains("by ops: a thin week  (past)"), "{all}");
+    desk.refused(&["spread", "set", "--bps", "60"], "--by");
+    let wide = ["spread", "set", "--bps", "1001", "--by", "ops", "--reason", "why"];
+    desk.refused(&wide, "a spread is 0 to 1000 bps");
+    let nobody = ["--merchant", "mer_01930000-0000-7000-8000-000000000000"];
+    let arguments: Vec<&str> =
+        wide[..2].iter().chain(&nobody).chain(&["--bps", "1"]).chain(&signed).copied().collect();
+    let (well, ..) = desk.run(&arguments);
+    assert!(!well, "a merchant that is not there");
+}
+
+#[tokio::test]
 async fn exposure_names_limit_and_rate() {
     let desk = Desk::open().await;
     let said = desk.said(&["exposure"]);

@@ -34,3 +34,32 @@ fn a_cached_answer_is_as_old_as_the_cache_says() {
     assert_eq!(map::spoken_at(asked, Some("40")), Some(asked - TimeDelta::seconds(40)));
     assert_eq!(map::spoken_at(asked, Some("old")), None);
 }
+
+// Dollars become USDT only over the source's own USDT-USD book, spread by spread.
+#[test]
+fn dollars_cross_the_bridge_with_both_spreads() {
+    let book = |product: &str, bid: &str, ask: &str, time: &str| {
+        let json = format!(
+            r#"{{"pricebook":{{"product_id":"{product}","bids":[{{"price":"{bid}","size":"1"}}],
+            "asks":[{{"price":"{ask}","size":"1"}}],"time":"{time}"}}}}"#
+        );
+        serde_json::from_str::<wire::ProductBook>(&json).unwrap().pricebook
+    };
+    let (early, late) = ("2026-01-05T10:00:00.250000Z", "2026-01-05T10:00:01Z");
+    let read = |book: &wire::PriceBook, product: &str| map::dollars(book, product);
+    let coin = read(&book("BTC-USD", "99000", "99010", late), "BTC-USD").unwrap();
+    let bridge = read(&book("USDT-USD", "0.9999", "1.0001", early), "USDT-USD").unwrap();
+    let quotation = map::over_bridge(Asset::Btc, &coin, &bridge).unwrap();
+    assert_eq!((quotation.base, quotation.quote), (Asset::Btc, Asset::Usdt));
+    assert_eq!(quotation.bid, parse("98990.1009899010").unwrap(), "99000 / 1.0001, down");
+    assert_eq!(quotation.ask, parse("99019.9019901991").unwrap(), "99010 / 0.9999, up");
+    assert_eq!(quotation.at, bridge.at, "as old as the older");
+    assert_eq!(quotation.at.timestamp_subsec_millis(), 250);
+    for (bid, ask, time) in [("0", "1", late), ("2", "1", late), ("1", "2", "yesterday")] {
+        assert_eq!(read(&book("BTC-USD", bid, ask, time), "BTC-USD"), None, "{bid} {ask} {time}");
+    }
+    assert_eq!(read(&book("ETH-USD", "1", "2", late), "BTC-USD"), None);
+    let mut empty = book("BTC-USD", "1", "2", late);
+    empty.bids.clear();
+    assert_eq!(read(&empty, "BTC-USD"), None);
+}

@@ -1,9 +1,11 @@
-//! Coinbase's JSON (data API v2) in the vendor's own words. No logic.
+//! Coinbase's JSON (data API v2 and Advanced Trade) in the vendor's own words. No logic.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::decimal::WireDecimal;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ExchangeRates {
@@ -27,4 +29,24 @@ pub(super) struct Failure {
 pub(super) struct FailureEntry {
     pub(super) id: String,
     pub(super) message: String,
+}
+
+/// `GET /api/v3/brokerage/market/product_book`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ProductBook {
+    pub(super) pricebook: PriceBook,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PriceBook {
+    pub(super) product_id: String,
+    pub(super) bids: Vec<Level>,
+    pub(super) asks: Vec<Level>,
+    /// ISO-8601.
+    pub(super) time: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Level {
+    pub(super) price: WireDecimal,
 }

@@ -1,8 +1,10 @@
 //! Settings of WazirX. The vendor's API shows neither its fee schedule nor GST, TDS or the
 //! smallest order, so they are settings and reconciled against the balance.
 
+use std::collections::BTreeMap;
+
 use outbound::{BaseUrl, BuildError, Settings};
-use primitives::{Bps, Secret};
+use primitives::{Bps, NetworkId, Secret};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -27,6 +29,9 @@ pub struct Config {
     pub tds_bps: Bps,
     #[serde(default = "notional_inr_min")]
     pub notional_inr_min: Decimal,
+    /// The venue's names of our networks.
+    #[serde(default = "networks")]
+    pub networks: BTreeMap<NetworkId, String>,
     /// Wait for the venue's published limit of each endpoint instead of running into it.
     #[serde(default = "paced")]
     pub paced: bool,
@@ -43,6 +48,12 @@ impl Config {
         if !(1..=60_000).contains(&self.recv_window_ms) {
             return refuse("recv_window_ms must be between 1 and 60000");
         }
+        let plain = |name: &String| {
+            (1..=20).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        if !self.networks.values().all(plain) {
+            return refuse("networks must be the venue's own names, such as eth");
+        }
         if self.notional_inr_min.is_sign_negative() {
             return refuse("notional_inr_min must not be negative");
         }
@@ -56,6 +67,13 @@ const fn recv_window_ms() -> u32 {
 
 const fn paced() -> bool {
     true
+}
+
+fn networks() -> BTreeMap<NetworkId, String> {
+    [("bitcoin", "btc"), ("ethereum", "eth"), ("solana", "sol")]
+        .into_iter()
+        .filter_map(|(ours, theirs)| Some((NetworkId::new(ours)?, theirs.to_owned())))
+        .collect()
 }
 
 fn fee_bps() -> Bps {

@@ -11,20 +11,28 @@ use rust_decimal::Decimal;
 
 use super::wire;
 use crate::{
-    Book, BookLevel, ClientRef, Fill, Holding, MarketRules, Order, OrderState, Quotation, Resting,
+    Book, BookLevel, ClientRef, Fill, Holding, Levies, MarketRules, Order, OrderState, Pair,
+    Quotation, Resting,
     decimal::{WireDecimal, to_amount, to_amount_exact},
 };
 
 /// Why an answer cannot be believed. Short, fixed, without the vendor's values.
 pub(super) type Mapped<T> = Result<T, &'static str>;
 
-/// `ethinr`; `None` for rupees themselves.
-pub(super) fn symbol(sell: Asset) -> Option<String> {
-    sell.is_crypto().then(|| format!("{}inr", sell.code().to_ascii_lowercase()))
+/// The rupee market of an asset; `None` for rupees themselves and what is not sold here.
+pub(super) const fn market(sell: Asset) -> Option<Pair> {
+    match sell {
+        Asset::Btc | Asset::Eth | Asset::Sol | Asset::Usdc | Asset::Usdt => {
+            Some(Pair { base: sell, quote: Asset::Inr })
+        }
+        _ => None,
+    }
 }
 
-fn sold_asset(symbol_text: &str) -> Option<Asset> {
-    Asset::ALL.into_iter().find(|asset| symbol(*asset).as_deref() == Some(symbol_text))
+/// `ethinr`; `None` for a market that is not one of ours.
+pub(super) fn symbol(pair: Pair) -> Option<String> {
+    (market(pair.base) == Some(pair))
+        .then(|| format!("{}inr", pair.base.code().to_ascii_lowercase()))
 }
 
 /// `idle` (a stop not hit), `wait`, `done`, `cancel`.
@@ -37,8 +45,10 @@ pub(super) fn state(status: &str, executed: Decimal, quantity: Decimal) -> Order
     }
 }
 
-pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order> {
-    let sell = sold_asset(&wire.symbol).ok_or("order in a market we do not know")?;
+pub(super) fn order(wire: &wire::Order, pair: Pair, client_ref: &ClientRef) -> Mapped<Order> {
+    if symbol(pair).as_deref() != Some(wire.symbol.as_str()) {
+        return Err("order in another market than asked for");
+    }
     if wire.side != "sell" {
         return Err("order on the wrong side");
     }
@@ -53,7 +63,7 @@ pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order>
     Ok(Order {
         venue_order_id: wire.id.to_string(),
         client_ref: client_ref.clone(),
-        sell,
+        pair,
         state: state(&wire.status, executed, quantity),
         quantity,
         executed,
@@ -62,8 +72,8 @@ pub(super) fn order(wire: &wire::Order, client_ref: &ClientRef) -> Mapped<Order>
 }
 
 /// A resting sale, whatever its status is called: it is listed as open.
-pub(super) fn resting(wire: &wire::Order, sell: Asset) -> Mapped<Resting> {
-    if symbol(sell).as_deref() != Some(wire.symbol.as_str()) {
+pub(super) fn resting(wire: &wire::Order, pair: Pair) -> Mapped<Resting> {
+    if symbol(pair).as_deref() != Some(wire.symbol.as_str()) {
         return Err("open order of another market");
     }
     let rest = wire.orig_qty.0.checked_sub(wire.executed_qty.0);
@@ -79,18 +89,10 @@ fn is_positive(number: Decimal) -> bool {
     number > Decimal::ZERO
 }
 
-/// What the venue takes from the credit of a sale.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Levies {
-    pub(super) fee: Bps,
-    pub(super) gst: Bps,
-    pub(super) tds: Bps,
-}
-
 /// One execution. The fee is the venue's own figure where it states one in rupees; GST and TDS
 /// are not in the API and follow from fee and gross.
-pub(super) fn fill(wire: &wire::Trade, sell: Asset, levies: Levies) -> Mapped<Fill> {
-    if symbol(sell).as_deref() != Some(wire.symbol.as_str()) || wire.side != "sell" {
+pub(super) fn fill(wire: &wire::Trade, pair: Pair, levies: Levies) -> Mapped<Fill> {
+    if symbol(pair).as_deref() != Some(wire.symbol.as_str()) || wire.side != "sell" {
         return Err("execution of another market or side");
     }
     let (price, quantity) = (wire.price.0, wire.qty.0);
@@ -111,7 +113,7 @@ pub(super) fn fill(wire: &wire::Trade, sell: Asset, levies: Levies) -> Mapped<Fi
     Ok(Fill {
         trade_id: wire.id.to_string(),
         venue_order_id: wire.order_id.to_string(),
-        sold: to_amount_exact(quantity, sell).ok_or("execution finer than the asset")?,
+        sold: to_amount_exact(quantity, pair.base).ok_or("execution finer than the asset")?,
         gross,
         fee,
         fee_gst: share(levies.gst, fee)?,
@@ -149,14 +151,15 @@ fn holding(fund: &wire::Fund, asset: Asset) -> Mapped<Holding> {
 
 pub(super) fn rules(
     info: &wire::ExchangeInfo,
-    sell: Asset,
+    pair: Pair,
     notional_min: Decimal,
 ) -> Mapped<Option<MarketRules>> {
-    let wanted = symbol(sell);
+    let wanted = symbol(pair);
     let listed = info.symbols.iter().find(|s| Some(s.symbol.as_str()) == wanted.as_deref());
-    let Some(market) = listed.filter(|s| s.is_spot_trading_allowed && s.status == "trading") else {
+    let Some(market) = listed else {
         return Ok(None);
     };
+    let is_open = market.is_spot_trading_allowed && market.status == "trading";
     let price_tick = market
         .filters
         .iter()
@@ -166,9 +169,17 @@ pub(super) fn rules(
         .filter(|tick| is_positive(*tick))
         .ok_or("market without a price tick")?;
     // The venue publishes no lot size; the precision of the base asset is the finest it takes.
-    let step_scale = market.base_asset_precision.min(sell.scale());
+    let step_scale = market.base_asset_precision.min(pair.base.scale());
     let quantity_step = Decimal::try_new(1, step_scale).map_err(|_| "market precision too fine")?;
-    Ok(Some(MarketRules { price_tick, quantity_step, notional_min }))
+    Ok(Some(MarketRules {
+        price_tick,
+        quantity_step,
+        // One step is the least there can be; what it must be worth is the notional.
+        quantity_min: quantity_step,
+        quantity_max: None,
+        notional_min,
+        is_open,
+    }))
 }
 
 pub(super) fn book(depth: &wire::Depth, received_at: DateTime<Utc>) -> Mapped<Book> {

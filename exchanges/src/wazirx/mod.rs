@@ -5,10 +5,12 @@
 //! GST and TDS are computed, because the venue's API does not show them.
 
 mod config;
+mod custody;
 mod map;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod wallet;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,13 +18,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use outbound::{BuildError, Effect, Response};
-use primitives::{Asset, CallError, CallResult, Clock};
+use primitives::{Asset, CallError, CallResult, Clock, NetworkId};
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Book, ClientRef, Exchange, Fill, Holding, MarketRules, NewOrder, Order, OrderState, Quotation,
-    RateSource, Resting, decimal::print,
+    Book, ClientRef, Exchange, Fill, Holding, Levies, MarketRules, NewOrder, Order, OrderKind,
+    OrderState, Pair, Quotation, RateSource, Resting, custody::VenueAddress, decimal::print,
+    registry::Connector, shelf::Shelf,
 };
 pub use config::Config;
 use sign::{Caller, Endpoint, Refusal};
@@ -31,12 +34,31 @@ const NAME: &str = "wazirx";
 /// The most the venue gives at once.
 const TRADES_PER_PAGE: usize = 1_000;
 const PAGES_MAX: usize = 20;
+/// The venue tells its coins five times a minute, and an address once.
+const WALLET_AGE_MAX: TimeDelta = TimeDelta::minutes(5);
 
 #[derive(Debug)]
 pub struct Wazirx {
     caller: Caller,
-    levies: map::Levies,
+    levies: Levies,
     notional_min: Decimal,
+    networks: BTreeMap<NetworkId, String>,
+    coins: Shelf<(), Arc<Vec<wire::Coin>>>,
+    addresses: Shelf<(Asset, NetworkId), VenueAddress>,
+}
+
+/// A venue to sell at, its rupee prices, and the doors for its coins.
+///
+/// # Errors
+/// `BuildError` when the settings cannot work.
+pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Connector, BuildError> {
+    let venue = Arc::new(Wazirx::try_new(config, clock)?);
+    Ok(Connector {
+        exchange: Some(Arc::<Wazirx>::clone(&venue)),
+        rates: Some(Arc::<Wazirx>::clone(&venue)),
+        custody: Some(venue),
+        ..Connector::default()
+    })
 }
 
 impl Wazirx {
@@ -46,8 +68,11 @@ impl Wazirx {
         config.check()?;
         Ok(Self {
             caller: Caller::try_new(config, clock)?,
-            levies: map::Levies { fee: config.fee_bps, gst: config.gst_bps, tds: config.tds_bps },
+            levies: Levies { fee: config.fee_bps, gst: config.gst_bps, tds: config.tds_bps },
             notional_min: config.notional_inr_min,
+            networks: config.networks.clone(),
+            coins: Shelf::new(WALLET_AGE_MAX),
+            addresses: Shelf::new(WALLET_AGE_MAX),
         })
     }
 
@@ -80,12 +105,17 @@ impl Wazirx {
         Err(Effect::None.failed("wazirx: more executions than can be read"))
     }
 
-    async fn find(&self, client_ref: &ClientRef) -> CallResult<Option<(wire::Order, Order)>> {
+    async fn find(
+        &self,
+        pair: Pair,
+        client_ref: &ClientRef,
+    ) -> CallResult<Option<(wire::Order, Order)>> {
+        symbol(pair)?;
         let params = [("clientOrderId", client_ref.as_str().to_owned())];
         match self.caller.signed(Endpoint::ShowOrder, &params).await {
             Ok(response) => {
                 let wire: wire::Order = read(&response, Effect::None)?;
-                let order = mapped(map::order(&wire, client_ref), Effect::None)?;
+                let order = mapped(map::order(&wire, pair, client_ref), Effect::None)?;
                 Ok(Some((wire, order)))
             }
             Err(Refusal::NoSuchOrder) => Ok(None),
@@ -102,8 +132,8 @@ fn mapped<T>(result: map::Mapped<T>, effect: Effect) -> CallResult<T> {
     result.map_err(|why| effect.failed(format!("{NAME}: {why}")))
 }
 
-fn market(sell: Asset) -> CallResult<String> {
-    map::symbol(sell).ok_or_else(no_market)
+fn symbol(pair: Pair) -> CallResult<String> {
+    map::symbol(pair).ok_or_else(no_market)
 }
 
 fn no_market() -> CallError {
@@ -117,6 +147,15 @@ impl Exchange for Wazirx {
         NAME
     }
 
+    fn market(&self, sell: Asset) -> Option<Pair> {
+        map::market(sell)
+    }
+
+    /// The venue has limit orders and stops, nothing that sells at once by itself.
+    fn takes(&self, kind: OrderKind) -> bool {
+        kind == OrderKind::Limit
+    }
+
     fn recv_window(&self) -> TimeDelta {
         self.caller.recv_window()
     }
@@ -125,56 +164,66 @@ impl Exchange for Wazirx {
         self.caller.server_time().await
     }
 
-    async fn rules(&self, sell: Asset) -> CallResult<MarketRules> {
+    async fn rules(&self, pair: Pair) -> CallResult<MarketRules> {
+        symbol(pair)?;
         let response = self.caller.public(Endpoint::ExchangeInfo, None).await?;
         let info = read(&response, Effect::None)?;
-        mapped(map::rules(&info, sell, self.notional_min), Effect::None)?.ok_or_else(no_market)
+        mapped(map::rules(&info, pair, self.notional_min), Effect::None)?.ok_or_else(no_market)
     }
 
-    async fn book(&self, sell: Asset) -> CallResult<Book> {
-        let query = format!("symbol={}&limit=100", market(sell)?);
+    async fn levies(&self, pair: Pair) -> CallResult<Levies> {
+        symbol(pair)?;
+        Ok(self.levies)
+    }
+
+    async fn book(&self, pair: Pair) -> CallResult<Book> {
+        let query = format!("symbol={}&limit=100", symbol(pair)?);
         let received_at = self.caller.now();
         let response = self.caller.public(Endpoint::Depth, Some(query)).await?;
         mapped(map::book(&read(&response, Effect::None)?, received_at), Effect::None)
     }
 
     async fn place_order(&self, order: &NewOrder) -> CallResult<Order> {
+        if !self.takes(order.kind) {
+            let reason = "this venue takes limit orders only".into();
+            return Err(CallError::Rejected { code: "invalid_order".into(), reason });
+        }
         if order.quantity <= Decimal::ZERO || order.price <= Decimal::ZERO {
             let reason = "quantity and price must be positive".into();
             return Err(CallError::Rejected { code: "invalid_order".into(), reason });
         }
         let params = [
-            ("symbol", market(order.sell)?),
+            ("symbol", symbol(order.pair)?),
             ("side", "sell".to_owned()),
             ("type", "limit".to_owned()),
             ("quantity", print(order.quantity)),
             ("price", print(order.price)),
             ("clientOrderId", order.client_ref.as_str().to_owned()),
         ];
-        let response = self.caller.place(&params, order.stamp).await?;
+        let response = self.caller.decided(Endpoint::PlaceOrder, &params, order.stamp).await?;
         let placed = read(&response, Effect::Money)?;
-        let placed = mapped(map::order(&placed, &order.client_ref), Effect::Money)?;
-        if placed.sell != order.sell || placed.quantity != order.quantity {
+        let placed = mapped(map::order(&placed, order.pair, &order.client_ref), Effect::Money)?;
+        if placed.quantity != order.quantity {
             return Err(Effect::Money.failed("wazirx: answered with another order"));
         }
         Ok(placed)
     }
 
-    async fn find_order(&self, client_ref: &ClientRef) -> CallResult<Option<Order>> {
-        Ok(self.find(client_ref).await?.map(|(_, order)| order))
+    async fn find_order(&self, pair: Pair, client_ref: &ClientRef) -> CallResult<Option<Order>> {
+        Ok(self.find(pair, client_ref).await?.map(|(_, order)| order))
     }
 
     /// The venue cancels by its own id, so the order is read first; a refusal is answered by
     /// reading again, because an order that has just been filled cannot be cancelled.
-    async fn cancel_order(&self, client_ref: &ClientRef) -> CallResult<Order> {
-        let (wire, order) = self.find(client_ref).await?.ok_or(Refusal::NoSuchOrder)?;
+    async fn cancel_order(&self, pair: Pair, client_ref: &ClientRef) -> CallResult<Order> {
+        let (wire, order) = self.find(pair, client_ref).await?.ok_or(Refusal::NoSuchOrder)?;
         if order.state != OrderState::Open {
             return Ok(order);
         }
         let params = [("symbol", wire.symbol), ("orderId", wire.id.to_string())];
         let refused = match self.caller.signed(Endpoint::CancelOrder, &params).await {
             Ok(response) => {
-                let order = map::order(&read(&response, Effect::Money)?, client_ref);
+                let order = map::order(&read(&response, Effect::Money)?, pair, client_ref);
                 return mapped(order, Effect::Money);
             }
             Err(refusal) => CallError::from(refusal),
@@ -182,7 +231,7 @@ impl Exchange for Wazirx {
         if !matches!(refused, CallError::Rejected { .. }) {
             return Err(refused);
         }
-        match self.find_order(client_ref).await? {
+        match self.find_order(pair, client_ref).await? {
             Some(order) if order.state != OrderState::Open => Ok(order),
             _ => Err(refused),
         }
@@ -192,7 +241,7 @@ impl Exchange for Wazirx {
     async fn fills(&self, order: &Order) -> CallResult<Vec<Fill>> {
         let unreadable = || Effect::None.failed("wazirx: not one of this venue's order ids");
         let order_id = order.venue_order_id.parse().map_err(|_| unreadable())?;
-        let trades = self.trades_of(&market(order.sell)?, order_id).await?;
+        let trades = self.trades_of(&symbol(order.pair)?, order_id).await?;
         let executed = trades
             .iter()
             .map(|trade| trade.qty.0)
@@ -200,13 +249,13 @@ impl Exchange for Wazirx {
         if executed.is_none_or(|executed| executed < order.executed) {
             return Err(Effect::None.failed("wazirx: executions lag behind their order"));
         }
-        let fill = |trade| map::fill(trade, order.sell, self.levies);
+        let fill = |trade| map::fill(trade, order.pair, self.levies);
         mapped(trades.iter().map(fill).collect(), Effect::None)
     }
 
-    async fn fills_since(&self, sell: Asset, since: DateTime<Utc>) -> CallResult<Vec<Fill>> {
+    async fn fills_since(&self, pair: Pair, since: DateTime<Utc>) -> CallResult<Vec<Fill>> {
         let params = [
-            ("symbol", market(sell)?),
+            ("symbol", symbol(pair)?),
             ("startTime", since.timestamp_millis().to_string()),
             ("limit", TRADES_PER_PAGE.to_string()),
         ];
@@ -218,11 +267,11 @@ impl Exchange for Wazirx {
         let wanted = trades
             .iter()
             .filter(|trade| trade.side == "sell" && trade.time >= since.timestamp_millis());
-        mapped(wanted.map(|trade| map::fill(trade, sell, self.levies)).collect(), Effect::None)
+        mapped(wanted.map(|trade| map::fill(trade, pair, self.levies)).collect(), Effect::None)
     }
 
-    async fn open_orders(&self, sell: Asset) -> CallResult<Vec<Resting>> {
-        let params = [("symbol", market(sell)?), ("limit", TRADES_PER_PAGE.to_string())];
+    async fn open_orders(&self, pair: Pair) -> CallResult<Vec<Resting>> {
+        let params = [("symbol", symbol(pair)?), ("limit", TRADES_PER_PAGE.to_string())];
         let response = self.caller.signed(Endpoint::OpenOrders, &params).await?;
         let orders: Vec<wire::Order> = read(&response, Effect::None)?;
         // A full page may hide the very order that is looked for.
@@ -230,7 +279,7 @@ impl Exchange for Wazirx {
             return Err(Effect::None.failed("wazirx: too many open orders"));
         }
         let sales = orders.iter().filter(|order| order.side == "sell");
-        mapped(sales.map(|order| map::resting(order, sell)).collect(), Effect::None)
+        mapped(sales.map(|order| map::resting(order, pair)).collect(), Effect::None)
     }
 
     async fn holdings(&self) -> CallResult<Vec<Holding>> {
@@ -250,7 +299,7 @@ impl RateSource for Wazirx {
         let response = self.caller.public(Endpoint::Tickers, None).await?;
         let tickers: Vec<wire::Ticker> = read(&response, Effect::None)?;
         let of = |base: &Asset| {
-            let symbol = map::symbol(*base)?;
+            let symbol = map::symbol(map::market(*base)?)?;
             let ticker = tickers.iter().find(|ticker| ticker.symbol == symbol)?;
             map::quotation(ticker, *base)
         };

@@ -4,7 +4,10 @@
 //! Invariant: the venue accepts a stamp only within its receiving window, so a stamp is the
 //! venue's time as we last measured it. A refused stamp proves that nothing happened.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, Mac};
@@ -31,6 +34,11 @@ pub(super) enum Endpoint {
     OpenOrders,
     MyTrades,
     Funds,
+    Coins,
+    DepositAddress,
+    AddressBook,
+    Withdraw,
+    Withdrawals,
 }
 
 impl Endpoint {
@@ -44,6 +52,11 @@ impl Endpoint {
             Self::OpenOrders => "/sapi/v1/openOrders",
             Self::MyTrades => "/sapi/v1/myTrades",
             Self::Funds => "/sapi/v1/funds",
+            Self::Coins => "/sapi/v1/coins",
+            Self::DepositAddress => "/sapi/v1/crypto/deposits/address",
+            Self::AddressBook => "/sapi/v1/crypto/withdraw/address-book",
+            Self::Withdraw => "/sapi/v1/crypto/withdraw",
+            Self::Withdrawals => "/sapi/v1/crypto/withdraws",
         }
     }
 
@@ -57,15 +70,24 @@ impl Endpoint {
 
     const fn per_second(self) -> u32 {
         match self {
-            Self::Time | Self::ExchangeInfo | Self::Tickers | Self::Funds | Self::OpenOrders => 1,
             Self::Depth | Self::ShowOrder | Self::MyTrades => 2,
             Self::PlaceOrder | Self::CancelOrder => 10,
+            _ => 1,
+        }
+    }
+
+    /// Where the venue counts by the minute.
+    const fn per_minute(self) -> Option<u32> {
+        match self {
+            Self::DepositAddress => Some(1),
+            Self::Coins | Self::Withdrawals => Some(5),
+            _ => None,
         }
     }
 
     const fn effect(self) -> Effect {
         match self {
-            Self::PlaceOrder | Self::CancelOrder => Effect::Money,
+            Self::PlaceOrder | Self::CancelOrder | Self::Withdraw => Effect::Money,
             _ => Effect::None,
         }
     }
@@ -107,6 +129,8 @@ pub(super) struct Caller {
     clock: Arc<dyn Clock>,
     /// Venue's clock minus ours, once measured.
     offset: Mutex<Option<TimeDelta>>,
+    /// Calls of the running minute, where the venue counts by it.
+    minutes: Mutex<BTreeMap<&'static str, (i64, u32)>>,
 }
 
 impl Caller {
@@ -120,6 +144,7 @@ impl Caller {
             paced: config.paced,
             clock,
             offset: Mutex::default(),
+            minutes: Mutex::default(),
         })
     }
 
@@ -169,14 +194,15 @@ impl Caller {
         }
     }
 
-    /// The call that creates an order, stamped with the time it was decided at, so that the
-    /// venue refuses it when it comes late.
-    pub(super) async fn place(
+    /// A call that creates something, stamped with the time it was decided at, so that the venue
+    /// refuses it when it comes late.
+    pub(super) async fn decided(
         &self,
+        endpoint: Endpoint,
         params: &[(&str, String)],
         decided_at: DateTime<Utc>,
     ) -> Result<Response, Refusal> {
-        let placed = self.signed_once(Endpoint::PlaceOrder, params, Some(decided_at)).await?;
+        let placed = self.signed_once(endpoint, params, Some(decided_at)).await?;
         placed.map_err(|Stale| stale())
     }
 
@@ -199,6 +225,10 @@ impl Caller {
         let effect = endpoint.effect();
         let response = match endpoint {
             Endpoint::PlaceOrder => self.http.post(target, Body::Form(text), effect).await?,
+            // The venue refuses the signature of a withdrawal whose parameters are in the body.
+            Endpoint::Withdraw => {
+                self.http.post(target.query(text), Body::Form(String::new()), effect).await?
+            }
             Endpoint::CancelOrder => self.http.delete(target.query(text), effect).await?,
             _ => self.http.get(target.query(text)).await?,
         };
@@ -222,8 +252,31 @@ impl Caller {
 
     async fn take_turn(&self, endpoint: Endpoint) -> CallResult<()> {
         if self.paced {
+            self.count_minute(endpoint)?;
             self.http.take_turn(endpoint.lane(), endpoint.per_second()).await?;
         }
+        Ok(())
+    }
+
+    /// Refuses what the venue would answer with a pause for everything.
+    fn count_minute(&self, endpoint: Endpoint) -> CallResult<()> {
+        let Some(most) = endpoint.per_minute() else {
+            return Ok(());
+        };
+        let now = self.clock.now().timestamp();
+        let minute = now.div_euclid(60);
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counted, calls) = minutes.entry(endpoint.lane()).or_insert((minute, 0));
+        if *counted != minute {
+            (*counted, *calls) = (minute, 0);
+        }
+        if *calls >= most {
+            let left = 60_i64.saturating_sub(now.rem_euclid(60));
+            return Err(CallError::RateLimited {
+                retry_after_s: u64::try_from(left).unwrap_or(60),
+            });
+        }
+        *calls = calls.saturating_add(1);
         Ok(())
     }
 

@@ -4,9 +4,10 @@ use chrono::DateTime;
 use primitives::{Asset, Bps, Secret};
 use serde::de::DeserializeOwned;
 
-use super::{Config, map, sign, wire};
+use super::{Config, map, sign, wallet, wire};
 use crate::{
-    ClientRef, OrderState,
+    ClientRef, Levies, OrderState, Pair,
+    custody::Passage,
     decimal::{parse, print},
 };
 
@@ -18,9 +19,13 @@ fn client_ref() -> ClientRef {
     ClientRef::new("c-0001-1").unwrap()
 }
 
-fn levies() -> map::Levies {
+fn inr(base: Asset) -> Pair {
+    Pair { base, quote: Asset::Inr }
+}
+
+fn levies() -> Levies {
     let bps = |n| Bps::new(n).unwrap();
-    map::Levies { fee: bps(20), gst: bps(1_800), tds: bps(100) }
+    Levies { fee: bps(20), gst: bps(1_800), tds: bps(100) }
 }
 
 // The published example pair of the scheme this venue copied: raw text in, lower-case hex out.
@@ -54,10 +59,10 @@ fn signs_sorted_and_encoded_parameters() {
 
 #[test]
 fn maps_every_status() {
-    let read = |json: &str| map::order(&fixture(json), &client_ref()).unwrap();
+    let read = |json: &str| map::order(&fixture(json), inr(Asset::Eth), &client_ref()).unwrap();
     let wait = read(include_str!("fixtures/order.wait.json"));
     assert_eq!((wait.state, print(wait.executed).as_str()), (OrderState::Open, "0.2"));
-    assert_eq!((wait.venue_order_id.as_str(), wait.sell), ("28", Asset::Eth));
+    assert_eq!((wait.venue_order_id.as_str(), wait.pair), ("28", inr(Asset::Eth)));
     let done = read(include_str!("fixtures/order.done.json"));
     assert_eq!((done.state, done.executed), (OrderState::Filled, done.quantity));
     let cancelled = read(include_str!("fixtures/order.cancel_partly_filled.json"));
@@ -84,7 +89,7 @@ fn refuses_orders_that_are_not_ours() {
     ] {
         let changed = json.replace(from, to);
         assert_ne!(changed, json);
-        assert!(map::order(&fixture(&changed), &client_ref()).is_err(), "{to}");
+        assert!(map::order(&fixture(&changed), inr(Asset::Eth), &client_ref()).is_err(), "{to}");
     }
     for missing in ["\"id\": 28, ", "\"executedQty\": \"0.2\", ", "\"status\": \"wait\", "] {
         assert!(serde_json::from_str::<wire::Order>(&json.replace(missing, "")).is_err());
@@ -95,7 +100,7 @@ fn refuses_orders_that_are_not_ours() {
 #[test]
 fn computes_what_the_api_does_not_show() {
     let trades: Vec<wire::Trade> = fixture(include_str!("fixtures/my_trades.two.json"));
-    let fill = |n: usize| map::fill(&trades[n], Asset::Eth, levies()).unwrap();
+    let fill = |n: usize| map::fill(&trades[n], inr(Asset::Eth), levies()).unwrap();
     let minor = |f: &crate::Fill| [f.gross, f.fee, f.fee_gst, f.tds].map(|amount| amount.minor());
     // 0.2 × 250100 = 50020.00; stated fee 100.04; 18 % = 18.0072; 1 % = 500.20.
     assert_eq!(minor(&fill(0)), [5_002_000, 10_004, 1_801, 50_020]);
@@ -120,33 +125,37 @@ fn refuses_executions_that_do_not_add_up() {
         ("\"side\": \"sell\"", "\"side\": \"buy\""),
     ] {
         let trades: Vec<wire::Trade> = fixture(&json.replace(from, to));
-        assert!(map::fill(&trades[0], Asset::Eth, levies()).is_err(), "{to}");
+        assert!(map::fill(&trades[0], inr(Asset::Eth), levies()).is_err(), "{to}");
     }
     let trades: Vec<wire::Trade> = fixture(json);
-    assert!(map::fill(&trades[0], Asset::Btc, levies()).is_err());
+    assert!(map::fill(&trades[0], inr(Asset::Btc), levies()).is_err());
 }
 
 #[test]
 fn maps_holdings_rules_book_and_prices() {
     let funds: Vec<wire::Fund> = fixture(include_str!("fixtures/funds.some.json"));
     let holdings = map::holdings(&funds).unwrap();
-    let inr = holdings.iter().find(|h| h.asset == Asset::Inr).unwrap();
-    assert_eq!(inr.free.minor(), 149_900, "part of a paisa cannot be used");
+    let rupees = holdings.iter().find(|h| h.asset == Asset::Inr).unwrap();
+    assert_eq!(rupees.free.minor(), 149_900, "part of a paisa cannot be used");
     let eth = holdings.iter().find(|h| h.asset == Asset::Eth).unwrap();
     assert_eq!(eth.locked.minor(), 500_000_000_000_000_000);
     assert_eq!(holdings.len(), 2);
 
     let info: wire::ExchangeInfo = fixture(include_str!("fixtures/exchange_info.two.json"));
     let minimum = parse("100").unwrap();
-    let rules = map::rules(&info, Asset::Eth, minimum).unwrap().unwrap();
+    let rules = map::rules(&info, inr(Asset::Eth), minimum).unwrap().unwrap();
     assert_eq!(
         (print(rules.price_tick), print(rules.quantity_step)),
         ("0.1".into(), "0.00001".into())
     );
     assert_eq!(rules.notional_min, minimum);
-    for closed in [Asset::Sol, Asset::Btc, Asset::Inr] {
-        assert_eq!(map::rules(&info, closed, minimum), Ok(None), "{closed}");
+    assert!(rules.is_open && rules.quantity_max.is_none());
+    assert_eq!(rules.quantity_min, rules.quantity_step);
+    for absent in [Asset::Btc, Asset::Inr] {
+        assert_eq!(map::rules(&info, inr(absent), minimum), Ok(None), "{absent}");
     }
+    let halted = map::rules(&info, inr(Asset::Sol), minimum).unwrap().unwrap();
+    assert!(!halted.is_open, "listed, and closed");
 
     let depth: wire::Depth = fixture(include_str!("fixtures/depth.some.json"));
     let now = DateTime::from_timestamp(1_767_607_299, 0).unwrap();
@@ -182,5 +191,62 @@ fn the_settings_keep_their_secrets_and_have_no_room_for_surprises() {
     assert!(serde_json::from_str::<crate::registry::Config>(&surprise).is_err());
     for (from, to) in [("S3CRET", " "), ("\"secret\"", "\"recv_window_ms\":0,\"secret\"")] {
         assert!(fixture::<Config>(&json.replace(from, to)).check().is_err(), "{to}");
+    }
+}
+
+// Words live, numbers in the documentation; neither may be mistaken.
+#[test]
+fn every_status_of_a_withdrawal_is_told() {
+    let reference = ClientRef::new("w-0001-1").unwrap();
+    let read = |status: &str| {
+        let json = format!(
+            r#"{{"id":"7213fea8","withdrawOrderId":"w-0001-1","amount":"0.249",
+            "transactionFee":"0.001","coin":"eth","status":{status},"txId":null}}"#
+        );
+        wallet::withdrawal(&fixture(&json), Asset::Eth, &reference).unwrap()
+    };
+    for done in ["\"SUCCESS\"", "\"Completed\"", "6"] {
+        assert_eq!(read(done).passage, Passage::Done, "{done}");
+    }
+    for failed in ["\"Failed\"", "\"Cancelled\"", "\"rejected\"", "1", "3", "5"] {
+        assert_eq!(read(failed).passage, Passage::Failed, "{failed}");
+    }
+    for pending in ["\"Pending\"", "\"Approved\"", "\"\"", "null", "0", "2", "4", "7", "true"] {
+        assert_eq!(read(pending).passage, Passage::Pending, "{pending}");
+    }
+    let told = read("\"SUCCESS\"");
+    assert_eq!((told.net.minor(), told.fee.minor()), (249 * 10_i128.pow(15), 10_i128.pow(15)));
+    assert_eq!(told.tx_id, None);
+}
+
+#[test]
+fn addresses_and_terms_are_of_what_was_asked() {
+    let network = primitives::NetworkId::new("ethereum").unwrap();
+    let address = |json: &str| wallet::address(&fixture(json), Asset::Eth, &network);
+    let told = address(r#"{"address":"0xabc","coin":"eth","tag":"","url":""}"#).unwrap();
+    assert_eq!((told.address.as_str(), told.tag), ("0xabc", None));
+    for bad in [
+        r#"{"address":"","coin":"eth"}"#,
+        r#"{"address":"0x abc","coin":"eth"}"#,
+        r#"{"address":"0xabc","coin":"btc"}"#,
+    ] {
+        assert!(address(bad).is_err(), "{bad}");
+    }
+    let coins: Vec<wire::Coin> = fixture(
+        r#"[{"currency":"eth","networkList":[
+            {"network":"eth","withdrawEnable":true,"withdrawFee":"0.001","minWithdrawAmount":0.01},
+            {"network":"bsc","withdrawEnable":false,"withdrawFee":"x","minWithdrawAmount":"1"}]}]"#,
+    );
+    let terms = wallet::terms(&coins, Asset::Eth, "eth").unwrap().unwrap();
+    assert_eq!((print(terms.fee), print(terms.amount_min)), ("0.001".into(), "0.01".into()));
+    assert!(terms.is_open);
+    assert!(wallet::terms(&coins, Asset::Eth, "bsc").is_err(), "no number");
+    assert_eq!(wallet::terms(&coins, Asset::Eth, "sol"), Ok(None));
+    assert_eq!(wallet::terms(&coins, Asset::Btc, "eth"), Ok(None));
+    for id in ["7", "\"a-b_1\""] {
+        assert!(wallet::id(&fixture::<Box<serde_json::value::RawValue>>(id)).is_ok(), "{id}");
+    }
+    for id in ["null", "\"\"", "{}", "\"a b\""] {
+        assert!(wallet::id(&fixture::<Box<serde_json::value::RawValue>>(id)).is_err(), "{id}");
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use serde_json::value::RawValue;
+
 use crate::decimal::WireDecimal;
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +84,56 @@ pub(super) struct Fund {
     pub(super) asset: String,
     pub(super) free: WireDecimal,
     pub(super) locked: WireDecimal,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Coin {
+    pub(super) currency: String,
+    pub(super) network_list: Vec<Network>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Network {
+    pub(super) network: String,
+    pub(super) withdraw_enable: bool,
+    pub(super) withdraw_fee: Box<RawValue>,
+    pub(super) min_withdraw_amount: Box<RawValue>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DepositAddress {
+    pub(super) address: String,
+    pub(super) coin: Option<String>,
+    pub(super) tag: Option<String>,
+}
+
+/// One address a person has allowed in the venue's own pages.
+#[derive(Debug, Deserialize)]
+pub(super) struct AddressEntry {
+    pub(super) id: Box<RawValue>,
+    pub(super) address: String,
+    pub(super) coin: String,
+    pub(super) network: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Applied {
+    pub(super) id: Box<RawValue>,
+}
+
+/// The status is a word live and a number in the documentation.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Withdrawal {
+    pub(super) id: Box<RawValue>,
+    pub(super) amount: WireDecimal,
+    pub(super) transaction_fee: Option<WireDecimal>,
+    pub(super) coin: String,
+    pub(super) status: Box<RawValue>,
+    pub(super) tx_id: Option<String>,
+    pub(super) withdraw_order_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

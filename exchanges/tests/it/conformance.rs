@@ -1,154 +1,340 @@
-//! The promises of the port, kept against the simulated vendors.
+//! The promises of the ports, kept by every venue against its simulator.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
-use exchanges::{OrderState, conformance};
-use primitives::{Asset, CallError, Clock as _, ManualClock};
+use exchanges::{
+    NewOrder, OrderKind, OrderState,
+    conformance::*,
+    custody::{NewWithdrawal, Passage},
+};
+use primitives::{Amount, Asset, CallError, Clock as _, ManualClock, NetworkId};
 use rust_decimal::Decimal;
 use simulators::{
+    binance::FeeAsset,
     prices::{Mode, ModeRequest},
     wazirx::{CancelReply, Duplicates, Settings},
 };
 
-use crate::world::{World, client_ref, order};
+use crate::world::{VENUES, World, client_ref, order};
 
 const COINS: [Asset; 5] = [Asset::Btc, Asset::Eth, Asset::Sol, Asset::Usdc, Asset::Usdt];
 
 #[tokio::test]
-async fn wazirx_reads_make_sense_in_every_market() {
+async fn reads_make_sense_in_every_market() {
     let world = World::start().await;
-    let venue = world.wazirx();
-    assert_eq!(venue.venue(), "wazirx");
-    for coin in COINS {
-        conformance::reads_make_sense(venue.as_ref(), coin).await.unwrap();
-    }
-    let unused = client_ref("never-used");
-    conformance::unused_reference_finds_nothing(venue.as_ref(), &unused).await.unwrap();
-    assert!(matches!(venue.rules(Asset::Inr).await, Err(CallError::Rejected { .. })));
-}
-
-// Small and large orders in every market: the credit is computed to the paisa, whatever the
-// number of executions.
-#[tokio::test]
-async fn wazirx_sells_and_the_credit_is_explained_to_the_paisa() {
-    let world = World::start().await;
-    let venue = world.wazirx();
-    let mut executions = 0;
-    for coin in COINS {
-        for (n, inr) in [101, 2_450, 1_500_000].into_iter().enumerate() {
-            let reference = format!("sell-{}-{n}", coin.code());
-            let order = order(venue.as_ref(), coin, &reference, inr, 90).await;
-            let fills = conformance::sells_what_is_bid_for(venue.as_ref(), &order).await;
-            executions += fills.unwrap_or_else(|broken| panic!("{coin} {inr}: {broken}")).len();
-            world.pass(1);
+    for kind in VENUES {
+        let venue = world.venue(kind);
+        assert_eq!(venue.venue(), kind);
+        for pair in COINS.into_iter().filter_map(|coin| venue.market(coin)) {
+            let checked = reads_make_sense(venue.as_ref(), pair).await;
+            checked.unwrap_or_else(|broken| panic!("{pair}: {broken}"));
+        }
+        let pair = venue.market(Asset::Eth).unwrap();
+        let unused = client_ref("never-used");
+        unused_reference_finds_nothing(venue.as_ref(), pair, &unused).await.unwrap();
+        for none in [Asset::Inr, Asset::Bnb] {
+            assert_eq!(venue.market(none), None, "{kind} {none}");
+            let pair = exchanges::Pair { base: none, ..pair };
+            assert!(matches!(venue.rules(pair).await, Err(CallError::Rejected { .. })));
         }
     }
-    assert!(executions > 15, "large orders are executed in several steps: {executions}");
+    let binance = world.venue("binance");
+    assert_eq!(binance.market(Asset::Usdt), None, "nothing to sell dollars for there");
+}
+
+// Small and large orders in every market: the credit is computed to the last minor unit, whatever
+// the number of executions.
+#[tokio::test]
+async fn sells_and_the_credit_is_explained() {
+    let world = World::start().await;
+    for (kind, values) in [("wazirx", [101, 2_450, 1_500_000]), ("binance", [7, 101, 90_000])] {
+        let venue = world.venue(kind);
+        let mut executions = 0;
+        for coin in COINS.into_iter().filter(|coin| venue.market(*coin).is_some()) {
+            for (n, value) in values.into_iter().enumerate() {
+                let reference = format!("sell-{}-{n}", coin.code());
+                let order = order(venue.as_ref(), coin, &reference, value, 90).await;
+                let fills = sells_what_is_bid_for(venue.as_ref(), &order).await;
+                let fills =
+                    fills.unwrap_or_else(|broken| panic!("{kind} {coin} {value}: {broken}"));
+                executions += fills.len();
+                world.pass(1);
+            }
+        }
+        assert!(executions > 13, "large orders are executed in several steps: {executions}");
+    }
+}
+
+// What does not wait is over at once: filled, or in part, or not at all.
+#[tokio::test]
+async fn binance_sells_at_once_or_not() {
+    let world = World::start().await;
+    let connectors = [world.connect("binance"), world.connect_by_ed25519()];
+    for (n, connector) in connectors.into_iter().enumerate() {
+        let venue = connector.exchange.unwrap();
+        let at_once = async |name: &str, kind, percent| {
+            let reference = format!("{name}-{n}");
+            let order = order(venue.as_ref(), Asset::Eth, &reference, 5_000, percent).await;
+            let order = NewOrder { kind, ..order };
+            never_rests(venue.as_ref(), &order).await.unwrap()
+        };
+        let (order, fills) = at_once("market", OrderKind::Market, 100).await;
+        assert!(order.state == OrderState::Filled && !fills.is_empty());
+        let (order, _) = at_once("good", OrderKind::ImmediateOrCancel, 90).await;
+        assert_eq!(order.state, OrderState::Filled);
+        let (order, fills) = at_once("dear", OrderKind::ImmediateOrCancel, 110).await;
+        assert!(order.state == OrderState::Closed && fills.is_empty());
+        world.fault("binance", "place_order", "partial_fill");
+        let (order, fills) = at_once("part", OrderKind::ImmediateOrCancel, 90).await;
+        assert_eq!(order.state, OrderState::Closed, "EXPIRED is how it ends");
+        assert!(order.executed > Decimal::ZERO && order.executed < order.quantity);
+        assert!(!fills.is_empty());
+    }
+    let wazirx = world.venue("wazirx");
+    assert!(!wazirx.takes(OrderKind::Market) && !wazirx.takes(OrderKind::ImmediateOrCancel));
+}
+
+// Fees in BNB leave the balance of BNB, and the credit is whole.
+#[tokio::test]
+async fn binance_fees_come_in_the_asset_they_are_taken_in() {
+    let world = World::start().await;
+    let settings = world.running.binance.settings();
+    let in_bnb = simulators::binance::Settings { fee_asset: FeeAsset::Bnb, ..settings };
+    assert!(world.running.binance.set_settings(in_bnb));
+    assert!(world.running.binance.deposit("BNB", Decimal::TEN, "bnb-1"));
+    let venue = world.venue("binance");
+    let order = order(venue.as_ref(), Asset::Eth, "bnb-1", 5_000, 90).await;
+    let fills = sells_what_is_bid_for(venue.as_ref(), &order).await.unwrap();
+    assert!(fills.iter().all(|fill| fill.fee.asset() == Asset::Bnb && fill.fee.is_positive()));
 }
 
 #[tokio::test]
-async fn wazirx_cancels_in_both_manners() {
+async fn cancels_what_rests_in_every_manner() {
     let world = World::start().await;
-    let venue = world.wazirx();
     for (reply, reference) in [(CancelReply::Wait, "wait-1"), (CancelReply::Cancel, "cancel-1")] {
         let settings = world.running.wazirx.settings();
         world.running.wazirx.set_settings(Settings { cancel_reply: reply, ..settings });
-        let resting = order(venue.as_ref(), Asset::Eth, reference, 5_000, 110).await;
-        conformance::cancels_what_rests(venue.as_ref(), &resting, 3).await.unwrap();
+        for kind in VENUES {
+            let venue = world.venue(kind);
+            let resting = order(venue.as_ref(), Asset::Eth, reference, 5_000, 110).await;
+            let checked = cancels_what_rests(venue.as_ref(), &resting, 3).await;
+            checked.unwrap_or_else(|broken| panic!("{kind}: {broken}"));
+        }
     }
 }
 
 #[tokio::test]
-async fn wazirx_refuses_in_words() {
+async fn impossible_orders_are_refused_in_words() {
     let world = World::start().await;
-    let venue = world.wazirx();
-    let mut too_much = order(venue.as_ref(), Asset::Btc, "much-1", 5_000, 90).await;
-    too_much.quantity = Decimal::new(1_000, 0);
-    conformance::refuses_in_words(venue.as_ref(), &too_much).await.unwrap();
-    let mut too_little = order(venue.as_ref(), Asset::Eth, "little-1", 5_000, 90).await;
-    too_little.quantity = Decimal::new(1, 5);
-    conformance::refuses_in_words(venue.as_ref(), &too_little).await.unwrap();
-    let mut off_grid = order(venue.as_ref(), Asset::Eth, "grid-1", 5_000, 90).await;
-    off_grid.price += Decimal::new(1, 3);
-    conformance::refuses_in_words(venue.as_ref(), &off_grid).await.unwrap();
+    for kind in VENUES {
+        let venue = world.venue(kind);
+        let base = order(venue.as_ref(), Asset::Eth, "impossible", 5_000, 90).await;
+        let much = Decimal::new(100_000, 0);
+        let table = [
+            ("much", much, base.price),
+            ("little", Decimal::new(1, 5), base.price),
+            ("grid", base.quantity, base.price + Decimal::new(1, 3)),
+        ];
+        for (name, quantity, price) in table {
+            let impossible =
+                NewOrder { client_ref: client_ref(name), quantity, price, ..base.clone() };
+            let checked = refuses_in_words(venue.as_ref(), &impossible).await;
+            checked.unwrap_or_else(|broken| panic!("{kind} {name}: {broken}"));
+        }
+    }
 }
 
-// Partly executed, then cancelled: what was executed stays, with its levies.
+// Partly executed, then cancelled: what was executed stays, with its levies. Where the cancel is
+// late, the rest is executed and still ours.
 #[tokio::test]
-async fn wazirx_keeps_what_was_executed_before_a_cancel() {
+async fn what_was_executed_before_a_cancel_is_kept() {
     let world = World::start().await;
-    let venue = world.wazirx();
-    world.fault("wazirx", "place_order", "partial_fill");
-    let order = order(venue.as_ref(), Asset::Eth, "partial-1", 50_000, 90).await;
-    let placed = venue.place_order(&order).await.unwrap();
-    assert_eq!(placed.state, OrderState::Open);
-    assert!(placed.executed > Decimal::ZERO && placed.executed < placed.quantity);
-    // The rest is executed while the cancel is under way: late, and still ours.
-    world.fault("wazirx", "cancel_order", "late_fill");
-    venue.cancel_order(&order.client_ref).await.unwrap();
-    world.pass(10);
-    let closed = venue.find_order(&order.client_ref).await.unwrap().unwrap();
-    assert_ne!(closed.state, OrderState::Open);
-    assert!(closed.executed > placed.executed, "{closed:?}");
-    let fills = venue.fills(&closed).await.unwrap();
-    let sold: i128 = fills.iter().map(|fill| fill.sold.minor()).sum();
-    assert_eq!(Decimal::from_i128_with_scale(sold, 18).normalize(), closed.executed.normalize());
+    for kind in VENUES {
+        let venue = world.venue(kind);
+        world.fault(kind, "place_order", "partial_fill");
+        let order = order(venue.as_ref(), Asset::Eth, "partial-1", 50_000, 90).await;
+        let placed = venue.place_order(&order).await.unwrap();
+        assert_eq!(placed.state, OrderState::Open);
+        assert!(placed.executed > Decimal::ZERO && placed.executed < placed.quantity);
+        world.fault(kind, "cancel_order", "late_fill");
+        venue.cancel_order(order.pair, &order.client_ref).await.unwrap();
+        world.pass(10);
+        let closed = venue.find_order(order.pair, &order.client_ref).await.unwrap().unwrap();
+        assert_ne!(closed.state, OrderState::Open);
+        assert!(closed.executed > placed.executed, "{kind}: {closed:?}");
+        let fills = venue.fills(&closed).await.unwrap();
+        let sold: i128 = fills.iter().map(|fill| fill.sold.minor()).sum();
+        let sold = Decimal::from_i128_with_scale(sold, 18);
+        assert_eq!(sold.normalize(), closed.executed.normalize(), "{kind}");
+    }
 }
 
-// The venue refuses a reference it knows; that is proof of an order, not of its absence. Where it
-// accepts one, the connector has no way to know and the caller must not repeat.
+// The venue refuses a reference it knows to be open; that is proof of an order, not of its absence.
+// Where it accepts one, the connector has no way to know and the caller must not repeat.
 #[tokio::test]
-async fn wazirx_does_not_call_a_repeated_reference_a_refusal() {
+async fn a_repeated_reference_is_not_a_refusal() {
     let world = World::start().await;
-    let venue = world.wazirx();
     let settings = world.running.wazirx.settings();
     let rejecting = Settings { duplicates: Duplicates::Reject, ..settings };
     world.running.wazirx.set_settings(rejecting);
-    let order = order(venue.as_ref(), Asset::Eth, "twice-1", 5_000, 90).await;
-    let placed = venue.place_order(&order).await.unwrap();
-    let again = venue.place_order(&order).await.unwrap_err();
-    assert!(again.may_have_happened(), "{again}");
-    let found = venue.find_order(&order.client_ref).await.unwrap().unwrap();
-    assert_eq!(found.venue_order_id, placed.venue_order_id);
+    for kind in VENUES {
+        let venue = world.venue(kind);
+        let order = order(venue.as_ref(), Asset::Eth, "twice-1", 5_000, 110).await;
+        let placed = venue.place_order(&order).await.unwrap();
+        let again = venue.place_order(&order).await.unwrap_err();
+        assert!(again.may_have_happened(), "{kind}: {again}");
+        let found = venue.find_order(order.pair, &order.client_ref).await.unwrap().unwrap();
+        assert_eq!(found.venue_order_id, placed.venue_order_id, "{kind}");
+    }
+}
+
+// At Binance an id is free again once its order is over; a find shows the newest. Nobody of us may
+// do this: it is why references are derived and used once.
+#[tokio::test]
+async fn binance_takes_a_reference_again_after_its_order_closed() {
+    let world = World::start().await;
+    let venue = world.venue("binance");
+    let order = order(venue.as_ref(), Asset::Eth, "again-1", 500, 90).await;
+    let first = venue.place_order(&order).await.unwrap();
+    assert_eq!(first.state, OrderState::Filled);
+    let second = venue.place_order(&order).await.unwrap();
+    assert_ne!(first.venue_order_id, second.venue_order_id, "sold twice");
+    let found = venue.find_order(order.pair, &order.client_ref).await.unwrap().unwrap();
+    assert_eq!(found.venue_order_id, second.venue_order_id);
 }
 
 // Our clock is an hour behind theirs, and later jumps: stamps follow theirs.
 #[tokio::test]
-async fn wazirx_is_stamped_by_the_venues_clock() {
+async fn stamps_follow_the_venues_clock() {
     let world = World::start().await;
-    let ours = world.clock.now() - TimeDelta::hours(1);
-    let ours = Arc::new(ManualClock::new(ours));
-    let venue = world.connect_by("wazirx", Arc::clone(&ours)).exchange.unwrap();
-    venue.holdings().await.unwrap();
-    ours.advance(TimeDelta::minutes(7));
-    venue.holdings().await.unwrap();
-    ours.advance(TimeDelta::minutes(7));
-    let mut order = order(venue.as_ref(), Asset::Eth, "clock-1", 5_000, 90).await;
-    order.stamp = ours.now();
-    let refused = venue.place_order(&order).await;
-    assert!(matches!(refused, Err(CallError::NotSent(_))), "{refused:?}");
-    assert_eq!(venue.find_order(&order.client_ref).await, Ok(None));
-    venue.place_order(&order).await.unwrap();
+    for kind in VENUES {
+        let ours = Arc::new(ManualClock::new(world.now() - TimeDelta::hours(1)));
+        let venue = world.connect_by(kind, Arc::clone(&ours)).exchange.unwrap();
+        venue.holdings().await.unwrap();
+        ours.advance(TimeDelta::minutes(7));
+        venue.holdings().await.unwrap();
+        ours.advance(TimeDelta::minutes(7));
+        let mut order = order(venue.as_ref(), Asset::Eth, "clock-1", 5_000, 90).await;
+        order.stamp = ours.now();
+        let refused = venue.place_order(&order).await;
+        assert!(matches!(refused, Err(CallError::NotSent(_))), "{kind}: {refused:?}");
+        assert_eq!(venue.find_order(order.pair, &order.client_ref).await, Ok(None));
+        venue.place_order(&order).await.unwrap();
+    }
+}
+
+fn network(name: &str) -> NetworkId {
+    NetworkId::new(name).unwrap()
+}
+
+#[tokio::test]
+async fn doors_of_every_coin_make_sense() {
+    let world = World::start().await;
+    let doors = [
+        (Asset::Btc, "bitcoin"),
+        (Asset::Eth, "ethereum"),
+        (Asset::Sol, "solana"),
+        (Asset::Usdt, "ethereum"),
+        (Asset::Usdc, "solana"),
+    ];
+    for kind in VENUES {
+        let custody = world.custody(kind);
+        assert_eq!(custody.venue(), kind);
+        for (asset, name) in doors {
+            let checked =
+                doors_make_sense(custody.as_ref(), asset, &network(name), world.now()).await;
+            checked.unwrap_or_else(|broken| panic!("{kind} {asset} {name}: {broken}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn binance_tells_deposits_and_wazirx_does_not() {
+    let world = World::start().await;
+    let since = world.now();
+    let custody = world.custody("binance");
+    let table = [
+        ("pending", Passage::Pending),
+        ("credited", Passage::Done),
+        ("held", Passage::Done),
+        ("rejected", Passage::Failed),
+        ("wrong", Passage::Failed),
+        ("waiting", Passage::Pending),
+    ];
+    for (n, (stage, _)) in table.iter().enumerate() {
+        let amount = Decimal::new(i64::try_from(n).unwrap() + 1, 1);
+        let tx = format!("0x{n:064x}");
+        let base = Some("base");
+        assert!(world.running.binance.deposit_on("ETH", amount, &tx, base, stage), "{stage}");
+    }
+    let told = custody.deposits(Asset::Eth, since).await.unwrap().unwrap();
+    for (n, (stage, passage)) in table.into_iter().enumerate() {
+        let tx = format!("0x{n:064x}");
+        let deposit = told.iter().find(|deposit| deposit.tx_id == tx).unwrap();
+        assert_eq!(deposit.passage, passage, "{stage}");
+        assert_eq!(deposit.network, network("base"));
+        assert_eq!(deposit.amount.minor(), i128::try_from(n + 1).unwrap() * 10_i128.pow(17));
+    }
+    assert_eq!(custody.deposits(Asset::Sol, since).await, Ok(Some(Vec::new())));
+    assert_eq!(world.custody("wazirx").deposits(Asset::Eth, since).await, Ok(None));
+}
+
+// To the other venue's own address: it is in WazirX's book from the start.
+#[tokio::test]
+async fn coins_are_withdrawn_once_under_our_reference() {
+    let world = World::start().await;
+    let binance = world.connect("binance");
+    let wazirx = world.connect("wazirx");
+    for (n, (from, to)) in [(&binance, &wazirx), (&wazirx, &binance)].into_iter().enumerate() {
+        let (exchange, custody) = (from.exchange.clone().unwrap(), from.custody.clone().unwrap());
+        let to = to.custody.clone().unwrap();
+        let address = to.deposit_address(Asset::Usdt, &network("ethereum")).await.unwrap();
+        let new = NewWithdrawal {
+            client_ref: client_ref(&format!("w-{n}")),
+            network: network("ethereum"),
+            amount: Amount::try_new(50_000_000, Asset::Usdt).unwrap(),
+            to: address.address,
+            stamp: world.now(),
+        };
+        let checked = withdraws_once((exchange.as_ref(), custody.as_ref()), &new).await;
+        let withdrawal = checked.unwrap_or_else(|broken| panic!("{}: {broken}", custody.venue()));
+        assert_eq!(withdrawal.passage, Passage::Pending);
+        assert_eq!(withdrawal.net.minor(), 47_000_000);
+        let nowhere = NewWithdrawal { to: "0xnowhere".to_owned(), ..new.clone() };
+        let refused = custody.withdraw(&nowhere).await;
+        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
+        let crumbs =
+            NewWithdrawal { amount: Amount::try_new(9_000_000, Asset::Usdt).unwrap(), ..new };
+        let refused = custody.withdraw(&crumbs).await;
+        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
+        world.running.binance.judge_withdrawal("w-0", "completed");
+        world.running.wazirx.judge_withdrawal("w-1", "completed");
+        let done = custody.find_withdrawal(Asset::Usdt, &withdrawal.client_ref).await.unwrap();
+        let done = done.unwrap();
+        assert_eq!((done.passage, done.tx_id.is_some()), (Passage::Done, true));
+        assert_eq!(done.net, withdrawal.net);
+    }
 }
 
 #[tokio::test]
 async fn every_source_quotes_sensibly() {
     let world = World::start().await;
-    for kind in ["wazirx", "binance", "coinbase"] {
+    for (kind, count) in [("wazirx", 5), ("binance", 4), ("coinbase", 8), ("coingecko", 5)] {
         let source = world.source(kind);
         assert_eq!(source.name(), kind);
-        let now = world.clock.now();
-        let checked = conformance::quotes_make_sense(source.as_ref(), &COINS, now).await;
+        let now = world.now();
+        let checked = quotes_make_sense(source.as_ref(), &COINS, now).await;
         checked.unwrap_or_else(|broken| panic!("{kind}: {broken}"));
-        let bases = source.quotations(&COINS).await.unwrap().len();
-        assert_eq!(bases, if kind == "binance" { 4 } else { 5 }, "{kind}");
+        let told = source.quotations(&COINS).await.unwrap();
+        assert_eq!(told.len(), count, "{kind}");
+        assert!(told.iter().all(|q| matches!(q.quote, Asset::Inr | Asset::Usdt)), "{kind}");
     }
 }
 
 fn lie(world: &World, source: &str, mode: Mode) {
     let request = ModeRequest { source: source.into(), mode, pair: None, value: None };
-    world.running.world.prices.set_mode(&request, world.clock.now()).unwrap();
+    world.running.world.prices.set_mode(&request, world.now()).unwrap();
 }
 
 // Missing and crossed markets are left out, old prices carry their own time, and numbers may come
@@ -156,7 +342,7 @@ fn lie(world: &World, source: &str, mode: Mode) {
 #[tokio::test]
 async fn a_source_that_misleads_is_not_made_up_for() {
     let world = World::start().await;
-    for kind in ["wazirx", "binance", "coinbase"] {
+    for kind in ["wazirx", "binance", "coinbase", "coingecko"] {
         lie(&world, kind, Mode::Missing);
         match world.source(kind).quotations(&COINS).await {
             Ok(quotations) => assert_eq!(quotations, [], "{kind}"),
@@ -169,8 +355,31 @@ async fn a_source_that_misleads_is_not_made_up_for() {
     }
     lie(&world, "wazirx", Mode::Stale);
     let stale = world.source("wazirx").quotations(&[Asset::Btc]).await.unwrap();
-    let now: DateTime<_> = world.clock.now();
+    let now: DateTime<_> = world.now();
     assert!(now.signed_duration_since(stale[0].at) >= TimeDelta::seconds(3_600));
+    lie(&world, "coinbase", Mode::Stale);
+    let stale = world.source("coinbase").quotations(&[Asset::Btc]).await.unwrap();
+    let in_usdt = stale.iter().find(|q| q.quote == Asset::Usdt).unwrap();
+    assert!(now.signed_duration_since(in_usdt.at) >= TimeDelta::seconds(3_600));
     lie(&world, "coinbase", Mode::Numbers);
-    assert_eq!(world.source("coinbase").quotations(&COINS).await.unwrap().len(), 5);
+    assert_eq!(world.source("coinbase").quotations(&COINS).await.unwrap().len(), 8);
+}
+
+// Asked once a minute; in between the last reading is told with its own time.
+#[tokio::test]
+async fn the_slow_source_is_asked_slowly() {
+    let world = World::start().await;
+    let source = world.source("coingecko");
+    let first = source.quotations(&COINS).await.unwrap();
+    world.pass(59);
+    world.fault("coingecko", "price", "http_503");
+    assert_eq!(source.quotations(&COINS).await.as_ref(), Ok(&first), "not asked");
+    assert_eq!(source.quotations(&[Asset::Btc]).await.unwrap().len(), 1);
+    world.pass(1);
+    let failed = source.quotations(&COINS).await;
+    assert!(matches!(failed, Err(CallError::NotSent(_))), "{failed:?}");
+    assert_eq!(source.quotations(&COINS).await.as_ref(), Ok(&first), "old, and says so");
+    world.pass(60);
+    let next = source.quotations(&COINS).await.unwrap();
+    assert!(next[0].at > first[0].at);
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use exchanges::{ClientRef, Exchange, NewOrder, RateSource, registry, wazirx::Wazirx};
+use exchanges::{
+    ClientRef, Exchange, NewOrder, OrderKind, Pair, RateSource, registry, wazirx::Wazirx,
+};
 use primitives::{Asset, CallError, CallResult, ManualClock};
 use rust_decimal::Decimal;
 
@@ -24,10 +26,13 @@ fn wazirx(base_url: &str) -> Wazirx {
     Wazirx::try_new(&serde_json::from_value(json).unwrap(), clock()).unwrap()
 }
 
+const ETH_INR: Pair = Pair { base: Asset::Eth, quote: Asset::Inr };
+
 fn order() -> NewOrder {
     NewOrder {
         client_ref: ClientRef::new("c-0001-1").unwrap(),
-        sell: Asset::Eth,
+        pair: ETH_INR,
+        kind: OrderKind::Limit,
         quantity: Decimal::new(500, 3),
         price: Decimal::new(2_500_000, 1),
         stamp: chrono::DateTime::from_timestamp_millis(NOW_MS).unwrap(),
@@ -112,6 +117,10 @@ async fn a_refusal_is_told_in_the_venues_words() {
     assert!(matches!(result, Err(CallError::RateLimited { .. })));
     let (result, _) = place(refusal("429 Too Many Requests", 2136, "Too many")).await;
     assert!(matches!(result, Err(CallError::RateLimited { .. })));
+    let mut at_once = order();
+    at_once.kind = OrderKind::Market;
+    let result = wazirx("http://127.0.0.1:1").place_order(&at_once).await;
+    assert!(matches!(result, Err(CallError::Rejected { .. })), "no such kind here");
     let mut nothing = order();
     nothing.quantity = Decimal::ZERO;
     let result = wazirx("http://127.0.0.1:1").place_order(&nothing).await;
@@ -140,13 +149,13 @@ async fn open_orders_are_told_whoever_placed_them() {
     let vendor = Vendor::start(vec![time(), page, ok("[{}]")]).await;
     let venue = wazirx(&vendor.base_url());
     assert_eq!(venue.recv_window(), chrono::TimeDelta::seconds(5));
-    let open = venue.open_orders(Asset::Eth).await.unwrap();
+    let open = venue.open_orders(ETH_INR).await.unwrap();
     let told: Vec<_> = open.iter().map(|o| (o.client_ref.as_deref(), o.rest)).collect();
     let (half, less) = (Decimal::new(5, 1), Decimal::new(3, 1));
     assert_eq!(told, [(Some("c-0001-1"), half), (Some("by hand"), less), (None, half)]);
     let asked = vendor.asked();
     assert!(asked[1].starts_with("GET /sapi/v1/openOrders?limit=1000&"), "{}", asked[1]);
-    assert!(matches!(venue.open_orders(Asset::Eth).await, Err(CallError::NotSent(_))));
+    assert!(matches!(venue.open_orders(ETH_INR).await, Err(CallError::NotSent(_))));
 }
 
 #[tokio::test]
@@ -173,7 +182,7 @@ async fn a_refused_stamp_measures_the_clock_again() {
     assert!(vendor.asked()[3].contains("timestamp=1767607260000"));
 
     let vendor = Vendor::start(vec![time(), stale(), ok(later), ok(PLACED)]).await;
-    let found = wazirx(&vendor.base_url()).find_order(&order().client_ref).await.unwrap();
+    let found = wazirx(&vendor.base_url()).find_order(ETH_INR, &order().client_ref).await.unwrap();
     assert_eq!(found.unwrap().venue_order_id, "28");
 }
 
@@ -189,7 +198,7 @@ async fn a_read_is_never_unknown() {
     ];
     for answer in table {
         let vendor = Vendor::start(vec![time(), answer.clone()]).await;
-        let result = wazirx(&vendor.base_url()).find_order(&order().client_ref).await;
+        let result = wazirx(&vendor.base_url()).find_order(ETH_INR, &order().client_ref).await;
         assert!(matches!(result, Err(CallError::NotSent(_))), "{answer:?}: {result:?}");
         let vendor = Vendor::start(vec![answer.clone()]).await;
         let result = wazirx(&vendor.base_url()).quotations(&[Asset::Eth]).await;
@@ -197,7 +206,7 @@ async fn a_read_is_never_unknown() {
     }
     let absent = refusal("400 Bad Request", 1999, "Order does not exist");
     let vendor = Vendor::start(vec![time(), absent]).await;
-    assert_eq!(wazirx(&vendor.base_url()).find_order(&order().client_ref).await, Ok(None));
+    assert_eq!(wazirx(&vendor.base_url()).find_order(ETH_INR, &order().client_ref).await, Ok(None));
 }
 
 // A cancel reads the order first, uses the venue's id, and believes a refusal only after reading
@@ -208,13 +217,14 @@ async fn a_cancel_that_comes_too_late_tells_the_fill() {
     let filled = filled.replace("wait", "done");
     let refused = refusal("400 Bad Request", 1999, "Order is already closed");
     let vendor = Vendor::start(vec![time(), ok(PLACED), refused, ok(filled)]).await;
-    let order = wazirx(&vendor.base_url()).cancel_order(&order().client_ref).await.unwrap();
+    let order =
+        wazirx(&vendor.base_url()).cancel_order(ETH_INR, &order().client_ref).await.unwrap();
     assert_eq!(order.state, exchanges::OrderState::Filled);
     let asked = vendor.asked();
     assert!(asked[2].starts_with("DELETE /sapi/v1/order?orderId=28&"), "{}", asked[2]);
 
     let vendor = Vendor::start(vec![time(), ok(PLACED), Say::Hang]).await;
-    let lost = wazirx(&vendor.base_url()).cancel_order(&order.client_ref).await;
+    let lost = wazirx(&vendor.base_url()).cancel_order(ETH_INR, &order.client_ref).await;
     assert!(lost.unwrap_err().may_have_happened());
 }
 
@@ -233,15 +243,18 @@ async fn lagging_executions_are_refused() {
     let whole = format!("[{},{other},{}]", trade(2, "0.3"), trade(1, "0.2"));
     let vendor = Vendor::start(vec![time(), ok(filled), ok(half), ok(whole)]).await;
     let venue = wazirx(&vendor.base_url());
-    let order = venue.find_order(&order().client_ref).await.unwrap().unwrap();
+    let order = venue.find_order(ETH_INR, &order().client_ref).await.unwrap().unwrap();
     assert!(matches!(venue.fills(&order).await, Err(CallError::NotSent(_))));
     let fills = venue.fills(&order).await.unwrap();
     assert_eq!(fills.iter().map(|f| f.trade_id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
 }
 
 fn source(kind: &str, base_url: &str) -> Arc<dyn RateSource> {
-    let json = serde_json::json!({"kind": kind, "base_url": base_url,
+    let mut json = serde_json::json!({"kind": kind, "base_url": base_url,
         "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600}});
+    if kind == "coinbase" {
+        json["usd_books"] = false.into();
+    }
     let config: registry::Config = serde_json::from_value(json).unwrap();
     registry::connect(&config, clock()).unwrap().rates.unwrap()
 }
@@ -271,6 +284,8 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     let banned = source_binance.quotations(&bases).await;
     assert_eq!(banned, Err(CallError::RateLimited { retry_after_s: 120 }));
 
+    refuses_as_a_slow_source_does().await;
+
     let coinbase = r#"{"data":{"currency":"BTC","rates":{"INR":"8735217.5"}}}"#;
     let failure = r#"{"errors":[{"id":"not_found","message":"Invalid base currency"}]}"#;
     let vendor = Vendor::start(vec![
@@ -286,4 +301,74 @@ async fn rate_sources_fail_as_weather_and_refuse_in_words() {
     assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
     let weather = source_coinbase.quotations(&[Asset::Btc]).await;
     assert!(matches!(weather, Err(CallError::NotSent(_))), "{weather:?}");
+}
+
+/// A clock that moves a minute with every look: the slow source is asked anew each time.
+#[derive(Debug)]
+struct Minutes(std::sync::atomic::AtomicI64);
+
+impl primitives::Clock for Minutes {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        let n = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        chrono::DateTime::from_timestamp_millis(NOW_MS + n * 60_000).unwrap()
+    }
+}
+
+async fn refuses_as_a_slow_source_does() {
+    let failure = |code: i64| {
+        let status = format!(r#"{{"status":{{"error_code":{code},"error_message":"no"}}}}"#);
+        Say::Status("400 Bad Request", status)
+    };
+    let vendor = Vendor::start(vec![
+        Say::Status("401 Unauthorized", r#"{"error_code":10002,"error":"key missing"}"#.into()),
+        failure(10_010),
+        failure(429),
+        failure(1),
+        Say::Status("404 Not Found", "Incorrect path.".into()),
+        ok(r#"{"bitcoin":{"inr":8735217.52,"last_updated_at":1767607170}}"#),
+    ])
+    .await;
+    let json = serde_json::json!({
+        "kind": "coingecko", "base_url": vendor.base_url(), "api_key": "K3Y",
+    });
+    let config: registry::Config = serde_json::from_value(json).unwrap();
+    let clock = Arc::new(Minutes(std::sync::atomic::AtomicI64::new(0)));
+    let slow = registry::connect(&config, clock).unwrap().rates.unwrap();
+    for _ in 0..2 {
+        let refused = slow.quotations(&[Asset::Btc]).await.unwrap_err();
+        assert!(exchanges::is_access_refusal(&refused), "{refused}");
+        assert!(!refused.to_string().contains("K3Y"));
+    }
+    let limited = slow.quotations(&[Asset::Btc]).await;
+    assert_eq!(limited, Err(CallError::RateLimited { retry_after_s: 60 }));
+    let refused = slow.quotations(&[Asset::Btc]).await;
+    assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
+    let weather = slow.quotations(&[Asset::Btc]).await;
+    assert!(matches!(weather, Err(CallError::NotSent(_))), "{weather:?}");
+    let told = slow.quotations(&[Asset::Btc, Asset::Eth]).await.unwrap();
+    assert_eq!((told.len(), told[0].at.timestamp()), (1, 1_767_607_170));
+    assert!(vendor.asked()[0].contains("x-cg-demo-api-key: K3Y\r\n"), "{}", vendor.asked()[0]);
+}
+
+// The venue tells an address once a minute: asking more often would cost a pause for everything.
+#[tokio::test]
+async fn what_is_counted_by_the_minute_is_asked_by_the_minute() {
+    let address = ok(r#"{"address":"0xabc"}"#);
+    let vendor = Vendor::start(vec![time(), address.clone(), address]).await;
+    let json = serde_json::json!({
+        "kind": "wazirx", "base_url": vendor.base_url(), "api_key": "key", "secret": "s3cret",
+    });
+    let config: registry::Config = serde_json::from_value(json).unwrap();
+    let clock = clock();
+    let shared = Arc::<ManualClock>::clone(&clock);
+    let custody = registry::connect(&config, shared).unwrap().custody.unwrap();
+    let network = primitives::NetworkId::new("ethereum").unwrap();
+    for _ in 0..2 {
+        custody.deposit_address(Asset::Eth, &network).await.unwrap();
+    }
+    let held = custody.deposit_address(Asset::Usdt, &network).await;
+    assert_eq!(held, Err(CallError::RateLimited { retry_after_s: 60 }));
+    assert_eq!(vendor.asked().len(), 2, "kept, and not asked");
+    clock.advance(chrono::TimeDelta::seconds(60));
+    custody.deposit_address(Asset::Usdt, &network).await.unwrap();
 }

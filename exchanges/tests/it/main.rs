@@ -8,8 +8,11 @@
     reason = "tests"
 )]
 
+mod binance_failures;
 mod conformance;
 mod failures;
 mod faults;
+mod recorded;
+mod streams;
 mod vendor;
 mod world;

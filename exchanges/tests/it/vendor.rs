@@ -1,7 +1,7 @@
 //! A vendor that answers each call with the next scripted answer and remembers what it was asked.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -16,6 +16,8 @@ use tokio::{
 #[derive(Debug, Clone)]
 pub(crate) enum Say {
     Status(&'static str, String),
+    /// Status, headers as they stand in the answer (`name: value\r\n`…), body.
+    Headed(&'static str, &'static str, String),
     /// Bytes as they are, then the connection closes.
     Raw(&'static [u8]),
     Hang,
@@ -26,6 +28,33 @@ pub(crate) fn ok(body: impl Into<String>) -> Say {
     Say::Status("200 OK", body.into())
 }
 
+/// What is said next.
+enum Script {
+    /// One answer after the other, whatever was asked.
+    InOrder(VecDeque<Say>),
+    /// The answers of each call (`GET /api/v3/time`); the last of them stands.
+    ByCall(BTreeMap<String, VecDeque<Say>>),
+}
+
+impl Script {
+    fn next(&mut self, request: &[u8]) -> Say {
+        match self {
+            Self::InOrder(answers) => answers.pop_front().unwrap_or(Say::HangUp),
+            Self::ByCall(calls) => {
+                let request = String::from_utf8_lossy(request);
+                let call = request.split(['?', '\r']).next().unwrap_or_default();
+                let call = call.trim_end_matches(" HTTP/1.1");
+                let Some(answers) = calls.get_mut(call) else { return Say::HangUp };
+                let next = answers.pop_front().unwrap_or(Say::HangUp);
+                if answers.is_empty() {
+                    answers.push_back(next.clone());
+                }
+                next
+            }
+        }
+    }
+}
+
 pub(crate) struct Vendor {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -33,10 +62,18 @@ pub(crate) struct Vendor {
 
 impl Vendor {
     pub(crate) async fn start(script: Vec<Say>) -> Self {
+        Self::serve(Script::InOrder(script.into())).await
+    }
+
+    pub(crate) async fn replay(calls: BTreeMap<String, VecDeque<Say>>) -> Self {
+        Self::serve(Script::ByCall(calls)).await
+    }
+
+    async fn serve(script: Script) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(VecDeque::from(script)));
+        let script = Arc::new(Mutex::new(script));
         let log = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -62,20 +99,15 @@ impl Vendor {
 async fn answer(
     mut socket: TcpStream,
     log: &Mutex<Vec<String>>,
-    script: &Mutex<VecDeque<Say>>,
+    script: &Mutex<Script>,
 ) -> std::io::Result<()> {
     let mut request = vec![0; 16_384];
     let read = socket.read(&mut request).await?;
     log.lock().unwrap().push(String::from_utf8_lossy(&request[..read]).into_owned());
-    let next = script.lock().unwrap().pop_front().unwrap_or(Say::HangUp);
+    let next = script.lock().unwrap().next(&request[..read]);
     match next {
-        Say::Status(status, body) => {
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
-            );
-            socket.write_all((head + &body).as_bytes()).await
-        }
+        Say::Status(status, body) => said(&mut socket, status, "", &body).await,
+        Say::Headed(status, headers, body) => said(&mut socket, status, headers, &body).await,
         Say::Raw(bytes) => socket.write_all(bytes).await,
         Say::Hang => {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -83,4 +115,17 @@ async fn answer(
         }
         Say::HangUp => Ok(()),
     }
+}
+
+async fn said(
+    socket: &mut TcpStream,
+    status: &str,
+    headers: &str,
+    body: &str,
+) -> std::io::Result<()> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    socket.write_all((head + body).as_bytes()).await
 }

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta};
 use exchanges::{
-    ClientRef, Exchange, NewOrder, RateSource,
+    ClientRef, Custody, Exchange, NewOrder, OrderKind, RateSource,
     registry::{self, Connector},
 };
-use primitives::{Asset, ManualClock};
+use primitives::{Asset, Clock as _, ManualClock};
 use rust_decimal::Decimal;
+use serde_json::{Value, json};
 use simulators::{Options, Running, fault::Fault};
+
+/// The venues to sell at.
+pub(crate) const VENUES: [&str; 2] = ["wazirx", "binance"];
 
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
@@ -17,12 +21,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Everything on one hand-moved clock; the venue's request limits are off.
+    /// Everything on one hand-moved clock; the venues' request limits are off.
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::new(DateTime::from_timestamp(1_767_607_200, 0).unwrap());
         let running = simulators::start(Options::new(Arc::new(clock.clone()))).await.unwrap();
         let settings = running.wazirx.settings();
         running.wazirx.set_settings(simulators::wazirx::Settings { limits: false, ..settings });
+        let settings = running.binance.settings();
+        running.binance.set_settings(simulators::binance::Settings { limits: false, ..settings });
         Self { clock, running }
     }
 
@@ -31,23 +37,38 @@ impl World {
     }
 
     pub(crate) fn connect_by(&self, kind: &str, clock: Arc<ManualClock>) -> Connector {
-        let mut json = self.running.first_line()[kind].clone();
-        json["kind"] = kind.into();
-        json["http"] = serde_json::json!({
-            "connect_timeout_ms": 300, "read_timeout_ms": 400, "total_timeout_ms": 800,
-        });
-        if kind == "wazirx" {
-            json["paced"] = false.into();
-        } else {
-            // Public data needs no keys, and the settings have no room for them.
-            json.as_object_mut().unwrap().retain(|name, _| name != "api_key" && name != "secret");
+        let said = self.running.first_line()[kind].clone();
+        let mut json = json!({"kind": kind, "base_url": said["base_url"]});
+        if kind != "coinbase" {
+            json["api_key"] = said["api_key"].clone();
         }
-        let config: registry::Config = serde_json::from_value(json).unwrap();
-        registry::connect(&config, clock).unwrap()
+        if VENUES.contains(&kind) {
+            json["secret"] = said["secret"].clone();
+            json["paced"] = false.into();
+        }
+        if kind == "binance" {
+            at_sockets(&mut json);
+        }
+        connected(json, clock)
     }
 
-    pub(crate) fn wazirx(&self) -> Arc<dyn Exchange> {
-        self.connect("wazirx").exchange.unwrap()
+    /// Binance by its other kind of key.
+    pub(crate) fn connect_by_ed25519(&self) -> Connector {
+        let said = self.running.first_line()["binance"].clone();
+        let mut json = json!({
+            "kind": "binance", "base_url": said["base_url"], "paced": false,
+            "api_key": said["ed25519_api_key"], "ed25519_pem": said["ed25519_private_key"],
+        });
+        at_sockets(&mut json);
+        connected(json, Arc::new(self.clock.clone()))
+    }
+
+    pub(crate) fn venue(&self, kind: &str) -> Arc<dyn Exchange> {
+        self.connect(kind).exchange.unwrap()
+    }
+
+    pub(crate) fn custody(&self, kind: &str) -> Arc<dyn Custody> {
+        self.connect(kind).custody.unwrap()
     }
 
     pub(crate) fn source(&self, kind: &str) -> Arc<dyn RateSource> {
@@ -61,25 +82,46 @@ impl World {
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
     }
+
+    pub(crate) fn now(&self) -> DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+}
+
+fn at_sockets(json: &mut Value) {
+    let url = json["base_url"].as_str().unwrap().replace("http://", "ws://");
+    json["stream_url"] = url.clone().into();
+    json["ws_api_url"] = url.into();
+}
+
+fn connected(mut json: Value, clock: Arc<ManualClock>) -> Connector {
+    json["http"] = json!({
+        "connect_timeout_ms": 300, "read_timeout_ms": 400, "total_timeout_ms": 800,
+    });
+    let config: registry::Config = serde_json::from_value(json).unwrap();
+    registry::connect(&config, clock).unwrap()
 }
 
 pub(crate) fn client_ref(text: &str) -> ClientRef {
     ClientRef::new(text).unwrap()
 }
 
-/// An order for about `inr` rupees at `percent` of the best bid, on the venue's grid.
+/// A limit order for about `value` of the quote asset at `percent` of the best bid, on the venue's
+/// grid.
 pub(crate) async fn order(
     exchange: &dyn Exchange,
     sell: Asset,
     reference: &str,
-    inr: i64,
+    value: i64,
     percent: i64,
 ) -> NewOrder {
-    let rules = exchange.rules(sell).await.unwrap();
-    let bid = exchange.book(sell).await.unwrap().bids[0].price;
+    let pair = exchange.market(sell).unwrap();
+    let rules = exchange.rules(pair).await.unwrap();
+    let bid = exchange.book(pair).await.unwrap().bids[0].price;
     let on_grid = |value: Decimal, step: Decimal| (value / step).floor() * step;
     let price = on_grid(bid * Decimal::new(percent, 2), rules.price_tick);
-    let quantity = on_grid(Decimal::new(inr, 0) / bid, rules.quantity_step) + rules.quantity_step;
+    let quantity = on_grid(Decimal::new(value, 0) / bid, rules.quantity_step) + rules.quantity_step;
     let stamp = exchange.server_time().await.unwrap();
-    NewOrder { client_ref: client_ref(reference), sell, quantity, price, stamp }
+    let kind = OrderKind::Limit;
+    NewOrder { client_ref: client_ref(reference), pair, kind, quantity, price, stamp }
 }

@@ -7,9 +7,10 @@ pub mod promises;
 pub mod reorg;
 pub mod risk;
 pub mod sales;
+pub mod treasury;
 
 use ledger::{Leg, Resolution, Transfer};
-use primitives::{Amount, Asset, Rounding};
+use primitives::{Amount, Rounding};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -174,10 +175,11 @@ pub async fn order_closed(
     Ok(())
 }
 
-/// One execution: crypto out of the order, rupees in, less what the venue took.
+/// One execution: crypto out of the order, the proceeds in, less what the venue took, each in the
+/// asset it was taken in.
 ///
 /// # Errors
-/// `Ledger`.
+/// `Ledger`; `WouldOverdraw` inside it when a fee came out of an asset we do not hold there.
 pub async fn filled(
     conn: &mut PgConnection,
     base: &Base,
@@ -186,24 +188,26 @@ pub async fn filled(
     fill: &FillFacts,
 ) -> Result<(), Error> {
     let asset = fill.sold.asset();
-    let rupees = chart::venue_free(venue, Asset::Inr);
     let mut legs =
         vec![Leg::new(chart::trading(asset), chart::venue_order(venue, asset), fill.sold)];
     if fill.gross.is_positive() {
-        legs.push(Leg::new(rupees.clone(), chart::trading(Asset::Inr), fill.gross));
+        let proceeds = fill.gross.asset();
+        let free = chart::venue_free(venue, proceeds);
+        legs.push(Leg::new(free, chart::trading(proceeds), fill.gross));
     }
     for (taken, account) in [
-        (fill.fee, chart::venue_fee()),
-        (fill.fee_gst, chart::gst_input()),
-        (fill.tds, chart::tds_receivable()),
+        (fill.fee, chart::venue_fee(fill.fee.asset())),
+        (fill.fee_gst, chart::gst_input_in(fill.fee_gst.asset())),
+        (fill.tds, chart::tds_receivable(fill.tds.asset())),
     ] {
         if taken.is_positive() {
-            legs.push(Leg::new(account, rupees.clone(), taken));
+            let free = chart::venue_free(venue, taken.asset());
+            legs.push(Leg::new(account, free, taken));
         }
     }
     let key = format!("fill:{venue}:{}", fill.trade_id);
     ledger::post(conn, &transfer(base, key, "fill", conversion, legs)).await?;
-    Ok(())
+    sales::costs_leave_trading(conn, base, venue, conversion, fill).await
 }
 
 fn payout_key(payout: &Payout, attempt: i32, event: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::json;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    Conversion, FillFacts, OrderAttempt, OrderFacts,
+    Conversion, ConversionState, FillFacts, OrderAttempt, OrderFacts, dust,
     judge::{self, Missing},
 };
 use crate::{
@@ -36,11 +36,12 @@ pub(super) async fn book_in(
     order: &OrderAttempt,
     fill: &FillFacts,
 ) -> Result<bool, Error> {
+    in_its_assets(conversion, fill)?;
     let inserted = sqlx::query(
         "insert into fills (venue, trade_id, conversion_id, attempt, sold_minor, gross_minor,
-           fee_minor, fee_gst_minor, tds_minor, price, executed_at, recorded_at)
+           fee_minor, fee_gst_minor, tds_minor, price, executed_at, recorded_at, fee_asset)
          values ($1, $2, $3, $4, $5::text::numeric, $6::text::numeric, $7::text::numeric,
-           $8::text::numeric, $9::text::numeric, $10, $11, $12)
+           $8::text::numeric, $9::text::numeric, $10, $11, $12, $13)
          on conflict (venue, trade_id) do nothing",
     )
     .bind(&conversion.venue)
@@ -55,6 +56,7 @@ pub(super) async fn book_in(
     .bind(fill.price)
     .bind(fill.executed_at)
     .bind(base.now())
+    .bind(fill.fee.asset().code())
     .execute(&mut *conn)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -68,6 +70,15 @@ pub(super) async fn book_in(
         bookkeeping::sales::filled_late(conn, base, name(conversion, order), fill).await?;
     }
     Ok(true)
+}
+
+/// A fill speaks of what its conversion sells, for what it brings.
+fn in_its_assets(conversion: &Conversion, fill: &FillFacts) -> Result<(), Error> {
+    let quoted = [fill.gross, fill.fee_gst, fill.tds].iter().all(|a| a.asset() == conversion.quote);
+    if quoted && fill.sold.asset() == conversion.asset {
+        return Ok(());
+    }
+    Err(Error::Inconsistent(format!("trade {} is of another market", fill.trade_id)))
 }
 
 /// A trade we know must be this very one: another under its number is the venue's contradiction.
@@ -116,6 +127,24 @@ pub(super) async fn sums(
     Ok((amount(&all)?, amount(&of_order)?))
 }
 
+/// What the booked fills left us of the quote asset. What was taken back does not count.
+pub(super) async fn proceeds_in(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+) -> Result<Amount, Error> {
+    let net: String = sqlx::query_scalar(
+        "select coalesce(sum(gross_minor - fee_gst_minor - tds_minor
+           - case when fee_asset = $2 then fee_minor else 0 end), 0)::text
+         from fills f where conversion_id = $1 and not exists
+           (select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)",
+    )
+    .bind(conversion.id.uuid())
+    .bind(conversion.quote.code())
+    .fetch_one(conn)
+    .await?;
+    money_column::amount(&net, conversion.quote)
+}
+
 /// Writes what is sold of the conversion, never beyond its target: more than that is a case, unless
 /// some of it may have been taken back. Answers what is booked of this order.
 pub(super) async fn count_in(
@@ -141,8 +170,11 @@ pub(super) async fn count_in(
     sqlx::query("update conversions set sold_minor = $2::text::numeric where id = $1")
         .bind(conversion.id.uuid())
         .bind(money_column::minor(conversion.sold))
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
+    if conversion.state == ConversionState::Filled {
+        dust::true_up_in(conn, base, conversion, "a correction after the end").await?;
+    }
     Ok(of_order)
 }
 
@@ -222,7 +254,7 @@ async fn unlisted(
     let rows = sqlx::query(
         "select trade_id, sold_minor::text as sold, gross_minor::text as gross,
            fee_minor::text as fee, fee_gst_minor::text as fee_gst, tds_minor::text as tds, price,
-           executed_at
+           executed_at, fee_asset
          from fills f where conversion_id = $1 and attempt = $2 and not exists
            (select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)
          order by trade_id",
@@ -238,14 +270,15 @@ async fn unlisted(
         if listed.contains(trade_id.as_str()) {
             continue;
         }
-        let rupees = |column| money_column::amount(row.try_get(column)?, primitives::Asset::Inr);
+        let of = |column, asset| money_column::amount(row.try_get(column)?, asset);
+        let quote = conversion.quote;
         missing.push(FillFacts {
             trade_id,
             sold: money_column::amount(row.try_get("sold")?, conversion.asset)?,
-            gross: rupees("gross")?,
-            fee: rupees("fee")?,
-            fee_gst: rupees("fee_gst")?,
-            tds: rupees("tds")?,
+            gross: of("gross", quote)?,
+            fee: of("fee", money_column::asset(row.try_get("fee_asset")?)?)?,
+            fee_gst: of("fee_gst", quote)?,
+            tds: of("tds", quote)?,
             price: row.try_get("price")?,
             executed_at: row.try_get("executed_at")?,
         });

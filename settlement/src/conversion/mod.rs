@@ -1,37 +1,51 @@
-//! The conversion: accepted crypto of one asset, sold as one batch.
+//! The conversion: accepted crypto of one asset, sold as one batch, at one venue, for rupees or for
+//! the dollar coin of the next leg. All conversions of a batch hang on the first, its root.
 //!
 //! Invariant: at most one order of a conversion is alive; a new one exists only after the last was
 //! refused, closed with its fills known and read again after the fence, or proven absent. Fills are
-//! booked once each. What is decided stands in `judge`; what is written, in the other files.
+//! booked once each. The payments of a batch are paid when every part of it is sold. What is
+//! decided stands in `judge` and `route`; what is written, in the other files.
 
+mod batch;
+pub mod dust;
 mod fills;
+mod finish;
 pub mod judge;
 mod late;
 mod plan;
 mod record;
+mod reroute;
 mod retry;
+pub mod route;
 mod store;
+mod venues;
 
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, ConversionId};
 use rust_decimal::Decimal;
 
+pub use batch::{ask_in, due_at_in, held_since_in, plan_batch_in};
 pub use late::{LateLook, late_in, show_unknown_in, unlooked_in};
-pub use plan::{Market, Planned, mark_sent_in, plan_batch_in, plan_next_in};
+pub use plan::{Planned, mark_sent_in, plan_next_in};
 pub use record::{
     OrderFacts, OrderOutcome, absent_in, cancel_asked_in, evidence_in, order_in, refused_in,
     unclean_in, unknown_in, unsent_in,
 };
+pub use reroute::{Rerouted, reroute_in};
 pub use retry::{RetryError, retry_in};
+pub use route::{Levies, Market, Offer, Route};
 pub use store::{
-    get_in, knows_resting, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, payments_of,
+    get_in, knows_resting, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, parts_of,
+    payments_of,
 };
+pub use venues::worth_in;
 
 use crate::transition::machine;
 
 machine! {
     ConversionState, ConversionEvent, "conversion";
     states {
+        Waiting = "waiting",
         Planned = "planned",
         Submitted = "submitted",
         Unknown = "unknown",
@@ -50,6 +64,7 @@ machine! {
         ClosedShort = "closed_short",
         AllSold = "all_sold",
         NextOrderPlanned = "next_order_planned",
+        RestMoved = "rest_moved",
         NeedsPerson = "needs_person",
         TryAgain = "try_again",
     }
@@ -67,12 +82,23 @@ impl ConversionState {
             (Self::Submitted | Self::Unknown, E::ClosedShort) | (Self::InReview, E::TryAgain) => {
                 Self::PartlyFilled
             }
-            (Self::Planned | Self::Submitted | Self::Unknown, E::AllSold) => Self::Filled,
-            (Self::Rejected | Self::PartlyFilled | Self::InReview, E::NextOrderPlanned) => {
-                Self::Planned
-            }
             (
-                Self::Planned
+                Self::Waiting
+                | Self::Planned
+                | Self::Submitted
+                | Self::Unknown
+                | Self::Rejected
+                | Self::PartlyFilled,
+                E::AllSold,
+            )
+            | (Self::Waiting | Self::Rejected | Self::PartlyFilled, E::RestMoved) => Self::Filled,
+            (
+                Self::Waiting | Self::Rejected | Self::PartlyFilled | Self::InReview,
+                E::NextOrderPlanned,
+            ) => Self::Planned,
+            (
+                Self::Waiting
+                | Self::Planned
                 | Self::Submitted
                 | Self::Rejected
                 | Self::PartlyFilled
@@ -88,26 +114,66 @@ impl ConversionState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversion {
     pub id: ConversionId,
+    /// The first conversion of the batch: it holds the payments.
+    pub root: ConversionId,
+    pub part: Part,
     pub venue: String,
     pub asset: Asset,
+    /// What its orders bring.
+    pub quote: Asset,
     pub state: ConversionState,
-    /// What is to be sold: the batch, cut to the venue's step.
+    /// What it was given to sell.
+    pub input: Amount,
+    /// What is to be sold: the input and the dust taken along, cut to the venue's step.
     pub target: Amount,
     pub sold: Amount,
     /// What the cut left over; it stays in the trading account as exposure.
     pub dust: Amount,
+    /// Dust of earlier batches that this one sells.
+    pub taken: Amount,
     pub created_at: DateTime<Utc>,
+}
+
+/// Which part of a batch's way to rupees a conversion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The first: what payers brought.
+    Batch,
+    /// It sells what another part brought in dollar coins.
+    Leg,
+    /// What another part could not sell at its venue.
+    Rest,
+}
+
+impl Part {
+    const NAMES: [(Self, &'static str); 3] =
+        [(Self::Batch, "batch"), (Self::Leg, "leg"), (Self::Rest, "rest")];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(part, _)| *part == self).map_or("batch", |(_, name)| name)
+    }
+
+    fn parse(name: &str) -> Result<Self, crate::Error> {
+        let known = Self::NAMES.iter().find(|(_, n)| *n == name).map(|(part, _)| *part);
+        known.ok_or_else(|| crate::Error::Inconsistent(format!("part of a batch {name}")))
+    }
 }
 
 /// One order of a conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderAttempt {
     pub conversion: ConversionId,
+    pub venue: String,
+    pub sell: Asset,
+    pub quote: Asset,
     pub attempt: i32,
     pub client_ref: String,
     pub quantity: Decimal,
     pub quantity_minor: Amount,
     pub price: Decimal,
+    /// It executes at once or not at all; else its rest stays in the book until it is cancelled.
+    pub is_immediate: bool,
     pub state: AttemptState,
     pub venue_order_id: Option<String>,
     pub planned_at: DateTime<Utc>,
@@ -179,12 +245,28 @@ impl AttemptState {
 /// One execution, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FillFacts {
+    /// Unique at the venue, whatever the market.
     pub trade_id: String,
     pub sold: Amount,
     pub gross: Amount,
+    /// In whatever asset the venue took it; the tax on it and what was withheld, in the quote's.
     pub fee: Amount,
     pub fee_gst: Amount,
     pub tds: Amount,
     pub price: Decimal,
     pub executed_at: DateTime<Utc>,
+}
+
+impl FillFacts {
+    /// What it leaves us of its quote asset.
+    ///
+    /// # Errors
+    /// `Amount` when the venue mixed the assets up.
+    pub fn net(&self) -> Result<Amount, crate::Error> {
+        let mut net = self.gross.checked_sub(self.fee_gst)?.checked_sub(self.tds)?;
+        if self.fee.asset() == net.asset() {
+            net = net.checked_sub(self.fee)?;
+        }
+        Ok(net)
+    }
 }

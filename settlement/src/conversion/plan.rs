@@ -1,37 +1,35 @@
-//! Planning a sale: which payments, how much, at what limit, under which reference.
+//! Planning an order: how much, at what limit, of which kind, under which reference.
 //!
 //! Invariant: everything an order will say is frozen here before anything is sent, and its
 //! reference is derived from (conversion, attempt), so a repeat recomputes the same order.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use primitives::{Amount, Asset, ConversionId, PaymentId, derived_uuid};
-use rust_decimal::{Decimal, RoundingStrategy};
+use primitives::{Amount, ConversionId, derived_uuid};
 use serde_json::json;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 use super::{
-    AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, judge, lock_in,
-    oldest_waiting_in, payments_of,
-    record::finish_in,
+    AttemptState, Conversion, ConversionEvent, ConversionState, Market, Offer, OrderAttempt, Route,
+    batch::{hold_in, release_in},
+    dust,
+    finish::finish_in,
+    judge, lock_in, payments_of,
+    route::units,
     store::{attempts_in, step_in},
+    venues,
 };
 use crate::{
-    Base, Error, Record, bookkeeping, case, money_column,
+    Base, Error, bookkeeping, case, money_column,
     payment::{self, PaymentEvent},
-    rates, record_in, venue_freeze,
+    venue_freeze,
 };
 
-/// What the venue's market looks like now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Market {
-    pub best_bid: Decimal,
-    pub price_tick: Decimal,
-    pub quantity_step: Decimal,
-    pub notional_min: Decimal,
-}
+/// A thin book is sold into in parts: so many orders of which each sells something are as many
+/// as one that sells nothing.
+const ORDERS_PER_ATTEMPT: i64 = 10;
 
 /// What the plan beat decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Planned {
     /// Send this order, after marking it sent.
     Order(Box<OrderAttempt>),
@@ -39,112 +37,132 @@ pub enum Planned {
     Nothing,
     /// Conversions are switched off, or the venue is frozen.
     Stopped,
-    /// The venue's bid is far below the last price that could be believed, or there is none.
-    OffMarket,
+    /// No way to rupees may be taken now: here is why, candidate by candidate.
+    NoRoute(Box<Route>),
     /// Too many orders of this conversion ended short: a person must look.
     NeedsPerson,
-    /// Not before then: an ended order may still have sold, or the venue has just refused one.
+    /// Not before then: an ended order may still have sold, the venue has just refused one, or the
+    /// batch waits for company.
     Wait(DateTime<Utc>),
 }
 
-/// Gathers what waits to be sold of an asset into a new conversion with its first order.
+/// Plans the next order of a conversion whose last one ended short of the target, or the first one
+/// of a part that waits. `offer` is its own market as it was seen.
 ///
 /// # Errors
 /// `Ledger(WouldOverdraw)` when the venue does not hold that much: roll back and call a person.
-pub async fn plan_batch_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    asset: Asset,
-    market: &Market,
-) -> Result<Planned, Error> {
-    if !venue_freeze::may_sell_in(conn, &base.settings.venue).await? {
-        return Ok(Planned::Stopped);
-    }
-    let waiting = take_waiting(conn, base, asset).await?;
-    if waiting.is_empty() {
-        return Ok(Planned::Nothing);
-    }
-    if !is_near_market(conn, base, asset, market).await? {
-        return Ok(Planned::OffMarket);
-    }
-    let mut total = Amount::zero(asset);
-    for (_, amount) in &waiting {
-        total = total.checked_add(*amount)?;
-    }
-    let sellable = sellable_part(total, market)?;
-    let mut conversion = Conversion {
-        id: ConversionId::from_uuid(base.uuid()),
-        venue: base.settings.venue.clone(),
-        asset,
-        state: ConversionState::Planned,
-        target: sellable,
-        sold: Amount::zero(asset),
-        dust: total.checked_sub(sellable)?,
-        created_at: base.now(),
-    };
-    insert(conn, &conversion).await?;
-    for (id, _) in &waiting {
-        sqlx::query("update conversion_queue set conversion_id = $2 where payment_id = $1")
-            .bind(id.uuid())
-            .bind(conversion.id.uuid())
-            .execute(&mut *conn)
-            .await?;
-        let mut payment = payment::lock_in(conn, *id).await?;
-        let cause = json!({ "conversion": conversion.id });
-        payment::step_in(conn, base, &mut payment, PaymentEvent::ConversionStarted, cause).await?;
-    }
-    if sellable.is_zero() {
-        let cause = json!({ "reason": "below the venue's minimum", "dust": conversion.dust });
-        step_in(conn, base, &mut conversion, ConversionEvent::AllSold, cause).await?;
-        finish_in(conn, base, &conversion).await?;
-        return Ok(Planned::Nothing);
-    }
-    plan_order(conn, base, &mut conversion, market).await
-}
-
-/// Plans the next order of a conversion whose last one ended short of the target.
-///
-/// # Errors
-/// As [`plan_batch_in`].
 pub async fn plan_next_in(
     conn: &mut PgConnection,
     base: &Base,
     id: ConversionId,
-    market: &Market,
+    offer: &Offer,
 ) -> Result<Planned, Error> {
     if !venue_freeze::may_go_on_in(conn, id).await? {
         return Ok(Planned::Stopped);
     }
     let mut conversion = lock_in(conn, id).await?;
-    if !matches!(conversion.state, ConversionState::Rejected | ConversionState::PartlyFilled) {
+    use ConversionState as S;
+    if !matches!(conversion.state, S::Rejected | S::PartlyFilled | S::Waiting) {
         return Ok(Planned::Nothing);
     }
+    let market = offer.market.as_ref();
+    let market = market.map_err(|why| Error::Inconsistent(format!("no market: {why}")))?;
+    // The same questions as of a batch, of this one market. What the sale may add to the venue was
+    // asked when it came here.
     let missing = conversion.target.checked_sub(conversion.sold)?;
-    if sellable_part(missing, market)?.is_zero() {
-        let cause = json!({ "reason": "the rest is below the venue's minimum", "rest": missing });
-        conversion.state = conversion.state.next(ConversionEvent::NextOrderPlanned)?;
-        step_in(conn, base, &mut conversion, ConversionEvent::AllSold, cause).await?;
-        finish_in(conn, base, &conversion).await?;
+    let route = venues::market_in(conn, base, missing, std::slice::from_ref(offer)).await?;
+    // Only a price that can be believed tells what is too small.
+    let is_priced = route.taken().is_some() || route.is_below_minimum();
+    if is_priced && is_sold_out_in(conn, base, &mut conversion, market).await? {
         return Ok(Planned::Nothing);
     }
     let orders = attempts_in(conn, &conversion).await?;
-    let used = orders.last().map_or(0, |last| last.attempt);
-    let retries: i32 = sqlx::query_scalar("select retries from conversions where id = $1")
-        .bind(id.uuid())
-        .fetch_one(&mut *conn)
-        .await?;
-    if used >= base.settings.order_attempts_max.saturating_add(retries) {
-        call_a_person_in(conn, base, &mut conversion, used).await?;
+    if used_up_in(conn, base, id, orders.len()).await? {
+        call_a_person_in(conn, base, &mut conversion, orders.len()).await?;
         return Ok(Planned::NeedsPerson);
     }
     if let Some(at) = not_before(base, &conversion, &orders).filter(|at| *at > base.now()) {
         return Ok(Planned::Wait(at));
     }
-    if !is_near_market(conn, base, conversion.asset, market).await? {
-        return Ok(Planned::OffMarket);
+    if !is_priced {
+        hold_in(conn, base, &id.to_string(), &route).await?;
+        return Ok(Planned::NoRoute(route.into()));
     }
+    release_in(conn, base, &id.to_string()).await?;
     step_in(conn, base, &mut conversion, ConversionEvent::NextOrderPlanned, json!({})).await?;
     plan_order(conn, base, &mut conversion, market).await
+}
+
+/// Ends a sale of which nothing is left that this market takes. One that waits is cut to the
+/// market's step first.
+async fn is_sold_out_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &mut Conversion,
+    market: &Market,
+) -> Result<bool, Error> {
+    if conversion.state == ConversionState::Waiting {
+        cut_in(conn, base, conversion, market).await?;
+    }
+    let missing = conversion.target.checked_sub(conversion.sold)?;
+    if !market.sellable(missing, base.settings.slippage_bps)?.is_zero() {
+        return Ok(false);
+    }
+    let cause = json!({ "reason": "the rest is below the venue's minimum", "rest": missing });
+    step_in(conn, base, conversion, ConversionEvent::AllSold, cause).await?;
+    release_in(conn, base, &conversion.id.to_string()).await?;
+    finish_in(conn, base, conversion).await?;
+    Ok(true)
+}
+
+/// True when a person must look: too many orders sold nothing at all, or far too many were needed.
+async fn used_up_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    orders: usize,
+) -> Result<bool, Error> {
+    let (retries, empty): (i32, i64) = sqlx::query_as(
+        "select retries, (select count(*) from order_attempts a
+           where a.conversion_id = c.id and a.executed_minor = 0) from conversions c where id = $1",
+    )
+    .bind(id.uuid())
+    .fetch_one(conn)
+    .await?;
+    let most = i64::from(base.settings.order_attempts_max.saturating_add(retries));
+    let all = i64::try_from(orders).unwrap_or(i64::MAX);
+    Ok(empty >= most || all >= most.saturating_mul(ORDERS_PER_ATTEMPT))
+}
+
+/// A part that waits learns its venue's step only now: it is cut to it, with the dust that fits.
+async fn cut_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &mut Conversion,
+    market: &Market,
+) -> Result<(), Error> {
+    let input = conversion.input;
+    let dust = dust::to_take_in(conn, conversion.asset, Some(conversion.id)).await?;
+    let slippage = base.settings.slippage_bps;
+    let mut target = market.sellable(input.checked_add(dust)?, slippage)?;
+    let taken = if target.minor() > input.minor() { dust } else { Amount::zero(input.asset()) };
+    if taken.is_zero() {
+        target = market.sellable(input, slippage)?;
+    }
+    conversion.taken = taken;
+    conversion.dust = input.checked_add(taken)?.checked_sub(target)?;
+    conversion.target = target;
+    sqlx::query(
+        "update conversions set target_minor = $2::text::numeric, dust_minor = $3::text::numeric,
+           taken_minor = $4::text::numeric where id = $1",
+    )
+    .bind(conversion.id.uuid())
+    .bind(money_column::minor(conversion.target))
+    .bind(money_column::minor(conversion.dust))
+    .bind(money_column::minor(conversion.taken))
+    .execute(&mut *conn)
+    .await?;
+    dust::true_up_in(conn, base, conversion, "below the venue's step").await
 }
 
 /// What the next order has to wait for: the last look at one that ended short, and a pause that
@@ -173,7 +191,7 @@ async fn call_a_person_in(
     conn: &mut PgConnection,
     base: &Base,
     conversion: &mut Conversion,
-    orders: i32,
+    orders: usize,
 ) -> Result<(), Error> {
     let cause = json!({ "reason": "too many orders", "orders": orders });
     step_in(conn, base, conversion, ConversionEvent::NeedsPerson, cause).await?;
@@ -204,122 +222,8 @@ async fn call_a_person_in(
     Ok(())
 }
 
-/// True when the venue's best bid lies no further below the last price that could be believed than
-/// an outlier may: an emptied or lying book must not take the batch for nothing.
-async fn is_near_market(
-    conn: &mut PgConnection,
-    base: &Base,
-    asset: Asset,
-    market: &Market,
-) -> Result<bool, Error> {
-    let kept = Decimal::from(10_000_u32.saturating_sub(base.settings.outlier_bps.get()));
-    let floor = rates::last_good_in(conn, base, asset)
-        .await?
-        .and_then(|price| price.checked_mul(kept))
-        .and_then(|price| price.checked_div(Decimal::from(10_000)));
-    Ok(floor.is_some_and(|floor| market.best_bid >= floor))
-}
-
-/// What waits to be sold, with its payments locked: payments first, in id order.
-async fn take_waiting(
-    conn: &mut PgConnection,
-    base: &Base,
-    asset: Asset,
-) -> Result<Vec<(PaymentId, Amount)>, Error> {
-    let age = TimeDelta::seconds(base.settings.conversion_age_s);
-    let oldest = oldest_waiting_in(conn, asset).await?;
-    if oldest.is_none_or(|oldest| oldest + age > base.now()) {
-        return Ok(Vec::new());
-    }
-    sqlx::query(
-        "select 1 from payments where id in (select payment_id from conversion_queue
-           where asset = $1 and conversion_id is null) order by id for update",
-    )
-    .bind(asset.code())
-    .fetch_all(&mut *conn)
-    .await?;
-    let rows = sqlx::query(
-        "select payment_id, amount_minor::text as amount_minor from conversion_queue
-         where asset = $1 and conversion_id is null order by payment_id limit 500 for update",
-    )
-    .bind(asset.code())
-    .fetch_all(&mut *conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let amount = money_column::amount(row.try_get("amount_minor")?, asset)?;
-            Ok((PaymentId::from_uuid(row.try_get("payment_id")?), amount))
-        })
-        .collect()
-}
-
-/// The largest multiple of the venue's step within `total`; zero when that is below the venue's
-/// minimum.
-fn sellable_part(total: Amount, market: &Market) -> Result<Amount, Error> {
-    let units = to_units(total)?;
-    let steps = units
-        .checked_div(market.quantity_step)
-        .ok_or_else(|| Error::Inconsistent("the venue's quantity step is zero".into()))?
-        .trunc();
-    let quantity = steps.checked_mul(market.quantity_step);
-    let value = quantity.and_then(|q| q.checked_mul(market.best_bid));
-    match (quantity, value) {
-        (Some(quantity), Some(value)) if value >= market.notional_min => {
-            let text = quantity.normalize().to_string();
-            Ok(Amount::parse_units(&text, total.asset())?)
-        }
-        (Some(_), Some(_)) => Ok(Amount::zero(total.asset())),
-        _ => Err(Error::Inconsistent("batch value out of range".into())),
-    }
-}
-
-fn to_units(amount: Amount) -> Result<Decimal, Error> {
-    Decimal::try_from_i128_with_scale(amount.minor(), amount.asset().scale())
-        .map_err(|_| Error::Inconsistent("quantity out of range".into()))
-}
-
-/// The limit: the best bid less the slippage we accept, on the venue's tick.
-fn limit_price(base: &Base, market: &Market) -> Result<Decimal, Error> {
-    let kept = Decimal::from(10_000_u32.saturating_sub(base.settings.slippage_bps.get()));
-    market
-        .best_bid
-        .checked_mul(kept)
-        .and_then(|price| price.checked_div(Decimal::from(10_000)))
-        .and_then(|price| price.checked_div(market.price_tick))
-        .map(|ticks| ticks.round_dp_with_strategy(0, RoundingStrategy::ToZero))
-        .and_then(|ticks| ticks.checked_mul(market.price_tick))
-        .filter(|price| price.is_sign_positive() && !price.is_zero())
-        .ok_or_else(|| Error::Inconsistent("no limit price".into()))
-}
-
-async fn insert(conn: &mut PgConnection, conversion: &Conversion) -> Result<(), Error> {
-    sqlx::query(
-        "insert into conversions (id, venue, asset, state, target_minor, dust_minor, created_at,
-           updated_at)
-         values ($1, $2, $3, $4, $5::text::numeric, $6::text::numeric, $7, $7)",
-    )
-    .bind(conversion.id.uuid())
-    .bind(&conversion.venue)
-    .bind(conversion.asset.code())
-    .bind(conversion.state.name())
-    .bind(money_column::minor(conversion.target))
-    .bind(money_column::minor(conversion.dust))
-    .bind(conversion.created_at)
-    .execute(&mut *conn)
-    .await?;
-    let record = Record {
-        entity: "conversion",
-        id: conversion.id.uuid(),
-        from: None,
-        to: conversion.state.name(),
-        event: "planned",
-        cause: json!({ "target": conversion.target, "dust": conversion.dust }),
-        at: conversion.created_at,
-    };
-    record_in(conn, record).await
-}
-
-async fn plan_order(
+/// Freezes one order for what is still to be sold, at most as much as the venue takes in one.
+pub(super) async fn plan_order(
     conn: &mut PgConnection,
     base: &Base,
     conversion: &mut Conversion,
@@ -331,15 +235,23 @@ async fn plan_order(
     .bind(conversion.id.uuid())
     .fetch_one(&mut *conn)
     .await?;
-    let missing = sellable_part(conversion.target.checked_sub(conversion.sold)?, market)?;
+    let slippage = base.settings.slippage_bps;
+    let missing = conversion.target.checked_sub(conversion.sold)?;
+    let missing = market.one_order(market.sellable(missing, slippage)?)?;
+    let limit = market.limit(slippage);
+    let price = limit.ok_or_else(|| Error::Inconsistent("no limit price".into()))?;
     let derived = derived_uuid(&["order", &conversion.id.to_string(), &attempt.to_string()]);
     let planned = OrderAttempt {
         conversion: conversion.id,
+        venue: conversion.venue.clone(),
+        sell: conversion.asset,
+        quote: conversion.quote,
         attempt,
         client_ref: format!("ck{}", derived.simple()),
-        quantity: to_units(missing)?.normalize(),
+        quantity: units(missing)?.normalize(),
         quantity_minor: missing,
-        price: limit_price(base, market)?.normalize(),
+        price: price.normalize(),
+        is_immediate: market.takes_immediate,
         state: AttemptState::Planned,
         venue_order_id: None,
         planned_at: base.now(),
@@ -352,8 +264,8 @@ async fn plan_order(
     };
     sqlx::query(
         "insert into order_attempts (conversion_id, attempt, client_ref, quantity, quantity_minor,
-           price, state, planned_at)
-         values ($1, $2, $3, $4, $5::text::numeric, $6, 'planned', $7)",
+           price, state, planned_at, kind)
+         values ($1, $2, $3, $4, $5::text::numeric, $6, 'planned', $7, $8)",
     )
     .bind(conversion.id.uuid())
     .bind(attempt)
@@ -362,6 +274,7 @@ async fn plan_order(
     .bind(money_column::minor(missing))
     .bind(planned.price)
     .bind(planned.planned_at)
+    .bind(if planned.is_immediate { "immediate_or_cancel" } else { "limit" })
     .execute(&mut *conn)
     .await?;
     let (venue, id) = (&conversion.venue, conversion.id.uuid());

@@ -10,11 +10,12 @@ use sqlx::PgConnection;
 
 use super::{
     AttemptState, Conversion, ConversionEvent, ConversionState, FillFacts, OrderAttempt, fills,
+    finish::finish_in,
     judge::{self, Standing},
-    live_attempt_in, lock_in, payments_of,
+    live_attempt_in, lock_in,
     store::step_in,
 };
-use crate::{Base, Error, bookkeeping, money_column, payout};
+use crate::{Base, Error, bookkeeping, money_column};
 
 /// An order as the venue tells it, in our words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -320,17 +321,5 @@ pub async fn unclean_in(conn: &mut PgConnection, order: &OrderAttempt) -> Result
     .bind(order.attempt)
     .execute(conn)
     .await?;
-    Ok(())
-}
-
-/// Everything is sold: the merchants are paid.
-pub(super) async fn finish_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    conversion: &Conversion,
-) -> Result<(), Error> {
-    for (payment, _) in payments_of(conn, conversion).await? {
-        payout::plan_in(conn, base, payment).await?;
-    }
     Ok(())
 }

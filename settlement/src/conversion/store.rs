@@ -5,7 +5,9 @@ use primitives::{Amount, Asset, ConversionId, PaymentId};
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::{AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt};
+use super::{
+    AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, Part, route::Route,
+};
 use crate::{Base, Error, Record, money_column, record_in};
 
 fn read(row: &PgRow) -> Result<Conversion, Error> {
@@ -15,12 +17,17 @@ fn read(row: &PgRow) -> Result<Conversion, Error> {
     };
     Ok(Conversion {
         id: ConversionId::from_uuid(row.try_get("id")?),
+        root: ConversionId::from_uuid(row.try_get("root")?),
+        part: Part::parse(row.try_get("part")?)?,
         venue: row.try_get("venue")?,
         asset,
+        quote: money_column::asset(row.try_get("quote")?)?,
         state: ConversionState::parse(row.try_get("state")?)?,
+        input: amount("input_minor")?,
         target: amount("target_minor")?,
         sold: amount("sold_minor")?,
         dust: amount("dust_minor")?,
+        taken: amount("taken_minor")?,
         created_at: row.try_get("created_at")?,
     })
 }
@@ -28,8 +35,10 @@ fn read(row: &PgRow) -> Result<Conversion, Error> {
 macro_rules! select_conversion {
     ($rest:literal) => {
         concat!(
-            "select id, venue, asset, state, target_minor::text as target_minor, \
-             sold_minor::text as sold_minor, dust_minor::text as dust_minor, created_at \
+            "select id, coalesce(root, id) as root, part, venue, asset, quote, state, \
+             target_minor::text as target_minor, sold_minor::text as sold_minor, \
+             dust_minor::text as dust_minor, taken_minor::text as taken_minor, \
+             input_minor::text as input_minor, created_at \
              from conversions ",
             $rest
         )
@@ -58,6 +67,23 @@ pub async fn lock_in(conn: &mut PgConnection, id: ConversionId) -> Result<Conver
     read(&row)
 }
 
+/// Every conversion of a batch, the first one first.
+///
+/// # Errors
+/// `Database`.
+pub async fn parts_of(
+    conn: &mut PgConnection,
+    root: ConversionId,
+) -> Result<Vec<Conversion>, Error> {
+    let rows = sqlx::query(select_conversion!(
+        "where id = $1 or root = $1 order by root is not null, created_at, id"
+    ))
+    .bind(root.uuid())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
 /// The one order of a conversion that is alive.
 ///
 /// # Errors
@@ -79,8 +105,8 @@ pub(super) async fn attempts_in(
 ) -> Result<Vec<OrderAttempt>, Error> {
     let rows = sqlx::query(
         "select attempt, client_ref, quantity, quantity_minor::text as quantity_minor, price,
-           state, venue_order_id, planned_at, sent_at, cancel_at, closed_at, looked_at, send_after,
-           missing_since
+           kind, state, venue_order_id, planned_at, sent_at, cancel_at, closed_at, looked_at,
+           send_after, missing_since
          from order_attempts where conversion_id = $1 order by attempt for update",
     )
     .bind(conversion.id.uuid())
@@ -92,6 +118,9 @@ pub(super) async fn attempts_in(
 fn read_attempt(row: &PgRow, conversion: &Conversion) -> Result<OrderAttempt, Error> {
     Ok(OrderAttempt {
         conversion: conversion.id,
+        venue: conversion.venue.clone(),
+        sell: conversion.asset,
+        quote: conversion.quote,
         attempt: row.try_get("attempt")?,
         client_ref: row.try_get("client_ref")?,
         quantity: row.try_get("quantity")?,
@@ -100,6 +129,7 @@ fn read_attempt(row: &PgRow, conversion: &Conversion) -> Result<OrderAttempt, Er
             conversion.asset,
         )?,
         price: row.try_get("price")?,
+        is_immediate: row.try_get::<&str, _>("kind")? == "immediate_or_cancel",
         state: AttemptState::parse(row.try_get("state")?)?,
         venue_order_id: row.try_get("venue_order_id")?,
         planned_at: row.try_get("planned_at")?,
@@ -132,7 +162,7 @@ pub async fn knows_resting(
     Ok(known)
 }
 
-/// The payments whose crypto a conversion sells, in a fixed order.
+/// The payments whose crypto the batch of a conversion sells, in a fixed order.
 ///
 /// # Errors
 /// `Database`.
@@ -141,15 +171,16 @@ pub async fn payments_of(
     conversion: &Conversion,
 ) -> Result<Vec<(PaymentId, Amount)>, Error> {
     let rows = sqlx::query(
-        "select payment_id, amount_minor::text as amount_minor from conversion_queue
+        "select payment_id, asset, amount_minor::text as amount_minor from conversion_queue
          where conversion_id = $1 order by payment_id",
     )
-    .bind(conversion.id.uuid())
+    .bind(conversion.root.uuid())
     .fetch_all(conn)
     .await?;
     rows.iter()
         .map(|row| {
-            let amount = money_column::amount(row.try_get("amount_minor")?, conversion.asset)?;
+            let asset = money_column::asset(row.try_get("asset")?)?;
+            let amount = money_column::amount(row.try_get("amount_minor")?, asset)?;
             Ok((PaymentId::from_uuid(row.try_get("payment_id")?), amount))
         })
         .collect()
@@ -223,6 +254,53 @@ pub(super) async fn step_in(
         event: event.name(),
         cause,
         at: now,
+    };
+    record_in(conn, record).await
+}
+
+/// Writes a new conversion, quiet when it is there, and the first step of its story. `parent` is
+/// the part it came out of, if it is not the first.
+pub(super) async fn insert_in(
+    conn: &mut PgConnection,
+    new: &Conversion,
+    parent: Option<ConversionId>,
+    route: Option<&Route>,
+    cause: Value,
+) -> Result<(), Error> {
+    let route = route.map(serde_json::to_value).transpose();
+    let inserted = sqlx::query(
+        "insert into conversions (id, root, parent, part, venue, asset, quote, state, target_minor,
+           dust_minor, taken_minor, route, created_at, updated_at, input_minor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10::text::numeric,
+           $11::text::numeric, $12, $13, $13, $14::text::numeric) on conflict (id) do nothing",
+    )
+    .bind(new.id.uuid())
+    .bind(parent.map(|_| new.root.uuid()))
+    .bind(parent.map(ConversionId::uuid))
+    .bind(new.part.name())
+    .bind(&new.venue)
+    .bind(new.asset.code())
+    .bind(new.quote.code())
+    .bind(new.state.name())
+    .bind(money_column::minor(new.target))
+    .bind(money_column::minor(new.dust))
+    .bind(money_column::minor(new.taken))
+    .bind(route.map_err(|_| Error::Inconsistent("a route that cannot be written".into()))?)
+    .bind(new.created_at)
+    .bind(money_column::minor(new.input))
+    .execute(&mut *conn)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(());
+    }
+    let record = Record {
+        entity: "conversion",
+        id: new.id.uuid(),
+        from: None,
+        to: new.state.name(),
+        event: "planned",
+        cause,
+        at: new.created_at,
     };
     record_in(conn, record).await
 }

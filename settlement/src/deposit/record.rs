@@ -51,6 +51,9 @@ pub struct SeenToken {
 /// # Errors
 /// `Database`, `Ledger`, `Inconsistent`.
 pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Result<(), Error> {
+    if is_our_top_up_in(conn, seen).await? {
+        return Ok(());
+    }
     let owner: Option<uuid::Uuid> = sqlx::query_scalar(
         "select payment_id from deposit_addresses where network = $1 and address = $2",
     )
@@ -111,6 +114,21 @@ pub async fn seen_in(conn: &mut PgConnection, base: &Base, seen: &Seen) -> Resul
     }
     queue::enqueue(conn, &ConfirmDeposit { deposit: deposit.id }, base.now()).await?;
     Ok(())
+}
+
+/// Gas that we sent to an address of our own is no deposit: the move's own final block books it.
+/// Its transaction is known before it is sent, so no sighting comes before its row.
+async fn is_our_top_up_in(conn: &mut PgConnection, seen: &Seen) -> Result<bool, Error> {
+    let ours = sqlx::query_scalar(
+        "select exists (select from move_attempts a join moves m on m.id = a.move_id
+           where a.tx_id = $1 and m.network = $2 and m.purpose = 'gas' and m.to_address = $3)",
+    )
+    .bind(&seen.tx_id)
+    .bind(seen.network.as_str())
+    .bind(&seen.address)
+    .fetch_one(conn)
+    .await?;
+    Ok(ours)
 }
 
 /// What a sighting is for, as far as the books can take it: what made good a loss before counts for

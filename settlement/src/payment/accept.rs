@@ -18,8 +18,7 @@ use super::{
 use crate::{
     Base, Error,
     bookkeeping::promises::{self, TakenFrom, Terms},
-    case,
-    jobs::Convert,
+    case, conversion,
     merchant_policy::{self, Action, MerchantPolicy},
     money_column, notice, quote,
     quote::Quote,
@@ -184,9 +183,7 @@ async fn sell_in(
     .bind(base.now())
     .execute(&mut *conn)
     .await?;
-    let at = base.now() + TimeDelta::seconds(base.settings.conversion_age_s);
-    queue::enqueue(conn, &Convert { asset: crypto.asset() }, at).await?;
-    Ok(())
+    conversion::ask_in(conn, base, crypto.asset()).await
 }
 
 /// A little less or more than was asked for is taken as it came: the shop gets rupees for that.

@@ -4,7 +4,7 @@
 //! nothing else. The crypto becomes rupees, is queued for sale and paid out only when deposits that
 //! are final cover the quote, or when a person honours the loss. The limit is kept by the books.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, DepositId, NetworkId, PaymentId, QuoteId};
 use serde_json::json;
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -16,9 +16,8 @@ use crate::{
         promises::{self, TakenFrom},
         risk,
     },
-    case,
+    case, conversion,
     deposit::{self, Deposit, DepositState, Purpose, SuspenseReason},
-    jobs::Convert,
     money_column,
     payment::{self, Flags, Payment, PaymentEvent, PaymentState},
     quote::{self, Quote},
@@ -387,9 +386,7 @@ async fn queue_for_sale(
     .bind(base.now())
     .execute(&mut *conn)
     .await?;
-    let at = base.now() + TimeDelta::seconds(base.settings.conversion_age_s);
-    queue::enqueue(conn, &Convert { asset: quote.asset }, at).await?;
-    Ok(())
+    conversion::ask_in(conn, base, quote.asset).await
 }
 
 /// The deposits an early acceptance rested on no longer cover it: the shop keeps its promise, the

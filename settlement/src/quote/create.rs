@@ -5,16 +5,20 @@ use primitives::{Amount, Asset, MerchantId, NetworkId, PaymentId, QuoteId, Round
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, Row};
 
-use super::{Quote, executable_bid, live_of, payable, store::received_in};
+use super::{
+    Basis, Quote, SpreadParts,
+    basis::best,
+    live_of, payable,
+    store::{insert_in, received_in},
+};
 use crate::{
     Base, Error,
     deposit::address_pool,
     exposure::{self, Room},
     money_column,
     payment::{self, Payment, PaymentState},
-    rates::{self, BoardRate, Verdict},
+    rates::{self, BoardRate, Level, Moved, RouteBook, Verdict},
     switch::{self, Switch},
-    venue_freeze,
 };
 
 /// Why no quote was made; nothing changed.
@@ -138,7 +142,7 @@ async fn fresh_rate_in(
     Ok(newest.filter(|r| r.at >= oldest && !matches!(r.verdict, Verdict::Unusable(_))))
 }
 
-/// The price the venue's bids give now for this many rupees; `None` when no rate can be believed.
+/// The best price a sale gets now for this many rupees; `None` when no rate can be believed.
 pub(crate) async fn bid_now_in(
     conn: &mut PgConnection,
     base: &Base,
@@ -146,7 +150,8 @@ pub(crate) async fn bid_now_in(
     amount: Amount,
 ) -> Result<Option<Decimal>, Error> {
     let rate = fresh_rate_in(conn, base, asset).await?;
-    Ok(rate.and_then(|rate| executable_bid(&rate.bids, amount)))
+    let price = |rate: BoardRate| best(&rate.routes, amount).map(|(_, price, _)| price);
+    Ok(rate.and_then(price))
 }
 
 async fn price_in(
@@ -163,23 +168,26 @@ async fn price_in(
     if rate.base != asset || !base.settings.carries(network, asset) {
         return Err(QuoteError::UnknownMethod);
     }
-    if !venue_freeze::is_sellable_in(conn, base).await? {
-        return Err(QuoteError::VenueFrozen(asset));
-    }
     // The board may be read from a cache: the newest word in the history decides.
-    let newest = rates::latest_in(conn, asset).await?;
-    if newest.is_none_or(|newest| matches!(newest.verdict, Verdict::Unusable(_))) {
+    let newest = rates::verdict_in(conn, asset).await?;
+    let unusable = |verdict: &Verdict| matches!(verdict, Verdict::Unusable(_));
+    if unusable(&rate.verdict) || newest.is_none_or(|(verdict, _)| unusable(&verdict)) {
         return Err(QuoteError::NoRate);
     }
+    let open = open_routes_in(conn, base, rate).await?;
+    if open.is_empty() {
+        return Err(QuoteError::VenueFrozen(asset));
+    }
     let template = uri_template(conn, network, asset).await?.ok_or(QuoteError::UnknownMethod)?;
-    let spread = base.settings.spread_bps;
-    let price = executable_bid(&rate.bids, payment.amount).ok_or(QuoteError::TooThin)?;
-    let owed = payable(payment.amount, asset, price, spread).ok_or(QuoteError::TooThin)?;
+    let (route, price, levels) = best(open, payment.amount).ok_or(QuoteError::TooThin)?;
+    let spread = spread_in(conn, base, rate, payment.merchant).await?;
+    let owed = payable(payment.amount, asset, price, spread.total()).ok_or(QuoteError::TooThin)?;
     let validity = validity_in(conn, base, owed).await?;
     let address = address_pool::assign_in(conn, base, network, payment.id)
         .await?
         .ok_or(QuoteError::NoAddress)?;
     let held = now + validity;
+    let basis = basis(base, rate, (route, levels), spread);
     let mut quote = Quote {
         id: QuoteId::from_uuid(base.uuid()),
         payment: payment.id,
@@ -190,15 +198,66 @@ async fn price_in(
         amount: payment.amount,
         payable: owed,
         price,
-        spread,
+        spread: spread.total(),
         tick: rate.tick,
+        basis,
         created_at: now,
         valid_until: held.min(payment.expires_at),
     };
     let due = due_in(conn, &quote).await?;
     quote.uri = fill(&template, &quote.address, due);
-    store(conn, &quote).await?;
+    insert_in(conn, &quote).await?;
     Ok(quote)
+}
+
+fn basis(
+    base: &Base,
+    rate: &BoardRate,
+    (route, levels): (&RouteBook, Vec<Level>),
+    spread: SpreadParts,
+) -> Basis {
+    Basis {
+        tick_at: rate.at,
+        verdict: rate.verdict.name().to_owned(),
+        venues: route.venues.clone(),
+        levels,
+        sources: rate.sources.clone(),
+        spread,
+        rounding: Rounding::Up,
+        fee: Some(base.settings.fee_bps),
+        gst: Some(base.settings.gst_bps),
+    }
+}
+
+/// The ways of the tick without a fault that pass no frozen venue.
+async fn open_routes_in<'a>(
+    conn: &mut PgConnection,
+    base: &Base,
+    rate: &'a BoardRate,
+) -> Result<Vec<&'a RouteBook>, Error> {
+    let frozen: Vec<String> = sqlx::query_scalar(
+        "select venue from (select distinct on (venue) venue, frozen from venue_freezes
+           order by venue, id desc) newest where frozen",
+    )
+    .fetch_all(conn)
+    .await?;
+    let is_open = |route: &&RouteBook| {
+        // A tick of an older version does not name the venue: it is the one of the settings.
+        let unnamed = route.venues.is_empty() && frozen.contains(&base.settings.venue);
+        route.refused.is_none() && !unnamed && !route.venues.iter().any(|v| frozen.contains(v))
+    };
+    Ok(rate.routes.iter().filter(is_open).collect())
+}
+
+async fn spread_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    rate: &BoardRate,
+    merchant: MerchantId,
+) -> Result<SpreadParts, Error> {
+    let rule = rates::rule_in(conn, base, merchant, rate.base).await?;
+    let range = rate.range.map(|(low, high)| Moved { low, high });
+    Ok(SpreadParts::new(rule, (&*base.settings).into(), range))
 }
 
 /// How long a quote for so much more crypto may hold.
@@ -257,31 +316,4 @@ async fn uri_template(
     .fetch_optional(conn)
     .await?;
     Ok(template)
-}
-
-async fn store(conn: &mut PgConnection, quote: &Quote) -> Result<(), Error> {
-    let rounding = serde_json::to_value(Rounding::Up).ok();
-    sqlx::query(
-        "insert into quotes (id, payment_id, network, asset, address, uri, amount_minor,
-           payable_minor, price, spread_bps, rounding, tick_id, created_at, valid_until)
-         values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8::text::numeric, $9, $10, $11, $12,
-           $13, $14)",
-    )
-    .bind(quote.id.uuid())
-    .bind(quote.payment.uuid())
-    .bind(quote.network.as_str())
-    .bind(quote.asset.code())
-    .bind(&quote.address)
-    .bind(&quote.uri)
-    .bind(money_column::minor(quote.amount))
-    .bind(money_column::minor(quote.payable))
-    .bind(quote.price)
-    .bind(i32::try_from(quote.spread.get()).unwrap_or(0))
-    .bind(rounding.as_ref().and_then(serde_json::Value::as_str).unwrap_or("up"))
-    .bind(quote.tick)
-    .bind(quote.created_at)
-    .bind(quote.valid_until)
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -1,8 +1,9 @@
 //! The quote: how much crypto pays a payment, and until when.
 //!
-//! Invariant: `payable` is a pure function of stored numbers (rupees, executed bid, spread,
-//! rounding), so it recomputes to the same minor unit years later.
+//! Invariant: `payable` is a pure function of numbers in the quote's own row (rupees, levels
+//! walked, spread by parts, rounding), so it recomputes to the same minor unit years later.
 
+mod basis;
 mod create;
 mod store;
 
@@ -10,9 +11,10 @@ use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, Bps, NetworkId, PaymentId, QuoteId, Rate, Rounding};
 use rust_decimal::Decimal;
 
+pub use basis::{Basis, Recomputed, SpreadParts, is_explained, recompute};
 pub use create::{QuoteError, create_in, due_in, options};
 pub(crate) use create::{bid_now_in, requote_in};
-pub use store::{get_in, live_of, of_payment};
+pub use store::{get_in, live_of, of_payment, unexplained_in};
 
 use crate::rates::Level;
 
@@ -33,7 +35,9 @@ pub struct Quote {
     /// Average price of the venue's bids for this size, rupees per unit, before the spread.
     pub price: Decimal,
     pub spread: Bps,
+    /// The number of the tick it was made from, which may have been thinned away since.
     pub tick: i64,
+    pub basis: Basis,
     pub created_at: DateTime<Utc>,
     pub valid_until: DateTime<Utc>,
 }
@@ -42,20 +46,7 @@ pub struct Quote {
 /// they are too thin: there is no price for more than the book holds.
 #[must_use]
 pub fn executable_bid(bids: &[Level], amount: Amount) -> Option<Decimal> {
-    let scale = amount.asset().scale();
-    let wanted = Decimal::try_from_i128_with_scale(amount.minor(), scale).ok()?;
-    let (mut rupees, mut quantity) = (Decimal::ZERO, Decimal::ZERO);
-    for level in bids {
-        let missing = wanted.checked_sub(rupees)?;
-        let value = level.price.checked_mul(level.quantity)?;
-        if value >= missing {
-            let last = missing.checked_div(level.price)?;
-            return wanted.checked_div(quantity.checked_add(last)?);
-        }
-        rupees = rupees.checked_add(value)?;
-        quantity = quantity.checked_add(level.quantity)?;
-    }
-    None
+    basis::walk(bids, amount).map(|(price, _)| price)
 }
 
 /// `ceil(amount / (price × (1 − spread)))` in the asset's minor units. `None` when it does not fit

@@ -1,19 +1,16 @@
-//! Where ticks are kept: every one in Postgres, the newest of each asset in Redis for readers.
+//! The reader's side: the newest tick of each asset, from Redis or else from Postgres.
 //!
 //! Invariant: Redis is a shortcut. Its absence, slowness or nonsense costs a query, never a wrong
 //! price: a tick read from it must be newer than what is too old anyway.
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use primitives::Asset;
 use redis::AsyncCommands;
-use rust_decimal::Decimal;
-use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::{BoardRate, RateRefusal, Verdict, judge::Judgement};
-use crate::{Base, Error, money_column};
+use super::{BoardRate, RateRefusal, Verdict, history::latest_in};
+use crate::{Base, Error};
 
 /// Clocks of two processes of one fleet may differ by this much.
 const CLOCKS_APART_S: i64 = 5;
@@ -111,7 +108,8 @@ impl Board {
         let mut redis = self.redis.clone()?;
         let read = redis.get::<_, Option<String>>(redis_key(asset));
         let text = tokio::time::timeout(REDIS_TIMEOUT, read).await.ok()?.ok()??;
-        let rate: BoardRate = serde_json::from_str(&text).ok()?;
+        let mut rate: BoardRate = serde_json::from_str(&text).ok()?;
+        rate.name_routes();
         (rate.base == asset && self.is_fresh(&rate)).then_some(rate)
     }
 
@@ -122,117 +120,4 @@ impl Board {
         let newest = TimeDelta::seconds(-CLOCKS_APART_S);
         age >= newest && age <= TimeDelta::seconds(self.base.settings.rate_max_age_s)
     }
-}
-
-fn read(row: &PgRow) -> Result<BoardRate, Error> {
-    let broken = |_| Error::Inconsistent("stored rate tick".into());
-    Ok(BoardRate {
-        tick: row.try_get("id")?,
-        base: money_column::asset(row.try_get("base")?)?,
-        at: row.try_get::<DateTime<Utc>, _>("at")?,
-        verdict: Verdict::from_parts(row.try_get("verdict")?, row.try_get("reason")?),
-        bid: row.try_get("bid")?,
-        ask: row.try_get("ask")?,
-        sources: serde_json::from_value(row.try_get::<Value, _>("sources")?).map_err(broken)?,
-        bids: serde_json::from_value(row.try_get::<Value, _>("bids")?).map_err(broken)?,
-    })
-}
-
-/// The newest tick of an asset in the history.
-///
-/// # Errors
-/// `Database`, `Inconsistent`.
-pub async fn latest_in(conn: &mut PgConnection, asset: Asset) -> Result<Option<BoardRate>, Error> {
-    sqlx::query(
-        "select id, base, at, verdict, reason, bid, ask, sources, bids from rate_ticks
-         where base = $1 order by id desc limit 1",
-    )
-    .bind(asset.code())
-    .fetch_optional(conn)
-    .await?
-    .map(|row| read(&row))
-    .transpose()
-}
-
-/// The median of the last tick that could be used, if that was in the last ten minutes: what a sale
-/// is compared with.
-///
-/// # Errors
-/// `Database`.
-pub async fn last_good_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    asset: Asset,
-) -> Result<Option<Decimal>, Error> {
-    let since = base.now() - TimeDelta::minutes(10);
-    let price: Option<Decimal> = sqlx::query_scalar(
-        "select (bid + ask) / 2 from rate_ticks
-         where base = $1 and verdict <> 'unusable' and at >= $2 order by id desc limit 1",
-    )
-    .bind(asset.code())
-    .bind(since)
-    .fetch_optional(conn)
-    .await?;
-    Ok(price)
-}
-
-/// The middle of the newest tick that could be used, however old, with its time: what a jump is
-/// measured from.
-///
-/// # Errors
-/// `Database`.
-pub async fn last_usable_in(
-    conn: &mut PgConnection,
-    asset: Asset,
-) -> Result<Option<(Decimal, DateTime<Utc>)>, Error> {
-    let row = sqlx::query(
-        "select (bid + ask) / 2 as middle, at from rate_ticks
-         where base = $1 and verdict <> 'unusable' order by id desc limit 1",
-    )
-    .bind(asset.code())
-    .fetch_optional(conn)
-    .await?;
-    row.map(|row| Ok((row.try_get("middle")?, row.try_get("at")?))).transpose()
-}
-
-/// Appends a judged tick to the history and answers it with its number.
-///
-/// # Errors
-/// `Database`.
-pub async fn record_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    asset: Asset,
-    judged: Judgement,
-    bids: Vec<super::Level>,
-) -> Result<BoardRate, Error> {
-    let now = base.now();
-    let (verdict, reason) = judged.verdict.parts();
-    let json = |value: Result<Value, serde_json::Error>| {
-        value.map_err(|_| Error::Inconsistent("rate tick".into()))
-    };
-    let tick: i64 = sqlx::query_scalar(
-        "insert into rate_ticks (base, at, verdict, reason, bid, ask, sources, bids)
-         values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
-    )
-    .bind(asset.code())
-    .bind(now)
-    .bind(verdict)
-    .bind(reason)
-    .bind(judged.bid)
-    .bind(judged.ask)
-    .bind(json(serde_json::to_value(&judged.sources))?)
-    .bind(json(serde_json::to_value(&bids))?)
-    .fetch_one(conn)
-    .await?;
-    Ok(BoardRate {
-        tick,
-        base: asset,
-        at: now,
-        verdict: judged.verdict,
-        bid: judged.bid,
-        ask: judged.ask,
-        sources: judged.sources,
-        bids,
-    })
 }

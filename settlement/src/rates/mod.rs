@@ -4,16 +4,30 @@
 //! its evidence. `Unusable` has no price to misuse.
 
 mod board;
+mod book;
+mod events;
+mod history;
 mod judge;
 mod median;
+mod record;
+mod spread;
+mod volatility;
 
 use chrono::{DateTime, Utc};
 use primitives::Asset;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-pub use board::{Board, last_good_in, last_usable_in, latest_in, record_in};
+pub use board::Board;
+pub use book::{Leg, Offered, RouteBook, Routes};
+pub use events::{RateEvent, changes_since_in, events_in};
+pub(crate) use history::verdict_in;
+pub use history::{keep_days_in, last_good_in, last_usable_in, latest_in, thin_in};
 pub use judge::{Evidence, Judgement, Limits, judge};
+pub use record::{Last, last_ticks_in, missing_in, record_in};
+pub(crate) use spread::rule_in;
+pub use spread::{NewSpread, Scope, SpreadRefused, SpreadRule, list_in, set_in};
+pub use volatility::{Moved, Volatility};
 
 /// What one source said, already in rupees for one unit of the base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +43,13 @@ pub struct SourcePrice {
     pub at: DateTime<Utc>,
     /// Why it did not count, when it did not.
     pub refused: Option<String>,
+    /// A slow opinion: it may contradict and confirm, but it makes no price, and two quick ones
+    /// must agree without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
 }
 
-/// One level of the venue's book.
+/// One level of a venue's book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     pub price: Decimal,
@@ -65,6 +83,12 @@ impl Verdict {
             _ => Self::Unusable(why),
         }
     }
+
+    /// `good`, `degraded` or `unusable`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.parts().0
+    }
 }
 
 /// The board's line of one asset, as judged at one moment.
@@ -81,6 +105,12 @@ pub struct BoardRate {
     pub sources: Vec<SourcePrice>,
     /// Bids of the venue we sell on, best first.
     pub bids: Vec<Level>,
+    /// Every way a sale can take, the direct one among them; the best of them prices a quote.
+    #[serde(default)]
+    pub routes: Vec<RouteBook>,
+    /// The lowest and highest middle of the minutes before, this tick included.
+    #[serde(default)]
+    pub range: Option<(Decimal, Decimal)>,
 }
 
 /// Why there is no rate to quote from.

@@ -7,12 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
-use super::slippage::{self, Slippage};
-use crate::{
-    Error, chart,
-    conversion::{self, Conversion},
-    money_column, payment, quote,
-};
+use super::sale::{ExplainedSale, held_of, sale_of};
+use crate::{Error, chart, money_column, payment, quote};
 
 /// The whole story of a payment.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +40,14 @@ pub struct ExplainedQuote {
     /// Rupees per unit that the venue's bids gave for this size.
     pub price: String,
     pub spread_bps: u32,
+    /// The part of it that the rule for this shop and asset says, and the one that a restless price
+    /// added.
+    pub spread_rule_bps: u32,
+    pub spread_moved_bps: u32,
+    /// The venues a sale would have passed at this price.
+    pub venues: Vec<String>,
+    /// True when the quote's own row gives the same price and the same crypto again.
+    pub recomputes: bool,
     pub rounding: &'static str,
     pub rate_tick: i64,
     pub sources: Value,
@@ -62,22 +66,6 @@ pub struct ExplainedDeposit {
     pub set_aside: Option<String>,
     pub seen_at: DateTime<Utc>,
     pub confirmed_at: Option<DateTime<Utc>>,
-}
-
-/// The batch this payment's crypto was sold in, and its exact share of it.
-#[derive(Debug, Clone, Serialize)]
-pub struct ExplainedSale {
-    pub conversion: ConversionId,
-    pub venue: String,
-    pub state: &'static str,
-    pub share: Amount,
-    pub batch: Amount,
-    pub batch_gross: Amount,
-    /// This payment's part of the rupees, pro rata to the base unit; parts add up to the batch.
-    pub gross_share: Amount,
-    /// What the market gave beside what the quote had reckoned with.
-    pub slippage: Option<Slippage>,
-    pub orders: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -137,8 +125,8 @@ pub async fn explain(
     let Some(payment) = payment::find(conn, merchant, id).await? else { return Ok(None) };
     let sale = sale_of(conn, id).await?;
     let mut ledger = lines(conn, id.uuid(), false).await?;
-    if let Some(sale) = &sale {
-        ledger.extend(lines(conn, sale.conversion.uuid(), true).await?);
+    for leg in sale.iter().flat_map(|sale| &sale.legs) {
+        ledger.extend(lines(conn, leg.conversion.uuid(), true).await?);
     }
     ledger.sort_by_key(|line| line.posted_at);
     let sums = sums(&ledger, merchant)?;
@@ -171,16 +159,18 @@ pub async fn explain(
 async fn quotes_of(conn: &mut PgConnection, id: PaymentId) -> Result<Vec<ExplainedQuote>, Error> {
     let mut explained = Vec::new();
     for quote in quote::of_payment(conn, id).await? {
-        let sources: Value = sqlx::query_scalar("select sources from rate_ticks where id = $1")
-            .bind(quote.tick)
-            .fetch_one(&mut *conn)
-            .await?;
+        let sources = serde_json::to_value(&quote.basis.sources)
+            .map_err(|_| Error::Inconsistent("stored quote".into()))?;
         explained.push(ExplainedQuote {
             id: quote.id,
             network: quote.network.to_string(),
             payable: quote.payable,
             price: quote.price.normalize().to_string(),
             spread_bps: quote.spread.get(),
+            spread_rule_bps: quote.basis.spread.rule.get(),
+            spread_moved_bps: quote.basis.spread.moved.get(),
+            venues: quote.basis.venues.clone(),
+            recomputes: quote::is_explained(&quote),
             rounding: "up",
             rate_tick: quote.tick,
             sources,
@@ -217,105 +207,6 @@ async fn deposits_of(
             })
         })
         .collect()
-}
-
-async fn sale_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<ExplainedSale>, Error> {
-    let conversion: Option<uuid::Uuid> =
-        sqlx::query_scalar("select conversion_id from conversion_queue where payment_id = $1")
-            .bind(id.uuid())
-            .fetch_optional(&mut *conn)
-            .await?
-            .flatten();
-    let Some(conversion) = conversion else { return Ok(None) };
-    let conversion = conversion::get_in(conn, ConversionId::from_uuid(conversion)).await?;
-    let gross: String = sqlx::query_scalar(
-        "select coalesce(sum(gross_minor), 0)::text from fills f where conversion_id = $1
-           and not exists (select from fill_reversals r
-             where r.venue = f.venue and r.trade_id = f.trade_id)",
-    )
-    .bind(conversion.id.uuid())
-    .fetch_one(&mut *conn)
-    .await?;
-    let gross = money_column::amount(&gross, Asset::Inr)?;
-    let (share, gross_share) = share_of(conn, &conversion, id, gross).await?;
-    let slippage = slippage::of_sale(conn, id, &conversion, (share, gross), gross_share).await?;
-    let orders = sqlx::query_scalar(
-        "select format('%s: sell %s at %s or better, executed %s, %s', client_ref, quantity, price,
-           executed_minor, state) from order_attempts where conversion_id = $1 order by attempt",
-    )
-    .bind(conversion.id.uuid())
-    .fetch_all(conn)
-    .await?;
-    Ok(Some(ExplainedSale {
-        conversion: conversion.id,
-        venue: conversion.venue.clone(),
-        state: conversion.state.name(),
-        share,
-        batch: conversion.target.checked_add(conversion.dust)?,
-        batch_gross: gross,
-        gross_share,
-        slippage,
-        orders,
-    }))
-}
-
-/// A venue that is frozen while crypto of this payment is to be sold there.
-async fn held_of(conn: &mut PgConnection, id: PaymentId) -> Result<Option<String>, Error> {
-    let frozen: Option<(String, DateTime<Utc>)> = sqlx::query_as(
-        "select f.venue, f.at from conversion_queue w
-         left join conversions c on c.id = w.conversion_id
-         join (select distinct on (venue) venue, frozen, at from venue_freezes
-               order by venue, id desc) f on f.frozen and f.venue = coalesce(c.venue, f.venue)
-         where w.payment_id = $1 and (c.id is null or c.state not in ('filled', 'in_review'))
-         order by f.venue limit 1",
-    )
-    .bind(id.uuid())
-    .fetch_optional(conn)
-    .await?;
-    let since = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S").to_string();
-    Ok(frozen.map(|(venue, at)| format!("{venue} takes no new orders since {}", since(at))))
-}
-
-/// Cumulative rounding: the parts are whole paise and add up to the batch exactly.
-async fn share_of(
-    conn: &mut PgConnection,
-    conversion: &Conversion,
-    id: PaymentId,
-    gross: Amount,
-) -> Result<(Amount, Amount), Error> {
-    let parts = conversion::payments_of(conn, conversion).await?;
-    let total = parts.iter().try_fold(0_i128, |sum, (_, a)| sum.checked_add(a.minor()));
-    let total = total.ok_or_else(|| Error::Inconsistent("batch total".into()))?;
-    let mut before = 0_i128;
-    for (payment, amount) in parts {
-        let upto = before.checked_add(amount.minor());
-        if payment == id {
-            let share = upto.and_then(|upto| {
-                proportion(gross.minor(), upto, total)?.checked_sub(proportion(
-                    gross.minor(),
-                    before,
-                    total,
-                )?)
-            });
-            let share = share.ok_or_else(|| Error::Inconsistent("batch share".into()))?;
-            return Ok((amount, Amount::try_new(share, Asset::Inr)?));
-        }
-        before = upto.unwrap_or(before);
-    }
-    Err(Error::Inconsistent("payment not in its batch".into()))
-}
-
-/// `floor(gross × part / total)` without overflow: quotient and remainder apart.
-fn proportion(gross: i128, part: i128, total: i128) -> Option<i128> {
-    let whole = part.checked_div(total)?.checked_mul(gross)?;
-    let rest = part.checked_rem(total)?;
-    let shift = 10_i128.checked_pow(12)?;
-    let (rest, total) = if total > shift.checked_mul(shift)? {
-        (rest.checked_div(shift)?, total.checked_div(shift)?)
-    } else {
-        (rest, total)
-    };
-    whole.checked_add(gross.checked_mul(rest)?.checked_div(total)?)
 }
 
 async fn payout_of(
@@ -357,6 +248,7 @@ async fn timeline(
     let rows = sqlx::query(
         "select t.at, t.entity, t.from_state, t.to_state, t.event, t.cause from transitions t
          where t.entity_id = $1 or t.entity_id = $2
+            or t.entity_id in (select id from conversions where root = $2)
             or t.entity_id in (select id from deposits where payment_id = $1)
             or t.entity_id in (select id from payouts where payment_id = $1)
          order by t.id",

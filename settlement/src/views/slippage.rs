@@ -1,7 +1,8 @@
 //! What the market gave for one payment's crypto, beside what its quote had reckoned with.
 //!
-//! Invariant: both sides are made from stored rows, before the venue's fees and taxes, and of the
-//! part that is sold. The difference is the house's, never the shop's.
+//! Invariant: both sides are made from stored rows, before the fees and taxes of the venue that
+//! paid the rupees, and of the part that is sold; what a first leg cost in dollar coins is in it.
+//! The difference is the house's, never the shop's.
 
 use primitives::{Amount, Asset, PaymentId, QuoteId};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -10,7 +11,7 @@ use sqlx::PgConnection;
 
 use crate::{
     Error,
-    conversion::Conversion,
+    conversion::{Conversion, ConversionState, Part},
     quote::{self, Quote},
 };
 
@@ -20,7 +21,7 @@ pub struct Slippage {
     pub quote: QuoteId,
     /// Rupees per unit that the quote took from the venue's book, before our spread.
     pub quote_price: String,
-    /// The average of the executions of the batch.
+    /// Rupees per unit that the batch brought, over all its legs.
     pub fill_price: String,
     /// This payment's crypto at the quote's price, rounded down to the paisa.
     pub quoted: Amount,
@@ -35,16 +36,24 @@ pub struct Slippage {
 pub(super) async fn of_sale(
     conn: &mut PgConnection,
     payment: PaymentId,
-    conversion: &Conversion,
+    parts: &[Conversion],
     (share, gross): (Amount, Amount),
     realised: Amount,
 ) -> Result<Option<Slippage>, Error> {
-    if !conversion.sold.is_positive() {
+    let Some(first) = parts.first() else { return Ok(None) };
+    // Of the batch's own asset, wherever it was sold.
+    let mut sold = Amount::zero(first.asset);
+    for part in parts.iter().filter(|part| part.asset == first.asset) {
+        sold = sold.checked_add(part.sold)?;
+    }
+    // While dollar coins wait for their rupees there is nothing to compare yet.
+    let open = parts.iter().any(|p| p.part == Part::Leg && p.state != ConversionState::Filled);
+    if !sold.is_positive() || !gross.is_positive() || open {
         return Ok(None);
     }
-    let Some(quote) = taken_at(conn, payment, conversion.asset).await? else { return Ok(None) };
-    let batch = conversion.target.checked_add(conversion.dust)?;
-    let slippage = reckon(&quote, (share, conversion.sold, batch), gross, realised);
+    let Some(quote) = taken_at(conn, payment, first.asset).await? else { return Ok(None) };
+    let batch = first.input.checked_add(first.taken)?;
+    let slippage = reckon(&quote, (share, sold, batch), gross, realised);
     slippage.map(Some).ok_or_else(|| Error::Inconsistent("slippage out of range".into()))
 }
 

@@ -8,12 +8,12 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use settlement::{
     bookkeeping, chart,
-    conversion::{self, FillFacts, Market, OrderFacts, Planned},
+    conversion::{self, FillFacts, OrderFacts, Planned},
     exposure::{self, Exposure, Room},
     quote::{Quote, QuoteError},
 };
 
-use crate::world::{World, settings};
+use crate::world::{World, offer, settings};
 
 async fn limited(paise: i64) -> Result<World> {
     let mut w = World::open().await?;
@@ -74,15 +74,6 @@ async fn a_payment_is_paid_once() -> Result<()> {
     Ok(())
 }
 
-fn market() -> Market {
-    Market {
-        best_bid: Decimal::from(80),
-        price_tick: Decimal::new(1, 2),
-        quantity_step: Decimal::new(1, 2),
-        notional_min: Decimal::from(10),
-    }
-}
-
 /// From the quote over the deposit and the books to the fill: counted once at every step.
 #[tokio::test]
 async fn from_quote_to_fill() -> Result<()> {
@@ -101,7 +92,8 @@ async fn from_quote_to_fill() -> Result<()> {
     let venue = chart::venue_free("wazirx", Asset::Usdc);
     bookkeeping::capital_paid_in(&mut tx, &w.base, venue, inventory, "inventory").await?;
     w.pass(5);
-    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &market()).await?;
+    let offers = [offer(&w, "wazirx", (Asset::Usdc, Asset::Inr), 80)];
+    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &offers).await?;
     let Planned::Order(order) = planned else { panic!("{planned:?}") };
     conversion::mark_sent_in(&mut tx, &w.base, &order).await?;
     tx.commit().await?;

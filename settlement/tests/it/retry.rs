@@ -3,14 +3,13 @@
 
 use anyhow::Result;
 use primitives::{Amount, Asset, ConversionId, PayoutId};
-use rust_decimal::Decimal;
 use settlement::{
     bookkeeping, case, chart,
-    conversion::{self, Market, Planned as Sale},
+    conversion::{self, Offer, Planned as Sale},
     payout::{self, Frozen, Payout, Planned, RetryError},
 };
 
-use crate::world::{Asked, World};
+use crate::world::{Asked, World, offer};
 
 fn freeze(payout: &Payout, attempt: i32) -> Frozen {
     Frozen {
@@ -21,13 +20,8 @@ fn freeze(payout: &Payout, attempt: i32) -> Frozen {
     }
 }
 
-fn market() -> Market {
-    Market {
-        best_bid: Decimal::from(80),
-        price_tick: Decimal::new(1, 2),
-        quantity_step: Decimal::new(1, 2),
-        notional_min: Decimal::from(10),
-    }
+fn usdc(w: &World) -> Offer {
+    offer(w, "wazirx", (Asset::Usdc, Asset::Inr), 80)
 }
 
 /// A payment on its way to its shop, its crypto in a conversion.
@@ -40,8 +34,9 @@ pub(crate) async fn selling(w: &World) -> Result<(Asked, ConversionId)> {
     bookkeeping::capital_paid_in(&mut tx, &w.base, venue, inventory, "inventory").await?;
     tx.commit().await?;
     w.pass(5);
+    let offers = [usdc(w)];
     let mut tx = w.base.pool.begin().await?;
-    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &market()).await?;
+    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &offers).await?;
     let Sale::Order(order) = planned else { panic!("{planned:?}") };
     conversion::mark_sent_in(&mut tx, &w.base, &order).await?;
     tx.commit().await?;
@@ -57,7 +52,7 @@ async fn refuse_order(w: &World, id: ConversionId, attempt: i32) -> Result<()> {
 
 async fn next_order(w: &World, id: ConversionId) -> Result<Sale> {
     let mut tx = w.base.pool.begin().await?;
-    let planned = conversion::plan_next_in(&mut tx, &w.base, id, &market()).await?;
+    let planned = conversion::plan_next_in(&mut tx, &w.base, id, &usdc(w)).await?;
     tx.commit().await?;
     Ok(planned)
 }

@@ -2,15 +2,14 @@
 
 use anyhow::Result;
 use primitives::{Amount, Asset};
-use rust_decimal::Decimal;
 use settlement::{
     bookkeeping, chart,
-    conversion::{self, Market, Planned},
+    conversion::{self, Planned},
     quote::QuoteError,
     venue_freeze::{self, FreezeRefused},
 };
 
-use crate::world::World;
+use crate::world::{World, offer};
 
 async fn decide(w: &World, frozen: bool) -> Result<bool> {
     let mut tx = w.base.pool.begin().await?;
@@ -20,18 +19,10 @@ async fn decide(w: &World, frozen: bool) -> Result<bool> {
     Ok(changed)
 }
 
-fn market() -> Market {
-    Market {
-        best_bid: Decimal::from(80),
-        price_tick: Decimal::new(1, 2),
-        quantity_step: Decimal::new(1, 2),
-        notional_min: Decimal::from(10),
-    }
-}
-
 async fn plan(w: &World) -> Result<Planned> {
+    let offers = [offer(w, "wazirx", (Asset::Usdc, Asset::Inr), 80)];
     let mut tx = w.base.pool.begin().await?;
-    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &market()).await?;
+    let planned = conversion::plan_batch_in(&mut tx, &w.base, Asset::Usdc, &offers).await?;
     tx.commit().await?;
     Ok(planned)
 }
@@ -61,7 +52,9 @@ async fn takes_no_new_orders_and_no_quotes() -> Result<()> {
     tx.commit().await?;
     w.pay(&asked.quote.address, asked.quote.payable).await?;
     w.pass(5);
-    assert_eq!((plan(&w).await?, w.state(asked.id).await?), (Planned::Stopped, "accepted"));
+    let Planned::NoRoute(route) = plan(&w).await? else { panic!("a way out of a freeze") };
+    assert_eq!(route.reasons(), "wazirx USDC/INR: frozen: withdrawals are kept back");
+    assert_eq!(w.state(asked.id).await?, "accepted");
     let id = w.create(100_000, 3_600).await?;
     let refused = w.quote(id, Asset::Eth).await;
     assert!(matches!(refused, Err(QuoteError::VenueFrozen(Asset::Eth))), "{refused:?}");

@@ -11,13 +11,14 @@ use std::sync::{
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use primitives::{
-    Amount, Asset, Clock as _, DepositId, Entropy, ManualClock, MerchantId, NetworkId, PaymentId,
-    SystemClock, Vpa,
+    Amount, Asset, Bps, Clock as _, DepositId, Entropy, ManualClock, MerchantId, NetworkId,
+    PaymentId, SystemClock, Vpa,
 };
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use settlement::{
     Base, Settings, chart,
+    conversion::{Levies, Market, Offer},
     deposit::{
         self, Depth, Seen,
         address_pool::{self, NewAddress},
@@ -362,6 +363,25 @@ impl World {
     pub(crate) async fn count(&self, sql: &'static str) -> Result<i64> {
         Ok(sqlx::query_scalar(sql).fetch_one(&self.db.owner).await?)
     }
+}
+
+/// A deep market of a venue with round steps, where one unit brings `bid`.
+pub(crate) fn offer(w: &World, venue: &str, pair: (Asset, Asset), bid: i64) -> Offer {
+    let none = Bps::ZERO;
+    let (bid, deep) = (Decimal::from(bid), Decimal::from(1_000_000_000));
+    let market = Market {
+        price_tick: Decimal::new(1, 2),
+        quantity_step: Decimal::new(1, 2),
+        quantity_min: Decimal::new(1, 2),
+        quantity_max: None,
+        notional_min: Decimal::from(10),
+        is_open: true,
+        takes_immediate: pair.1 != Asset::Inr,
+        levies: Levies { fee: none, gst: none, tds: none },
+        bids: vec![Level { price: bid, quantity: deep }],
+        seen_at: w.now(),
+    };
+    Offer { venue: venue.to_owned(), sell: pair.0, quote: pair.1, market: Ok(market) }
 }
 
 /// A part of an amount, in hundredths of a percent.

@@ -4,7 +4,8 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
-    Exchange, State,
+    Exchange, FeeAsset, State,
+    engine::{BNB, BNB_DISCOUNT},
     limits::{ORDERS_PER_DAY, ORDERS_PER_TEN_SECONDS},
     market::symbol,
     wire::{Refusal, fixed},
@@ -57,6 +58,7 @@ pub(crate) fn commission(_: &Exchange, state: &mut State, call: &Call) -> Answer
 /// The commission of one symbol.
 pub(crate) fn rates(state: &State, symbol: &str) -> Value {
     let (rate, zero) = (rate(state), fixed(Decimal::ZERO));
+    let pays_bnb = state.settings.fee_asset == FeeAsset::Bnb;
     let none = json!({"maker": zero, "taker": zero, "buyer": zero, "seller": zero});
     json!({
         "symbol": symbol,
@@ -64,10 +66,10 @@ pub(crate) fn rates(state: &State, symbol: &str) -> Value {
         "specialCommission": none,
         "taxCommission": none,
         "discount": {
-            "enabledForAccount": false,
-            "enabledForSymbol": false,
-            "discountAsset": "BNB",
-            "discount": "0.75000000",
+            "enabledForAccount": pays_bnb,
+            "enabledForSymbol": pays_bnb,
+            "discountAsset": BNB,
+            "discount": fixed(BNB_DISCOUNT),
         },
     })
 }

@@ -1,8 +1,10 @@
 //! The matching engine of the simulated Binance: accept, execute, expire, cancel, match again.
 //!
-//! Invariant: commission is taken from the received asset, cut off at eight places; what an order
-//! no longer needs is released when it closes. Resting orders execute when prices are set or
-//! `match` is asked for over control, never by the mere passing of time.
+//! Invariant: commission is taken from the received asset, or from BNB where that is set and there
+//! is enough of it, cut off at eight places; what an order no longer needs is released when it
+//! closes. Whatever changes is told to the user-data stream, in the order it happened. Resting
+//! orders execute when prices are set or `match` is asked for over control, never by the mere
+//! passing of time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,9 +13,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde_json::Value;
+use tokio::sync::broadcast;
 
 use super::{
-    NAME, Settings,
+    FeeAsset, NAME, Settings, events,
+    hub::{self, Note},
     limits::Limits,
     market::received,
     order::{InForce, Kind, Order, Status, Trade},
@@ -22,11 +27,17 @@ use super::{
 use crate::{
     World,
     journal::Movement,
-    venue::{Change, Fill, Holdings, Ladder, Side, Size, decimal, floor_to, lock, release, walk},
+    venue::{
+        Change, Custody, Fill, Holdings, Ladder, Market, Moved, Side, Size, decimal, floor_to,
+        lock, release, walk,
+    },
 };
 
 const FIRST_ORDER: u64 = 28_000_000_001;
 const FIRST_TRADE: u64 = 3_000_000_001;
+/// The asset fees can be paid with, and what is left of a fee then.
+pub(crate) const BNB: &str = "BNB";
+pub(crate) const BNB_DISCOUNT: Decimal = decimal(75, 2);
 /// Basis points of a whole.
 pub(crate) const WHOLE: u32 = 10_000;
 
@@ -39,18 +50,12 @@ pub(crate) struct State {
     pub(crate) trades: Vec<Trade>,
     pub(crate) limits: Limits,
     pub(crate) settings: Settings,
-    pub(crate) deposits: Vec<Deposit>,
+    pub(crate) custody: Custody,
+    /// Who listens to the account.
+    pub(crate) notes: broadcast::Sender<Note>,
+    next_trade: u64,
     open: BTreeSet<u64>,
     by_client_id: BTreeMap<String, Vec<u64>>,
-}
-
-/// A credited deposit, for the deposit history.
-#[derive(Debug, Clone)]
-pub(crate) struct Deposit {
-    pub(crate) asset: String,
-    pub(crate) amount: Decimal,
-    pub(crate) reference: String,
-    pub(crate) at: DateTime<Utc>,
 }
 
 impl State {
@@ -69,7 +74,9 @@ impl State {
             trades: Vec::new(),
             limits: Limits::default(),
             settings: Settings { limits: world.limits(), ..Settings::default() },
-            deposits: Vec::new(),
+            custody: Custody::default(),
+            notes: hub::sender(),
+            next_trade: FIRST_TRADE,
             open: BTreeSet::new(),
             by_client_id: BTreeMap::new(),
         }
@@ -129,6 +136,8 @@ impl State {
             return Err(Refusal::insufficient());
         }
         self.by_client_id.entry(order.client_id.clone()).or_default().push(order.id);
+        self.tell(events::report(&order, "NEW", None, now));
+        self.tell_balances(&[order.gives()], now);
         let is_killed = order.in_force == InForce::Fok && filled < order.quantity;
         if !is_killed {
             for fill in fills {
@@ -167,15 +176,14 @@ impl State {
         };
         order.expiry_reason = Some(reason);
         self.close(order, Status::Expired, now);
+        self.tell(events::report(order, "EXPIRED", None, now));
+        self.tell_balances(&[order.gives()], now);
     }
 
     fn execute(&mut self, order: &mut Order, fill: Fill, is_maker: bool, now: DateTime<Utc>) {
         let market = order.market;
         let quote = fill.price * fill.quantity;
-        let gained = if order.side == Side::Buy { fill.quantity } else { quote };
-        let commission = (gained * Decimal::new(i64::from(self.settings.commission_bps), 4))
-            .round_dp_with_strategy(8, RoundingStrategy::ToZero);
-        let commission_asset = received(market, order.side);
+        let (commission, commission_asset) = self.commission(market, order.side, fill, now);
         let mut movements = match order.side {
             Side::Sell => vec![
                 Movement::new(market.base, "locked", -fill.quantity, "sold"),
@@ -194,7 +202,7 @@ impl State {
             movements.extend(release(market.quote, better));
             given += better;
         }
-        let id = self.trades.last().map_or(FIRST_TRADE, |last| last.id.saturating_add(1));
+        let id = self.next_trade;
         let trade = Trade {
             id,
             order_id: order.id,
@@ -213,7 +221,8 @@ impl State {
         if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
             return;
         }
-        self.trades.push(trade);
+        self.next_trade = id.saturating_add(1);
+        self.trades.push(trade.clone());
         order.locked -= given;
         order.executed += fill.quantity;
         order.quote_executed += quote;
@@ -223,6 +232,60 @@ impl State {
         if order.executed == order.quantity {
             self.close(order, Status::Filled, now);
         }
+        self.tell(events::report(order, "TRADE", Some(&trade), now));
+        self.tell_balances(&[market.base, market.quote, commission_asset], now);
+    }
+
+    /// What an execution costs and in which asset: BNB at its fixed price with a quarter off where
+    /// that is set and there is enough of it, otherwise a part of what is received.
+    fn commission(
+        &self,
+        market: &Market,
+        side: Side,
+        fill: Fill,
+        now: DateTime<Utc>,
+    ) -> (Decimal, &'static str) {
+        let quote = fill.price * fill.quantity;
+        let rate = Decimal::new(i64::from(self.settings.commission_bps), 4);
+        let cut = |value: Decimal| value.round_dp_with_strategy(8, RoundingStrategy::ToZero);
+        if self.settings.fee_asset == FeeAsset::Bnb {
+            let pair = format!("{}USDT", market.quote);
+            let dollars = self.world.prices.mid(NAME, &pair, now).unwrap_or(Decimal::ONE);
+            let worth = quote * dollars * rate * BNB_DISCOUNT;
+            let bnb = worth.checked_div(self.settings.bnb_price).map(cut).unwrap_or_default();
+            if self.holdings.get(BNB).free >= bnb {
+                return (bnb, BNB);
+            }
+        }
+        let gained = if side == Side::Buy { fill.quantity } else { quote };
+        (cut(gained * rate), received(market, side))
+    }
+
+    /// Puts an event on the user-data stream, unless a fault loses or repeats it.
+    pub(crate) fn tell(&self, event: Value) {
+        if self.notes.receiver_count() == 0 {
+            return;
+        }
+        let struck = |name| self.world.faults.take_named(NAME, "user_event", name).is_some();
+        if struck("lost_event") {
+            return;
+        }
+        if struck("repeated_event") {
+            // An error means that nobody listens, here and below.
+            let _ = self.notes.send(Note::User(event.clone()));
+        }
+        let _ = self.notes.send(Note::User(event));
+    }
+
+    /// Tells what is left of these assets.
+    pub(crate) fn tell_balances(&self, assets: &[&str], now: DateTime<Utc>) {
+        self.tell(events::position(&self.holdings, assets, now));
+    }
+
+    /// Tells a deposit or a withdrawal.
+    pub(crate) fn tell_moved(&self, moved: &Moved, now: DateTime<Utc>) {
+        self.tell(events::balance_update(&moved.asset, moved.amount, now));
+        self.tell_balances(&[moved.asset.as_str()], now);
     }
 
     pub(crate) fn close(&mut self, order: &mut Order, status: Status, now: DateTime<Utc>) {
@@ -274,5 +337,75 @@ impl State {
             let quantity: Decimal = fills.iter().map(|fill| fill.quantity).sum();
             self.force_fill(order.id, Some(quantity));
         }
+    }
+
+    /// Executes part of an order that is over already: the venue's own race. What it gives is taken
+    /// from what is free.
+    pub(crate) fn fill_closed(&mut self, id: u64, quantity: Decimal) -> bool {
+        let now = self.world.now();
+        let over = |order: &&Order| matches!(order.status, Status::Canceled | Status::Expired);
+        let Some(mut order) = self.orders.get(&id).filter(over).cloned() else { return false };
+        let quantity = floor_to(quantity.min(order.rest()), order.market.step);
+        let Some(price) = order.price.filter(|_| quantity > Decimal::ZERO) else { return false };
+        let gives = if order.side == Side::Buy { price * quantity } else { quantity };
+        let taken = self.holdings.apply(Change {
+            at: now,
+            kind: "order_late",
+            reference: id.to_string(),
+            movements: lock(order.gives(), gives),
+            detail: order.to_json(),
+        });
+        if taken {
+            let ended = order.status;
+            order.locked += gives;
+            self.execute(&mut order, Fill { price, quantity }, true, now);
+            if order.status == Status::PartiallyFilled {
+                order.status = ended;
+            }
+            self.store(order);
+        }
+        taken
+    }
+
+    /// Takes an execution back, as venues do with trades made in error. An order that was filled is
+    /// closed short by it.
+    pub(crate) fn take_back(&mut self, trade_id: u64) -> bool {
+        let now = self.world.now();
+        let Some(at) = self.trades.iter().position(|trade| trade.id == trade_id) else {
+            return false;
+        };
+        let Some(trade) = self.trades.get(at).cloned() else { return false };
+        let Some(mut order) = self.orders.get(&trade.order_id).cloned() else { return false };
+        let is_open = order.status.is_open();
+        let pocket = if is_open { "locked" } else { "free" };
+        let market = trade.market;
+        let (given, gave, gained, gain) = match trade.side {
+            Side::Sell => (market.base, trade.quantity, market.quote, trade.quote),
+            Side::Buy => (market.quote, trade.quote, market.base, trade.quantity),
+        };
+        let movements = vec![
+            Movement::new(given, pocket, gave, "taken_back"),
+            Movement::new(gained, "free", -gain, "taken_back"),
+            Movement::new(trade.commission_asset, "free", trade.commission, "taken_back"),
+        ];
+        let (kind, reference, detail) = ("taken_back", trade_id.to_string(), trade.to_json());
+        if !self.holdings.apply(Change { at: now, kind, reference, movements, detail }) {
+            return false;
+        }
+        self.trades.remove(at);
+        order.executed -= trade.quantity;
+        order.quote_executed -= trade.quote;
+        order.updated = now;
+        if is_open {
+            order.locked += gave;
+            if order.executed.is_zero() {
+                order.status = Status::New;
+            }
+        } else if order.status == Status::Filled {
+            order.status = Status::Canceled;
+        }
+        self.store(order);
+        self.tell_balances(&[market.base, market.quote, trade.commission_asset], now);
+        true
     }
 }

@@ -13,6 +13,38 @@ use crate::{
 pub(crate) const WEIGHT_PER_MINUTE: u32 = 6000;
 pub(crate) const ORDERS_PER_TEN_SECONDS: u32 = 100;
 pub(crate) const ORDERS_PER_DAY: u32 = 200_000;
+const SOCKETS_PER_FIVE_MINUTES: u32 = 300;
+/// The wallet counts by itself: most calls by address, withdrawals by account.
+const WALLET_PER_MINUTE: u32 = 12_000;
+const WALLET_UID_PER_MINUTE: u32 = 180_000;
+
+/// Whose counter a call goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meter {
+    Spot,
+    Wallet,
+    WalletUid,
+}
+
+impl Meter {
+    pub(crate) fn of(path: &str) -> Self {
+        if path.starts_with("/sapi/v1/capital/withdraw/") {
+            Self::WalletUid
+        } else if path.starts_with("/sapi/") {
+            Self::Wallet
+        } else {
+            Self::Spot
+        }
+    }
+
+    const fn most(self) -> u32 {
+        match self {
+            Self::Spot => WEIGHT_PER_MINUTE,
+            Self::Wallet => WALLET_PER_MINUTE,
+            Self::WalletUid => WALLET_UID_PER_MINUTE,
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Window {
@@ -33,6 +65,9 @@ impl Window {
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     weight: Window,
+    wallet: Window,
+    wallet_uid: Window,
+    sockets: Window,
     orders_10s: Window,
     orders_1d: Window,
     ladder: Limiter,
@@ -60,6 +95,7 @@ impl Limits {
     /// Counts a request's weight.
     pub(crate) fn charge(
         &mut self,
+        meter: Meter,
         weight: u32,
         enforced: bool,
         now: DateTime<Utc>,
@@ -67,9 +103,14 @@ impl Limits {
         if enforced && let Some(Verdict::Banned(seconds)) = self.ladder.ban(now) {
             return Err(Refusal::banned(seconds, now));
         }
-        let used = self.weight.at(now, 60);
+        let window = match meter {
+            Meter::Spot => &mut self.weight,
+            Meter::Wallet => &mut self.wallet,
+            Meter::WalletUid => &mut self.wallet_uid,
+        };
+        let used = window.at(now, 60);
         *used = used.saturating_add(weight);
-        if !enforced || *used <= WEIGHT_PER_MINUTE {
+        if !enforced || *used <= meter.most() {
             return Ok(());
         }
         let wait = u64::try_from(60 - now.timestamp().rem_euclid(60)).unwrap_or(60);
@@ -77,6 +118,17 @@ impl Limits {
             Verdict::Banned(seconds) => Err(Refusal::banned(seconds, now)),
             Verdict::Slow(_) | Verdict::Pass => Err(Refusal::too_much_weight(wait)),
         }
+    }
+
+    /// Counts a new socket: 300 in five minutes.
+    pub(crate) fn connect(&mut self, enforced: bool, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let used = self.sockets.at(now, 300);
+        *used = used.saturating_add(1);
+        if enforced && *used > SOCKETS_PER_FIVE_MINUTES {
+            let wait = u64::try_from(300 - now.timestamp().rem_euclid(300)).unwrap_or(300);
+            return Err(Refusal::too_much_weight(wait));
+        }
+        self.charge(Meter::Spot, 2, enforced, now)
     }
 
     /// A placed order weighs nothing.
@@ -115,9 +167,17 @@ impl Limits {
 
     pub(crate) fn headers(
         &mut self,
+        meter: Meter,
         with_orders: bool,
         now: DateTime<Utc>,
     ) -> Vec<(&'static str, u32)> {
+        match meter {
+            Meter::Spot => {}
+            Meter::Wallet => return vec![("x-sapi-used-ip-weight-1m", *self.wallet.at(now, 60))],
+            Meter::WalletUid => {
+                return vec![("x-sapi-used-uid-weight-1m", *self.wallet_uid.at(now, 60))];
+            }
+        }
         let used = *self.weight.at(now, 60);
         let mut headers = vec![("x-mbx-used-weight", used), ("x-mbx-used-weight-1m", used)];
         if with_orders {

@@ -16,6 +16,7 @@ use crate::{
 };
 
 const MOST_QUANTITY: Decimal = decimal(9_000_000, 0);
+const MOST_MARKET_QUANTITY: Decimal = decimal(1_000_000, 0);
 const MOST_PRICE: Decimal = decimal(1_000_000, 0);
 const MOST_NOTIONAL: Decimal = decimal(9_000_000, 0);
 /// PERCENT_PRICE_BY_SIDE: how far from the market a price may be.
@@ -71,8 +72,21 @@ pub(crate) fn selected(call: &Call) -> Result<(Vec<&'static Market>, bool), Refu
     }
 }
 
-pub(crate) fn exchange_info(ex: &Exchange, _: &mut State, call: &Call) -> Result<Value, Refusal> {
-    let (markets, _) = selected(call)?;
+pub(crate) fn exchange_info(
+    ex: &Exchange,
+    state: &mut State,
+    call: &Call,
+) -> Result<Value, Refusal> {
+    let (mut markets, named) = selected(call)?;
+    if let Some(wanted) = call.param("symbolStatus") {
+        let named = named || call.param("symbols").is_some();
+        let before = markets.len();
+        markets.retain(|market| status(state, market) == wanted);
+        if named && markets.len() < before {
+            let text = "The symbol's status does not match the requested symbolStatus.";
+            return Err(Refusal::new(-1220, text));
+        }
+    }
     let limit = |kind: &str, interval: &str, count: u32, limit: u32| {
         json!({
             "rateLimitType": kind, "interval": interval, "intervalNum": count, "limit": limit,
@@ -80,7 +94,7 @@ pub(crate) fn exchange_info(ex: &Exchange, _: &mut State, call: &Call) -> Result
     };
     Ok(json!({
         "timezone": "UTC",
-        "serverTime": ex.world.now().timestamp_millis(),
+        "serverTime": ex.clock(state).timestamp_millis(),
         "rateLimits": [
             limit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_PER_MINUTE),
             limit("ORDERS", "SECOND", 10, ORDERS_PER_TEN_SECONDS),
@@ -88,14 +102,19 @@ pub(crate) fn exchange_info(ex: &Exchange, _: &mut State, call: &Call) -> Result
             limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
         ],
         "exchangeFilters": [],
-        "symbols": markets.into_iter().map(describe).collect::<Vec<_>>(),
+        "symbols": markets.into_iter().map(|m| describe(state, m)).collect::<Vec<_>>(),
     }))
 }
 
-fn describe(market: &Market) -> Value {
+/// Whether the symbol trades, in the vendor's word.
+pub(crate) fn status<'s>(state: &'s State, market: &Market) -> &'s str {
+    state.settings.symbol_status.get(&market.pair()).map_or("TRADING", String::as_str)
+}
+
+fn describe(state: &State, market: &Market) -> Value {
     json!({
         "symbol": market.pair(),
-        "status": "TRADING",
+        "status": status(state, market),
         "baseAsset": market.base,
         "baseAssetPrecision": 8,
         "quoteAsset": market.quote,
@@ -138,7 +157,7 @@ fn filters(market: &Market) -> Value {
         {
             "filterType": "MARKET_LOT_SIZE",
             "minQty": "0.00000000",
-            "maxQty": fixed(MOST_QUANTITY),
+            "maxQty": fixed(MOST_MARKET_QUANTITY),
             "stepSize": "0.00000000",
         },
         {
@@ -173,6 +192,14 @@ pub(crate) fn check_quantity(market: &Market, quantity: Decimal) -> Result<(), R
     let fits =
         quantity >= market.step && quantity <= MOST_QUANTITY && is_multiple(quantity, market.step);
     if fits { Ok(()) } else { Err(Refusal::filter("LOT_SIZE")) }
+}
+
+/// What goes beyond LOT_SIZE for market orders.
+pub(crate) fn check_market_quantity(quantity: Decimal) -> Result<(), Refusal> {
+    if quantity <= MOST_MARKET_QUANTITY {
+        return Ok(());
+    }
+    Err(Refusal::filter("MARKET_LOT_SIZE"))
 }
 
 pub(crate) fn check_price(

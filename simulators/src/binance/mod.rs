@@ -1,20 +1,28 @@
-//! Binance's spot REST dialect (`/api/v3`) and the wallet calls (`/sapi`) around it.
+//! Binance's spot dialect: REST (`/api/v3`), the wallet (`/sapi`), the WebSocket API and the market
+//! streams.
 //!
 //! Invariant: signatures are checked over query and body exactly as sent; a client order id is
 //! unique among open orders only, as at the vendor; weights and order counts are on every answer.
-//! Streams, the WebSocket API, RSA and Ed25519 keys are deliberately not simulated.
+//! Every transport calls the same handlers. RSA keys are deliberately not simulated: the account
+//! has none, so an RSA signature is not valid.
 
 mod account;
 mod control;
 mod engine;
+mod events;
+mod hub;
 mod limits;
 mod market;
 mod order;
 mod public;
 mod settings;
+mod socket;
+mod streams;
 mod trading;
 mod wallet;
 mod wire;
+mod withdraw;
+mod ws_api;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,23 +31,32 @@ use axum::{
     extract::{Request, State as Shared},
     http::{HeaderName, HeaderValue, Method, StatusCode},
     response::{IntoResponse, Response},
+    routing::any,
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::Secret;
 use serde_json::Value;
 
+pub use crate::keys::Ed25519Credentials;
 use crate::{
     World,
     serving::{Call, faults},
+    transit::Custodian,
     venue::Credentials,
 };
 use engine::State;
-pub use settings::Settings;
-use wire::{Refusal, check_key, check_signed, in_microseconds};
+pub(crate) use hub::{Act, Deed};
+use limits::Meter;
+pub use settings::{DuplicateWithdrawals, FeeAsset, Settings};
+use wire::{Refusal, check_signed, in_microseconds, known_key};
 
 /// The simulator's name in journal, faults and prices.
 pub(crate) const NAME: &str = "binance";
 /// Faults beyond the common ones: what happens inside the engine.
-const FAULTS: &[&str] = &["partial_fill", "no_fill", "late_fill", "query_lag"];
+const FAULTS: &[&str] =
+    &["partial_fill", "no_fill", "late_fill", "query_lag", "stuck", "lost_event", "repeated_event"];
+/// Operations without an endpoint: the sockets' own calls, and every event of the account.
+const OPERATIONS: &[&str] = &["logon", "subscribe_user_data", "user_event", "connect"];
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,8 +128,17 @@ const ENDPOINTS: &[Endpoint] = &[
         wallet::deposit_address,
     ),
     signed("GET", "/sapi/v1/capital/deposit/hisrec", "deposits", 1, wallet::deposits),
-    signed("GET", "/sapi/v1/capital/withdraw/history", "withdraws", 10, wallet::withdraws),
+    signed("POST", "/sapi/v1/capital/withdraw/apply", "withdraw", 900, withdraw::apply),
+    signed("GET", "/sapi/v1/capital/withdraw/history", "withdraws", 18_000, withdraw::history),
+    signed(
+        "GET",
+        "/sapi/v1/localentity/questionnaire-requirements",
+        "questionnaire",
+        1,
+        withdraw::questionnaire,
+    ),
     signed("GET", "/sapi/v1/asset/tradeFee", "trade_fee", 1, wallet::trade_fee),
+    signed("GET", "/sapi/v1/account/apiRestrictions", "restrictions", 1, wallet::restrictions),
     signed("GET", "/sapi/v1/account/status", "account_status", 1, wallet::account_status),
     signed("GET", "/sapi/v1/margin/allPairs", "margin_pairs", 1, wallet::no_margin),
     signed("GET", "/sapi/v1/margin/isolated/allPairs", "margin_pairs", 1, wallet::no_margin),
@@ -123,20 +149,43 @@ const ENDPOINTS: &[Endpoint] = &[
 pub struct Exchange {
     world: Arc<World>,
     credentials: Credentials,
+    ed25519: Ed25519Credentials,
     state: Mutex<State>,
+    hub: hub::Hub,
+}
+
+/// Who sent a call, and how that is proven.
+#[derive(Debug, Clone)]
+pub(crate) enum Proof {
+    /// The key in a header, the signature over query and body.
+    Http,
+    /// A socket: the key and the signature among the parameters, unless it logged on.
+    Socket(ws_api::Signed),
 }
 
 /// The exchange's HTTP side and its handle.
 pub fn router(world: Arc<World>) -> (Router, Arc<Exchange>) {
-    let operations: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.2).collect();
+    let named = ENDPOINTS.iter().map(|endpoint| endpoint.2);
+    let operations: Vec<&str> = named.chain(OPERATIONS.iter().copied()).collect();
     world.faults.declare(NAME, &operations, FAULTS);
     let credentials = Credentials {
         api_key: world.token("binance/api_key", 64),
         secret: Secret::new(world.token("binance/secret", 64)),
     };
+    let api_key = world.token("binance/ed25519_api_key", 64);
+    let ed25519 = Ed25519Credentials::derive(world.seed, "binance/api", api_key);
     let state = Mutex::new(State::open(&world));
-    let exchange = Arc::new(Exchange { world, credentials, state });
-    let router = Router::new().fallback(handle).with_state(Arc::clone(&exchange));
+    let hub = hub::Hub::default();
+    let exchange = Arc::new(Exchange { world, credentials, ed25519, state, hub });
+    let custodian: Arc<dyn Custodian> = Arc::<Exchange>::clone(&exchange);
+    exchange.world.transit.register(Arc::downgrade(&custodian));
+    let router = Router::new()
+        .route("/ws-api/v3", any(ws_api::connect))
+        .route("/ws", any(streams::connect))
+        .route("/ws/{*streams}", any(streams::connect))
+        .route("/stream", any(streams::connect_combined))
+        .fallback(handle)
+        .with_state(Arc::clone(&exchange));
     (router, exchange)
 }
 
@@ -145,13 +194,7 @@ async fn handle(Shared(exchange): Shared<Arc<Exchange>>, request: Request) -> Re
         Ok(call) => call,
         Err(status) => return status.into_response(),
     };
-    let world = Arc::clone(&exchange.world);
-    world.run_due();
-    let Some(endpoint) = find(&call.method, &call.path) else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    faults::respond(&world, wire::DIALECT, endpoint.2, move || exchange.answer(endpoint, &call))
-        .await
+    exchange.call(call, Proof::Http).await
 }
 
 fn find(method: &Method, path: &str) -> Option<&'static Endpoint> {
@@ -165,26 +208,61 @@ impl Exchange {
         &self.credentials
     }
 
-    fn answer(&self, endpoint: &Endpoint, call: &Call) -> Response {
+    /// The account's second key, which signs with Ed25519.
+    #[must_use]
+    pub fn ed25519(&self) -> &Ed25519Credentials {
+        &self.ed25519
+    }
+
+    /// Answers a call, or what a fault makes of it.
+    async fn call(self: Arc<Self>, call: Call, proof: Proof) -> Response {
+        let world = Arc::clone(&self.world);
+        world.run_due();
+        if call.path.starts_with("/api/v3/userDataStream") {
+            // Listen keys went in February 2026.
+            return StatusCode::GONE.into_response();
+        }
+        let Some(endpoint) = find(&call.method, &call.path) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let answer = move || self.answer(endpoint, &call, &proof);
+        faults::respond(&world, wire::DIALECT, endpoint.2, answer).await
+    }
+
+    /// The venue's own clock.
+    pub(crate) fn clock(&self, state: &State) -> DateTime<Utc> {
+        self.world.now() + TimeDelta::milliseconds(state.settings.clock_offset_ms)
+    }
+
+    fn permit(
+        &self,
+        access: Access,
+        call: &Call,
+        proof: &Proof,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        match (access, proof) {
+            (Access::Public, _) => Ok(()),
+            (Access::Key, Proof::Http) => known_key(self, call.header("x-mbx-apikey")).map(drop),
+            (Access::Signed, Proof::Http) => {
+                check_signed(call, known_key(self, call.header("x-mbx-apikey"))?, now)
+            }
+            (_, Proof::Socket(signed)) => signed.check(self, call, now),
+        }
+    }
+
+    fn answer(&self, endpoint: &Endpoint, call: &Call, proof: &Proof) -> Response {
         let now = self.world.now();
         let mut state = self.state();
         let enforced = state.settings.limits;
-        let weight = limits::weight(endpoint.3, call);
+        let (meter, weight) = (Meter::of(&call.path), limits::weight(endpoint.3, call));
         let is_placing = endpoint.2 == "place_order";
-        let secret = self.credentials.secret.expose();
-        let api_key = &self.credentials.api_key;
         let handler = endpoint.5;
+        let clock = self.clock(&state);
         let outcome = state
             .limits
-            .charge(weight, enforced, now)
-            .and_then(|()| match endpoint.4 {
-                Access::Public => Ok(()),
-                Access::Key => check_key(call, api_key),
-                Access::Signed => {
-                    check_key(call, api_key)?;
-                    check_signed(call, secret, now)
-                }
-            })
+            .charge(meter, weight, enforced, now)
+            .and_then(|()| self.permit(endpoint.4, call, proof, clock))
             .and_then(|()| handler(self, &mut state, call));
         if is_placing && outcome.is_ok() {
             state.limits.refund(weight);
@@ -193,7 +271,7 @@ impl Exchange {
             Ok(body) => Json(in_microseconds(call, body)).into_response(),
             Err(refusal) => refusal.into_response(),
         };
-        for (name, value) in state.limits.headers(is_placing, now) {
+        for (name, value) in state.limits.headers(meter, is_placing, now) {
             let name = HeaderName::from_static(name);
             response.headers_mut().insert(name, HeaderValue::from(value));
         }
@@ -202,5 +280,10 @@ impl Exchange {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Breaks every open socket: the world ends.
+    pub(crate) fn hang_up(&self) {
+        self.act(Act { deed: Deed::Break, delay: None });
     }
 }

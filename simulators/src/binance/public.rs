@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exchange, NAME, State,
+    hub::Top,
     market::{selected, symbol},
     wire::{Refusal, fixed, limit_param, whole_param},
 };
@@ -24,8 +25,8 @@ pub(crate) fn ping(_: &Exchange, _: &mut State, _: &Call) -> Answer {
     Ok(json!({}))
 }
 
-pub(crate) fn time(ex: &Exchange, _: &mut State, _: &Call) -> Answer {
-    Ok(json!({"serverTime": ex.world.now().timestamp_millis()}))
+pub(crate) fn time(ex: &Exchange, state: &mut State, _: &Call) -> Answer {
+    Ok(json!({"serverTime": ex.clock(state).timestamp_millis()}))
 }
 
 fn shown(ex: &Exchange, market: &Market) -> Option<Quote> {
@@ -41,14 +42,10 @@ pub(crate) fn depth(ex: &Exchange, _: &mut State, call: &Call) -> Answer {
     let market = symbol(call)?;
     let limit = limit_param(call, 100, 5000)?;
     let (quote, ladder) = ladder(ex, market).ok_or_else(Refusal::invalid_symbol)?;
-    let side = |levels: &[Level]| -> Vec<Value> {
-        let pair = |level: &Level| json!([fixed(level.price), fixed(level.quantity)]);
-        levels.iter().take(limit).map(pair).collect()
-    };
     Ok(json!({
         "lastUpdateId": quote.at.timestamp_millis(),
-        "bids": side(&ladder.bids),
-        "asks": side(&ladder.asks),
+        "bids": levels(&ladder.bids, limit),
+        "asks": levels(&ladder.asks, limit),
     }))
 }
 
@@ -63,6 +60,45 @@ fn best(levels: &[Level]) -> (String, String) {
     let zero = Level { price: Decimal::ZERO, quantity: Decimal::ZERO };
     let level = levels.first().copied().unwrap_or(zero);
     (fixed(level.price), fixed(level.quantity))
+}
+
+/// Bid, bid size, ask and ask size as the streams show them, and the source's own time.
+pub(crate) fn top(ex: &Exchange, market: &Market) -> Option<(Top, DateTime<Utc>)> {
+    let (quote, ladder) = ladder(ex, market)?;
+    let ((bid, bid_size), (ask, ask_size)) = (best(&ladder.bids), best(&ladder.asks));
+    Some(([bid, bid_size, ask, ask_size], quote.at))
+}
+
+/// The first levels of the book under an update id of the streams.
+pub(crate) fn small_book(ex: &Exchange, market: &Market, most: usize, id: u64) -> Option<Value> {
+    let (_, ladder) = ladder(ex, market)?;
+    let (bids, asks) = (levels(&ladder.bids, most), levels(&ladder.asks, most));
+    Some(json!({"lastUpdateId": id, "bids": bids, "asks": asks}))
+}
+
+/// The day in seven fields.
+pub(crate) fn mini_ticker(ex: &Exchange, market: &Market, at: DateTime<Utc>) -> Option<Value> {
+    let price = shown(ex, market)?.mid;
+    let pair = market.pair();
+    let open = ex.world.prices.mid(NAME, &pair, at - TimeDelta::days(1)).unwrap_or(price);
+    let volume = Decimal::from(draw(ex.world.seed, &["volume", NAME, &pair]) % 100_000);
+    let at_tick = |price| fixed(floor_to(price, market.tick));
+    Some(json!({
+        "e": "24hrMiniTicker",
+        "E": at.timestamp_millis(),
+        "s": pair,
+        "c": at_tick(price),
+        "o": at_tick(open),
+        "h": at_tick(price * decimal(101, 2)),
+        "l": at_tick(price * decimal(99, 2)),
+        "v": fixed(volume),
+        "q": fixed(volume * price),
+    }))
+}
+
+fn levels(levels: &[Level], most: usize) -> Vec<Value> {
+    let pair = |level: &Level| json!([fixed(level.price), fixed(level.quantity)]);
+    levels.iter().take(most).map(pair).collect()
 }
 
 pub(crate) fn book_ticker(ex: &Exchange, _: &mut State, call: &Call) -> Answer {

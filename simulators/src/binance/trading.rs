@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use super::{
     Exchange, NAME, State,
     engine::WHOLE,
-    market::{check_notional, check_price, check_quantity, reference, symbol},
+    events,
+    market::{
+        check_market_quantity, check_notional, check_price, check_quantity, reference, status,
+        symbol,
+    },
     order::{InForce, Kind, Order, Status, Trade},
     wire::{Refusal, decimal_param, limit_param, whole_param},
 };
@@ -80,7 +84,7 @@ fn read_order(ex: &Exchange, state: &State, call: &Call) -> Result<Order, Refusa
     if !matches!(call.param("newOrderRespType"), None | Some("ACK" | "RESULT" | "FULL")) {
         return Err(Refusal::illegal("newOrderRespType", "ACK|RESULT|FULL"));
     }
-    if state.settings.maintenance {
+    if state.settings.maintenance || status(state, market) != "TRADING" {
         return Err(Refusal::new(-2010, "Market is closed."));
     }
     let in_force = in_force(call, kind)?;
@@ -149,6 +153,7 @@ fn sizes(ex: &Exchange, market: &Market, kind: Kind, call: &Call) -> Result<Size
         (Some(_), Some(_)) => Err(Refusal::new(-1106, not_required("quoteOrderQty"))),
         (Some(quantity), None) => {
             check_quantity(market, quantity)?;
+            check_market_quantity(quantity)?;
             check_notional(market, quantity * reference, true)?;
             Ok((quantity, None, None))
         }
@@ -227,11 +232,16 @@ pub(crate) fn cancel(ex: &Exchange, state: &mut State, call: &Call) -> Answer {
         return Err(Refusal::new(-2011, text));
     }
     let own_id = client_id(ex, state, call, "newClientOrderId")?;
-    cancel_one(ex, state, &order).map(|order| order.to_cancelled(&own_id))
+    cancel_one(ex, state, &order, &own_id).map(|order| order.to_cancelled(&own_id))
 }
 
 /// Cancels what is left, unless a late fill comes first.
-fn cancel_one(ex: &Exchange, state: &mut State, order: &Order) -> Result<Order, Refusal> {
+fn cancel_one(
+    ex: &Exchange,
+    state: &mut State,
+    order: &Order,
+    own_id: &str,
+) -> Result<Order, Refusal> {
     let now = ex.world.now();
     if let Some(fault) = ex.world.faults.take_named(NAME, "cancel_order", "late_fill") {
         let bps = value_bps(&fault, WHOLE);
@@ -244,6 +254,8 @@ fn cancel_one(ex: &Exchange, state: &mut State, order: &Order) -> Result<Order, 
     }
     state.close(&mut order, Status::Canceled, now);
     state.store(order.clone());
+    state.tell(events::cancelled(&order, own_id, now));
+    state.tell_balances(&[order.gives()], now);
     Ok(order)
 }
 
@@ -257,7 +269,7 @@ pub(crate) fn cancel_all(ex: &Exchange, state: &mut State, call: &Call) -> Answe
     let mut answers = Vec::new();
     for order in open {
         let own_id = hex::encode(ex.world.entropy.bytes::<11>());
-        if let Ok(order) = cancel_one(ex, state, &order) {
+        if let Ok(order) = cancel_one(ex, state, &order, &own_id) {
             answers.push(order.to_cancelled(&own_id));
         }
     }

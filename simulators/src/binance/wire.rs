@@ -12,8 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::limits::WEIGHT_PER_MINUTE;
+use super::{Exchange, limits::WEIGHT_PER_MINUTE};
 use crate::{
+    keys::Ed25519Credentials,
     serving::{Call, Dialect},
     signature::{is_signed, without_signature},
     venue,
@@ -22,7 +23,7 @@ use crate::{
 pub(crate) const DIALECT: Dialect = Dialect { target: super::NAME, failure, rejection, limited };
 
 const PLACES: u32 = 8;
-const TIMES: [&str; 9] = [
+const TIMES: [&str; 10] = [
     "time",
     "updateTime",
     "transactTime",
@@ -32,6 +33,7 @@ const TIMES: [&str; 9] = [
     "closeTime",
     "T",
     "insertTime",
+    "completeTime",
 ];
 
 /// A refusal `{"code","msg"}`.
@@ -67,6 +69,11 @@ impl Refusal {
 
     pub(crate) fn filter(name: &str) -> Self {
         Self::new(-1013, format!("Filter failure: {name}"))
+    }
+
+    pub(crate) fn not_permitted() -> Self {
+        let text = "Invalid API-key, IP, or permissions for action.";
+        Self::with(StatusCode::UNAUTHORIZED, -2015, text)
     }
 
     pub(crate) fn invalid_symbol() -> Self {
@@ -160,25 +167,67 @@ pub(crate) fn limit_param(call: &Call, default: u64, most: u64) -> Result<usize,
     usize::try_from(limit).map_err(|_| Refusal::mandatory("limit"))
 }
 
-pub(crate) fn check_key(call: &Call, api_key: &str) -> Result<(), Refusal> {
-    match call.header("x-mbx-apikey") {
-        None | Some("") => {
-            Err(Refusal::with(StatusCode::UNAUTHORIZED, -2014, "API-key format invalid."))
+/// One of the account's two keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Key<'a> {
+    /// HMAC-SHA256, in hex.
+    Hmac(&'a str),
+    /// Ed25519, in base64.
+    Ed25519(&'a Ed25519Credentials),
+}
+
+impl Key<'_> {
+    pub(crate) fn is_signed(self, text: &str, given: &str) -> bool {
+        match self {
+            Self::Hmac(secret) => is_signed(secret, text, given),
+            Self::Ed25519(key) => key.is_signed(text, given),
         }
-        Some(given) if given == api_key => Ok(()),
-        Some(_) => Err(Refusal::with(
-            StatusCode::UNAUTHORIZED,
-            -2015,
-            "Invalid API-key, IP, or permissions for action.",
-        )),
     }
 }
 
+/// The key that is named, if it is one of ours.
+pub(crate) fn known_key<'a>(ex: &'a Exchange, given: Option<&str>) -> Result<Key<'a>, Refusal> {
+    let unauthorized = |code, text| Refusal::with(StatusCode::UNAUTHORIZED, code, text);
+    match given {
+        None | Some("") => Err(unauthorized(-2014, "API-key format invalid.")),
+        Some(given) if given == ex.credentials.api_key => {
+            Ok(Key::Hmac(ex.credentials.secret.expose()))
+        }
+        Some(given) if given == ex.ed25519.api_key => Ok(Key::Ed25519(&ex.ed25519)),
+        Some(_) => Err(Refusal::not_permitted()),
+    }
+}
+
+/// Characters that never stand in a URL as they are.
+fn is_raw(byte: u8) -> bool {
+    !byte.is_ascii_graphic() || br#"<>"[]{}|\^`"#.contains(&byte)
+}
+
 /// Mandatory parameters, the signature over query and body without separator, then the window.
-pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let sent = call.param("timestamp").ok_or_else(|| Refusal::mandatory("timestamp"))?;
-    let sent = sent.parse::<i64>().map_err(|_| Refusal::illegal("timestamp", "^[0-9]{1,20}$"))?;
-    let given = call.param("signature").ok_or_else(|| Refusal::mandatory("signature"))?;
+pub(crate) fn check_signed(call: &Call, key: Key<'_>, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let text = without_signature(&call.query) + &without_signature(&call.body);
+    // The text must have been percent-encoded before it was signed, since January 2026.
+    let encoded = !text.bytes().any(is_raw);
+    check_text(call, now, |given| encoded && key.is_signed(&text, given))
+}
+
+/// As [`check_signed`], where `is_signed` knows the text.
+pub(crate) fn check_text(
+    call: &Call,
+    now: DateTime<Utc>,
+    is_signed: impl Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    let given = call.param("signature").ok_or_else(|| Refusal::mandatory("signature"));
+    let window = check_window(call)?;
+    if !is_signed(given?) {
+        return Err(Refusal::new(-1022, "Signature for this request is not valid."));
+    }
+    check_time(call, window, now)
+}
+
+/// `recvWindow` in milliseconds; the timestamp has to be there as well.
+fn check_window(call: &Call) -> Result<Decimal, Refusal> {
+    timestamp(call)?;
     let window = match call.param("recvWindow") {
         None => Decimal::new(5000, 0),
         Some(text) => Decimal::from_str_exact(text)
@@ -189,11 +238,22 @@ pub(crate) fn check_signed(call: &Call, secret: &str, now: DateTime<Utc>) -> Res
     if window > Decimal::new(60_000, 0) {
         return Err(Refusal::new(-1131, "recvWindow must be less than 60000."));
     }
-    let text = without_signature(&call.query) + &without_signature(&call.body);
-    // The text must have been percent-encoded before it was signed.
-    if !text.is_ascii() || !is_signed(secret, &text, given) {
-        return Err(Refusal::new(-1022, "Signature for this request is not valid."));
-    }
+    Ok(window)
+}
+
+/// Without a signature: what a logged-on session still has to send.
+pub(crate) fn check_fresh(call: &Call, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let window = check_window(call)?;
+    check_time(call, window, now)
+}
+
+fn timestamp(call: &Call) -> Result<i64, Refusal> {
+    let sent = call.param("timestamp").ok_or_else(|| Refusal::mandatory("timestamp"))?;
+    sent.parse::<i64>().map_err(|_| Refusal::illegal("timestamp", "^[0-9]{1,20}$"))
+}
+
+fn check_time(call: &Call, window: Decimal, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let sent = timestamp(call)?;
     // Sixteen digits are microseconds.
     let is_micros = sent >= 100_000_000_000_000;
     let sent = Decimal::from(sent) / Decimal::from(if is_micros { 1000 } else { 1 });

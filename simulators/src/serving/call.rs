@@ -1,9 +1,11 @@
 //! One request, read whole: the bytes as sent, because signatures are made over them.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::to_bytes,
     extract::Request,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
 };
 
 use super::{BODY_LIMIT, READ_LIMIT};
@@ -41,6 +43,21 @@ impl Call {
         });
         let params = params.ok_or(StatusCode::BAD_REQUEST)?;
         Ok(Self { method: parts.method, path, query, headers: parts.headers, body, params })
+    }
+
+    /// A call that came over a socket: its parameters are what they are.
+    pub(crate) fn of_socket(
+        method: Method,
+        path: &str,
+        params: BTreeMap<String, String>,
+        time_unit: Option<&str>,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(unit) = time_unit.and_then(|unit| HeaderValue::from_str(unit).ok()) {
+            headers.insert("x-mbx-time-unit", unit);
+        }
+        let (query, body) = (String::new(), String::new());
+        Self { method, path: path.to_owned(), query, headers, body, params: Params::plain(params) }
     }
 
     /// The parameter's value, percent-decoded; `None` when absent or empty.

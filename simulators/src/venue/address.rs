@@ -4,27 +4,63 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::keys;
+
 const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// The address of `venue` on `network` (`btc`, `eth`, `sol`).
+/// The address of `venue` on the main network of `bitcoin`, `ethereum`, `base` or `solana`.
 #[must_use]
 pub fn deposit_address(seed: u64, venue: &str, network: &str) -> Option<String> {
-    let digest = Sha256::new()
-        .chain_update(seed.to_be_bytes())
-        .chain_update(format!("deposit/{venue}/{network}"))
-        .finalize();
+    on(seed, venue, network, "bc")
+}
+
+/// As [`deposit_address`]; `hrp` begins a segwit address of the chain at hand.
+pub(crate) fn on(seed: u64, venue: &str, network: &str, hrp: &str) -> Option<String> {
+    // One wallet for every EVM network, as at the vendors.
+    let wallet = if network == "base" { "ethereum" } else { network };
+    let label = format!("deposit/{venue}/{wallet}");
+    let digest = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(&label).finalize();
     let twenty = digest.get(..20)?;
-    match network {
-        "btc" => Some(segwit(twenty)),
-        "eth" => Some(format!("0x{}", hex::encode(twenty))),
-        "sol" => Some(base58(&digest)),
+    match wallet {
+        "bitcoin" => Some(segwit(hrp, twenty)),
+        "ethereum" => Some(format!("0x{}", hex::encode(twenty))),
+        // A point of the curve: wallets refuse to own tokens at any other 32 bytes.
+        "solana" => Some(base58(&keys::public_key(seed, &label))),
         _ => None,
     }
 }
 
-/// BIP 173: a version 0 witness program of 20 bytes on the main network.
-fn segwit(program: &[u8]) -> String {
+/// A transaction's id as that network writes it.
+pub(crate) fn transaction_id(network: &str, random: [u8; 64]) -> String {
+    let half = random.get(..32).unwrap_or_default();
+    match network {
+        "bitcoin" => hex::encode(half),
+        "solana" => base58(&random),
+        _ => format!("0x{}", hex::encode(half)),
+    }
+}
+
+/// Whether this could be an address of the network: its letters, its length, its beginning. The
+/// checksums are the sender's business here.
+pub(crate) fn is_address(network: &str, text: &str) -> bool {
+    let base58 = || text.bytes().all(|b| BASE58.contains(&b));
+    match network {
+        "bitcoin" => {
+            let segwit = ["bc1", "tb1", "bcrt1"].iter().any(|hrp| {
+                text.strip_prefix(hrp).is_some_and(|data| data.bytes().all(|b| BECH32.contains(&b)))
+            });
+            (14..=90).contains(&text.len()) && (segwit || base58())
+        }
+        "solana" => (32..=44).contains(&text.len()) && base58(),
+        _ => text.strip_prefix("0x").is_some_and(|digits| {
+            digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        }),
+    }
+}
+
+/// BIP 173: a version 0 witness program of 20 bytes.
+fn segwit(hrp: &str, program: &[u8]) -> String {
     let mut data = vec![0_u8];
     let (mut held, mut bits) = (0_u32, 0_u32);
     for byte in program {
@@ -36,13 +72,15 @@ fn segwit(program: &[u8]) -> String {
         }
         held &= (1 << bits) - 1;
     }
-    let mut checked: Vec<u8> = vec![3, 3, 0, 2, 3];
+    let mut checked: Vec<u8> = hrp.bytes().map(|b| b >> 5).collect();
+    checked.push(0);
+    checked.extend(hrp.bytes().map(|b| b & 31));
     checked.extend_from_slice(&data);
     checked.extend_from_slice(&[0; 6]);
     let sum = polymod(&checked) ^ 1;
     data.extend((0..6_u32).map(|i| u8::try_from((sum >> (5 * (5 - i))) & 31).unwrap_or(0)));
     let letter = |five: u8| BECH32.get(usize::from(five)).copied().map_or('q', char::from);
-    format!("bc1{}", data.into_iter().map(letter).collect::<String>())
+    format!("{hrp}1{}", data.into_iter().map(letter).collect::<String>())
 }
 
 fn polymod(values: &[u8]) -> u32 {
@@ -58,7 +96,7 @@ fn polymod(values: &[u8]) -> u32 {
     })
 }
 
-fn base58(bytes: &[u8]) -> String {
+pub(crate) fn base58(bytes: &[u8]) -> String {
     let mut digits: Vec<u32> = Vec::new();
     for byte in bytes {
         let mut carry = u32::from(*byte);
@@ -88,7 +126,10 @@ mod tests {
     #[test]
     fn encodes_as_the_standards_say() {
         let program = hex::decode("751e76e8199196d454941c45d1b3a323f1433bd6").unwrap();
-        assert_eq!(segwit(&program), "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4");
+        assert_eq!(segwit("bc", &program), "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4");
+        let test = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
+        assert_eq!(segwit("tb", &program), test);
+        assert!(is_address("bitcoin", test) && !is_address("bitcoin", "0x00"));
         assert_eq!(base58(b"Hello World!"), "2NEpo7TZRRrLZSi2U");
         assert_eq!(base58(&[0, 0, 1]), "112");
     }

@@ -5,12 +5,16 @@
 //! each exchange's own folder.
 
 mod address;
+mod custody;
 mod holdings;
 mod ladder;
 mod limiter;
 mod market;
+mod networks;
 
 pub use address::deposit_address;
+pub(crate) use address::{is_address, transaction_id};
+pub(crate) use custody::{Arrival, Custody, Departing, Departure, Found, Moved, Stage, Wanted};
 pub(crate) use holdings::{Change, lock, release};
 pub use holdings::{Holdings, Pockets};
 pub use ladder::Level;
@@ -18,6 +22,8 @@ pub(crate) use ladder::{Fill, Ladder, Size, fixed, walk};
 pub(crate) use limiter::{Limiter, Verdict};
 pub use market::{Market, Side};
 pub(crate) use market::{decimal, floor_to, is_multiple};
+pub(crate) use networks::{Local, rails};
+pub use networks::{Networks, RAILS, Rail, rail_of};
 
 use primitives::Secret;
 

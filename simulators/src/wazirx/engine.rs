@@ -16,14 +16,15 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use super::{
     NAME, Settings,
     order::{Charges, Order, Status, Trade, WHOLE},
+    wallet::Contact,
     wire::Refusal,
 };
 use crate::{
     World,
     journal::Movement,
     venue::{
-        Change, Fill, Holdings, Ladder, Limiter, Market, Side, Size, decimal, floor_to, lock,
-        release, walk,
+        Change, Custody, Fill, Holdings, Ladder, Limiter, Market, Side, Size, decimal, floor_to,
+        lock, release, walk,
     },
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) trades: Vec<Trade>,
     pub(crate) limiter: Limiter,
     pub(crate) settings: Settings,
+    pub(crate) custody: Custody,
+    pub(crate) address_book: Vec<Contact>,
     open: BTreeSet<u64>,
     by_client_id: BTreeMap<String, u64>,
     next_trade: u64,
@@ -65,6 +68,8 @@ impl State {
             trades: Vec::new(),
             limiter: Limiter::default(),
             settings: Settings { limits: world.limits(), ..Settings::default() },
+            custody: Custody::default(),
+            address_book: Vec::new(),
             open: BTreeSet::new(),
             by_client_id: BTreeMap::new(),
             next_trade: FIRST_TRADE,

@@ -12,6 +12,7 @@ mod market;
 mod order;
 mod settings;
 mod trading;
+mod wallet;
 mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use primitives::Secret;
 use crate::{
     World,
     serving::{Call, faults},
+    transit::Custodian,
     venue::{Credentials, Verdict},
 };
 pub use direct::{Execution, Sale, SaleOrder};
@@ -40,7 +42,7 @@ const PREFIX: &str = "/sapi/v1/";
 /// Calls that may come at once before the vendor's rate counts.
 const BURST: u32 = 20;
 /// Faults beyond the common ones: what happens inside the engine.
-const FAULTS: &[&str] = &["partial_fill", "no_fill", "late_fill", "slow_cancel"];
+const FAULTS: &[&str] = &["partial_fill", "no_fill", "late_fill", "slow_cancel", "stuck"];
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +78,25 @@ const ENDPOINTS: &[Endpoint] = &[
     Endpoint("GET", "openOrders", "open_orders", 60, Access::Signed, trading::open_orders),
     Endpoint("GET", "allOrders", "all_orders", 60, Access::Signed, trading::all_orders),
     Endpoint("GET", "myTrades", "my_trades", 120, Access::Signed, trading::my_trades),
-    Endpoint("GET", "coins", "coins", 5, Access::Signed, account::coins),
+    Endpoint("GET", "coins", "coins", 5, Access::Signed, wallet::coins),
     Endpoint(
         "GET",
         "crypto/deposits/address",
         "deposit_address",
         1,
         Access::Signed,
-        account::deposit_address,
+        wallet::deposit_address,
     ),
-    Endpoint("GET", "crypto/withdraws", "withdraws", 5, Access::Signed, account::withdraws),
+    Endpoint("GET", "crypto/withdraws", "withdraws", 5, Access::Signed, wallet::withdraws),
+    Endpoint("POST", "crypto/withdraw", "withdraw", 5, Access::Signed, wallet::withdraw),
+    Endpoint(
+        "GET",
+        "crypto/withdraw/address-book",
+        "address_book",
+        5,
+        Access::Signed,
+        wallet::address_book,
+    ),
     Endpoint("POST", "create_auth_token", "auth_token", 60, Access::Signed, account::auth_token),
 ];
 
@@ -102,6 +113,8 @@ pub fn router(world: Arc<World>) -> (Router, Arc<Exchange>) {
     let operations: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.2).collect();
     world.faults.declare(NAME, &operations, FAULTS);
     let exchange = Arc::new(Exchange::without_http(world));
+    let custodian: Arc<dyn Custodian> = Arc::<Exchange>::clone(&exchange);
+    exchange.world.transit.register(Arc::downgrade(&custodian));
     let router = Router::new().fallback(handle).with_state(Arc::clone(&exchange));
     (router, exchange)
 }

@@ -32,6 +32,18 @@ pub struct Settings {
     pub tds_bps: u32,
     /// `systemStatus` says maintenance and trading answers 503.
     pub maintenance: bool,
+    /// Whether the key may withdraw.
+    pub can_withdraw: bool,
+    /// Coins that arrive are seen and not credited, until this is over.
+    pub deposits_paused: bool,
+    /// Nobody may withdraw at the moment.
+    pub withdrawals_paused: bool,
+    /// What a second withdrawal under a known `withdrawOrderId` gets; the vendor does not say.
+    pub duplicate_withdrawals: Duplicates,
+    /// Numbers instead of words in the history of withdrawals.
+    pub numeric_statuses: bool,
+    /// From asking for a withdrawal until it leaves, by the world's clock.
+    pub withdraw_ms: u64,
 }
 
 impl Default for Settings {
@@ -44,6 +56,12 @@ impl Default for Settings {
             gst_bps: 1800,
             tds_bps: 100,
             maintenance: false,
+            can_withdraw: true,
+            deposits_paused: false,
+            withdrawals_paused: false,
+            duplicate_withdrawals: Duplicates::Accept,
+            numeric_statuses: false,
+            withdraw_ms: 30_000,
         }
     }
 }

@@ -256,8 +256,56 @@ async fn public_data_has_the_vendors_shape() {
     assert_eq!(get("/api/v3/depth?symbol=btcusdt").await.refusal(), (400, -1100));
     assert_eq!(get("/api/v3/depth").await.refusal(), (400, -1102));
     assert_eq!(get("/api/v3/nothing").await.status.as_u16(), 404);
+    let key = venues.raw_binance("POST", "/api/v3/userDataStream", "", None).await;
+    assert_eq!(key.status.as_u16(), 410, "listen keys are gone");
     let ticker = get("/api/v3/ticker/24hr?symbol=BTCUSDT").await.ok();
     assert!(number(&ticker, "bidPrice") < number(&ticker, "askPrice"));
     assert_eq!(ticker["closeTime"], venues.timestamp());
     assert_eq!(get("/sapi/v1/system/status").await.ok()["status"], 0);
+}
+
+// A venue whose clock is off refuses by its own clock, and says what it is.
+#[tokio::test]
+async fn the_venues_clock_may_be_another() {
+    let venues = venues();
+    let offset = |ms| {
+        let settings = Settings { clock_offset_ms: ms, ..venues.binance.settings() };
+        assert!(venues.binance.set_settings(settings));
+    };
+    offset(10_000);
+    let time = venues.raw_binance("GET", "/api/v3/time", "", None).await.ok();
+    assert_eq!(time["serverTime"], venues.timestamp() + 10_000);
+    let late = venues.binance("GET", "/api/v3/account", "").await;
+    assert_eq!(late.body["msg"], "Timestamp for this request is outside of the recvWindow.");
+    venues.binance("GET", "/api/v3/account", "recvWindow=60000").await.ok();
+    offset(-2_000);
+    let early = venues.binance("GET", "/api/v3/account", "").await;
+    let text = "Timestamp for this request was 1000ms ahead of the server's time.";
+    assert_eq!(early.body["msg"], text);
+    assert!(
+        !venues.binance.set_settings(Settings { clock_offset_ms: i64::MIN, ..Settings::default() })
+    );
+}
+
+#[tokio::test]
+async fn a_symbol_can_stop_trading() {
+    let venues = venues();
+    let more = format!("{GTC}&newClientOrderId=before");
+    venues.binance_order("SELL 0.1 BTCUSDT 120000", &more).await.ok();
+    let symbol_status = [("BTCUSDT".to_owned(), "CANCEL_ONLY".to_owned())].into();
+    let settings = Settings { symbol_status, ..venues.binance.settings() };
+    assert!(venues.binance.set_settings(settings));
+    let refused = venues.binance_order("SELL 0.1 BTCUSDT 99000", GTC).await;
+    assert_eq!((refused.refusal().1, &refused.body["msg"]), (-2010, &"Market is closed.".into()));
+    let get = async |params: &str| {
+        venues.raw_binance("GET", &format!("/api/v3/exchangeInfo{params}"), "", None).await
+    };
+    assert_eq!(get("?symbol=BTCUSDT").await.ok()["symbols"][0]["status"], "CANCEL_ONLY");
+    assert_eq!(get("?symbol=BTCUSDT&symbolStatus=TRADING").await.refusal(), (400, -1220));
+    assert_eq!(get("?symbolStatus=TRADING").await.ok()["symbols"].as_array().unwrap().len(), 6);
+    let named = "symbol=BTCUSDT&origClientOrderId=before";
+    venues.binance("DELETE", ORDER, named).await.ok();
+    let much = "symbol=USDCUSDT&side=SELL&type=MARKET&quantity=1000001";
+    let refused = venues.binance("POST", ORDER, much).await;
+    assert_eq!(refused.body["msg"], "Filter failure: MARKET_LOT_SIZE");
 }

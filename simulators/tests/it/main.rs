@@ -9,8 +9,15 @@
 )]
 
 mod binance;
+mod binance_behind;
+mod binance_wallet;
 mod books;
+mod chain_bitcoin;
+mod chain_evm;
+mod chain_nodes;
+mod chain_solana;
 mod coinbase;
+mod coingecko;
 mod faults;
 mod merchant;
 mod razorpayx_accounts;
@@ -19,6 +26,10 @@ mod razorpayx_payouts;
 mod razorpayx_states;
 mod razorpayx_webhooks;
 mod signatures;
+mod socket_bench;
+mod sockets;
+mod streams;
 mod venue_bench;
 mod wazirx;
+mod wazirx_wallet;
 mod world;

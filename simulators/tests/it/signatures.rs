@@ -2,7 +2,7 @@
 
 use simulators::signature::{hmac_hex, is_signed, without_signature};
 
-use crate::venue_bench::Venues;
+use crate::venue_bench::{Venues, ed25519, ed25519_of};
 
 const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
 
@@ -134,4 +134,70 @@ async fn binance_checks_signature_window_and_key() {
     assert_eq!(at(format!("timestamp={now}000")).await.status.as_u16(), 200, "microseconds");
     let wide = format!("recvWindow=60000.001&timestamp={now}");
     assert_eq!(at(wide).await.refusal(), (400, -1131));
+}
+
+// The own vector of the handbook's set: the RFC 8032 key in PKCS#8, over the first published text.
+#[test]
+fn ed25519_signs_as_the_standard_says() {
+    let pem = "-----BEGIN PRIVATE KEY-----\n\
+               MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+               -----END PRIVATE KEY-----\n";
+    let empty =
+        "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw==";
+    assert_eq!(ed25519_of(pem, ""), empty);
+}
+
+#[tokio::test]
+async fn binance_takes_ed25519_in_base64_percent_encoded() {
+    let venues = Venues::new();
+    let keys = venues.binance.ed25519().clone();
+    assert_ne!(keys.api_key, venues.binance.credentials().api_key);
+    venues.binance_ed25519("GET", "/api/v3/account", "omitZeroBalances=true").await.ok();
+    let order = "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.01";
+    venues.binance_ed25519("POST", "/api/v3/order", order).await.ok();
+    let key = Some(keys.api_key.as_str());
+    let now = venues.timestamp();
+    let invalid = (400, -1022);
+    // Query and body are joined bare.
+    let (query, body) =
+        ("symbol=BTCUSDT&side=SELL&type=MARKET", format!("quantity=0.01&timestamp={now}"));
+    let signature = ed25519(&keys, &format!("{query}{body}"));
+    let encoded = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let uri = format!("/api/v3/order/test?{query}");
+    let signed = format!("{body}&signature={encoded}");
+    venues.raw_binance("POST", &uri, &signed, key).await.ok();
+    // Hex, the wrong case, the other key's method, the other key, an RSA signature: all invalid.
+    let text = format!("timestamp={now}");
+    let ask = async |signature: &str, key: &str| {
+        let uri = format!("/api/v3/account?{text}&signature={signature}");
+        venues.raw_binance("GET", &uri, "", Some(key)).await.refusal()
+    };
+    let own = ed25519(&keys, &text);
+    let encoded = own.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let secret = venues.binance.credentials().secret.expose();
+    assert_eq!(ask(&hmac_hex(secret, &text), &keys.api_key).await, invalid);
+    assert_eq!(ask(&encoded.to_lowercase(), &keys.api_key).await, invalid);
+    assert_eq!(ask(&encoded, &venues.binance.credentials().api_key).await, invalid);
+    let rsa = "A".repeat(342) + "%3D%3D";
+    assert_eq!(ask(&rsa, &keys.api_key).await, invalid);
+    assert_eq!(ask(&rsa, &venues.binance.credentials().api_key).await, invalid);
+}
+
+// Since January 2026 the text has to be percent-encoded before it is signed.
+#[tokio::test]
+async fn binance_refuses_what_was_signed_before_encoding() {
+    let venues = Venues::new();
+    let keys = venues.binance.credentials().clone();
+    let now = venues.timestamp();
+    let raw = format!("symbol=BTCUSDT&newClientOrderId=a|b&timestamp={now}");
+    let signature = hmac_hex(keys.secret.expose(), &raw);
+    let body = format!("{raw}&signature={signature}");
+    let key = Some(keys.api_key.as_str());
+    let refused = venues.raw_binance("POST", "/api/v3/order/test", &body, key).await;
+    assert_eq!(refused.refusal(), (400, -1022));
+    let encoded = raw.replace('|', "%7C");
+    let signature = hmac_hex(keys.secret.expose(), &encoded);
+    let body = format!("{encoded}&signature={signature}");
+    let refused = venues.raw_binance("POST", "/api/v3/order/test", &body, key).await;
+    assert_ne!(refused.refusal().1, -1022, "signed as it was sent");
 }

@@ -7,11 +7,16 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use primitives::{Clock, ManualClock};
+use ring::signature::Ed25519KeyPair;
 use rust_decimal::Decimal;
 use serde_json::Value;
-use simulators::{Options, World, binance, coinbase, fault::Fault, signature::hmac_hex, wazirx};
+use simulators::{
+    Options, World, binance, coinbase, coingecko, fault::Fault, signature::hmac_hex, wazirx,
+};
 use tower::ServiceExt;
 
 pub(crate) struct Venues {
@@ -22,6 +27,8 @@ pub(crate) struct Venues {
     wazirx_api: Router,
     binance_api: Router,
     coinbase_api: Router,
+    pub(crate) coingecko: Arc<coingecko::Source>,
+    coingecko_api: Router,
 }
 
 pub(crate) struct Answer {
@@ -39,7 +46,18 @@ impl Venues {
         let (wazirx_api, wazirx) = wazirx::router(Arc::clone(&world));
         let (binance_api, binance) = binance::router(Arc::clone(&world));
         let coinbase_api = coinbase::router(Arc::clone(&world));
-        Self { clock, world, wazirx, binance, wazirx_api, binance_api, coinbase_api }
+        let (coingecko_api, coingecko) = coingecko::router(Arc::clone(&world));
+        Self {
+            clock,
+            world,
+            wazirx,
+            binance,
+            wazirx_api,
+            binance_api,
+            coinbase_api,
+            coingecko,
+            coingecko_api,
+        }
     }
 
     pub(crate) fn pin(&self, pair: &str, price: &str) {
@@ -106,6 +124,23 @@ impl Venues {
         send(&self.coinbase_api, "GET", uri, "", None).await
     }
 
+    pub(crate) async fn coingecko(&self, uri: &str, key: Option<(&str, &str)>) -> Answer {
+        send(&self.coingecko_api, "GET", uri, "", key).await
+    }
+
+    /// A Binance call signed with the account's Ed25519 key.
+    pub(crate) async fn binance_ed25519(&self, method: &str, path: &str, params: &str) -> Answer {
+        let text = with_timestamp(params, self.timestamp());
+        let signature = ed25519(self.binance.ed25519(), &text);
+        let signature = percent_encode(signature.as_bytes(), NON_ALPHANUMERIC);
+        let signed = format!("{text}&signature={signature}");
+        let key = Some(self.binance.ed25519().api_key.as_str());
+        if method == "POST" {
+            return self.raw_binance(method, path, &signed, key).await;
+        }
+        self.raw_binance(method, &format!("{path}?{signed}"), "", key).await
+    }
+
     /// A WazirX order, the parameters beyond symbol, side, quantity and price being `more`.
     pub(crate) async fn wazirx_order(&self, order: &str, more: &str) -> Answer {
         let mut words = order.split(' ');
@@ -161,7 +196,19 @@ impl Answer {
     }
 }
 
-fn with_timestamp(params: &str, timestamp: i64) -> String {
+/// The signature in base64, made from the PEM as a client would.
+pub(crate) fn ed25519(keys: &binance::Ed25519Credentials, text: &str) -> String {
+    ed25519_of(keys.private_key_pem.expose(), text)
+}
+
+pub(crate) fn ed25519_of(pem: &str, text: &str) -> String {
+    let inside: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(inside).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).unwrap();
+    STANDARD.encode(pair.sign(text.as_bytes()).as_ref())
+}
+
+pub(crate) fn with_timestamp(params: &str, timestamp: i64) -> String {
     let joint = if params.is_empty() { "" } else { "&" };
     format!("{params}{joint}timestamp={timestamp}")
 }

@@ -195,10 +195,13 @@ async fn refusals_have_the_vendors_codes_and_move_nothing() {
 #[tokio::test]
 async fn rupees_do_not_leave_over_the_api() {
     let venues = venues();
-    for path in ["crypto/withdraw", "inr/withdraw", "withdraw"] {
+    for path in ["inr/withdraw", "withdraw"] {
         let answer = venues.wazirx("POST", path, "coin=inr&amount=1").await;
         assert_eq!(answer.status.as_u16(), 404, "{path}");
     }
+    let crypto = "coin=inr&network=btc&amount=1&addressBookId=1&withdrawConsent=true";
+    let refused = venues.wazirx("POST", "crypto/withdraw", crypto).await;
+    assert_eq!(refused.refusal(), (400, 1999));
     assert!(venues.wazirx.withdraw_inr(dec("1000000.50"), "NEFT-1"));
     assert!(!venues.wazirx.withdraw_inr(dec("99000000"), "NEFT-2"), "not that much");
     assert_eq!(venues.wazirx.balance("INR").free, dec("8999999.50"));

@@ -49,9 +49,12 @@ async fn the_first_line_names_every_server_and_nothing_else() {
     };
     let fields = |name: &str| keys(&line[name]);
     let names = keys(&line);
-    assert_eq!(names, ["binance", "coinbase", "control", "merchant", "razorpayx", "wazirx"]);
+    let all = ["binance", "coinbase", "coingecko", "control", "merchant", "razorpayx", "wazirx"];
+    assert_eq!(names, all);
     assert_eq!(fields("wazirx"), ["api_key", "base_url", "secret"]);
-    assert_eq!(fields("binance"), ["api_key", "base_url", "secret"]);
+    let keys = ["api_key", "base_url", "ed25519_api_key", "ed25519_private_key", "secret"];
+    assert_eq!(fields("binance"), keys);
+    assert_eq!(fields("coingecko"), ["api_key", "base_url"]);
     for name in ["coinbase", "merchant", "control"] {
         assert_eq!(fields(name), ["base_url"]);
     }
@@ -123,11 +126,30 @@ async fn control_refuses_what_it_does_not_understand() {
         ("/wazirx/withdraw_inr", json!({"amount": "99999999999"})),
         ("/wazirx/fill", json!({"order_id": 1})),
         ("/webhook_target", json!({"url": "ftp://x"})),
+        ("/binance/deposit", json!({"asset": "BTC", "amount": "1", "network": "solana"})),
+        ("/binance/deposit", json!({"asset": "BTC", "amount": "1", "stage": "maybe"})),
+        ("/binance/deposit_stage", json!({"reference": "none", "stage": "credited"})),
+        ("/wazirx/withdrawal", json!({"reference": "none", "stage": "completed"})),
+        ("/wazirx/address_book", json!({"label": "x", "network": "eth", "address": "bc1q"})),
+        ("/binance/take_back", json!({"trade_id": 1})),
+        ("/wazirx/late_fill", json!({"order_id": 1})),
+        ("/binance/sockets", json!({"action": "explode"})),
+        ("/binance/settings", json!({"fee_asset": "WRX"})),
+        ("/binance/settings", json!({"bnb_price": "0"})),
+        ("/transfers", json!({"delay_ms": -1})),
+        ("/chains", json!({"network": "dogecoin", "kind": "bitcoind", "rpc_url": "http://x"})),
+        ("/chains", json!({"network": "bitcoin", "kind": "anvil", "rpc_url": "http://x"})),
+        ("/chains", json!({"network": "bitcoin", "kind": "bitcoind", "rpc_url": "https://x"})),
+        (
+            "/chains",
+            json!({"network": "bitcoin", "kind": "bitcoind", "rpc_url": "http://u:p@127.0.0.1:1"}),
+        ),
     ];
     for (path, body) in cases {
         let (status, answer) = control(&running, "POST", path, Some(body.clone())).await;
         assert_eq!(status, 400, "{path} {body}: {answer}");
-        assert!(answer["error"].is_string(), "{path} {body}: {answer}");
+        let error = answer["error"].as_str().unwrap_or_else(|| panic!("{path} {body}: {answer}"));
+        assert!(!error.contains("u:p"), "a login is nobody's business: {error}");
     }
     assert_eq!(control(&running, "GET", "/books/kraken", None).await.0, 404);
 }
@@ -136,7 +158,7 @@ async fn control_refuses_what_it_does_not_understand() {
 async fn oversized_bodies_are_refused() {
     let running = world().await;
     let big = Value::String("x".repeat(70_000));
-    for name in ["wazirx", "binance", "coinbase"] {
+    for name in ["wazirx", "binance", "coinbase", "coingecko"] {
         let base_url = running.first_line()[name]["base_url"].as_str().unwrap().to_owned();
         let (status, _) = http(&base_url, "POST", "/sapi/v1/order", Some(big.clone())).await;
         assert_eq!(status, 413, "{name}");

@@ -129,13 +129,115 @@ def faults(ex, ticker):
     check("malformed answer is not understood", find("part")["id"] is None)
 
 
+def ed25519():
+    """The second key: ccxt takes its PEM as the secret."""
+    keys = WORLD["binance"]
+    return client(apiKey=keys["ed25519_api_key"], secret=keys["ed25519_private_key"])
+
+
+def signed_with_ed25519(ticker):
+    ex = ed25519()
+    ex.load_markets()
+    check("Ed25519: fetch_balance", ex.fetch_balance()["BTC"]["total"] > 0)
+    low = float(ex.price_to_precision("BTC/USDT", ticker["bid"] * 0.99))
+    high = float(ex.price_to_precision("BTC/USDT", ticker["ask"] * 1.2))
+    sold = ex.create_order("BTC/USDT", "limit", "sell", 0.01, low)
+    check("Ed25519: sell", sold["status"] == "closed", sold)
+    resting = ex.create_order("BTC/USDT", "limit", "sell", 0.01, high, {"clientOrderId": "ed-1"})
+    found = ex.fetch_order(None, "BTC/USDT", {"origClientOrderId": "ed-1"})
+    check("Ed25519: fetch_order", found["id"] == resting["id"])
+    check("Ed25519: cancel", ex.cancel_order(resting["id"], "BTC/USDT")["status"] == "canceled")
+    check("Ed25519: fills", len(ex.fetch_my_trades("BTC/USDT")) > 0)
+    swapped = client(apiKey=WORLD["binance"]["api_key"], secret=WORLD["binance"]["ed25519_private_key"])
+    raises("Ed25519 under the HMAC key", ccxt.AuthenticationError, swapped.fetch_balance)
+
+
+def fees(ex, ticker):
+    control("/binance/settings", {"fee_asset": "BNB"})
+    low = float(ex.price_to_precision("BTC/USDT", ticker["bid"] * 0.99))
+    sold = ex.create_order("BTC/USDT", "limit", "sell", 0.01, low)
+    check("fee in BNB", sold["fee"]["currency"] == "BNB" and sold["fee"]["cost"] > 0, sold["fee"])
+    control("/binance/settings", {"fee_asset": "received"})
+
+
+def behind(ex, ticker):
+    """What a venue does to an order behind everybody's back."""
+    high = float(ex.price_to_precision("BTC/USDT", ticker["ask"] * 1.2))
+    order = ex.create_order("BTC/USDT", "limit", "sell", 0.02, high)
+    ex.cancel_order(order["id"], "BTC/USDT")
+    control("/binance/late_fill", {"order_id": int(order["id"]), "quantity": "0.005"})
+    late = ex.fetch_order(order["id"], "BTC/USDT")
+    check("late fill", late["status"] == "canceled" and late["filled"] == 0.005, late)
+    trade = ex.fetch_order_trades(order["id"], "BTC/USDT")[0]
+    control("/binance/take_back", {"trade_id": int(trade["id"])})
+    check("fill taken back", ex.fetch_order(order["id"], "BTC/USDT")["filled"] == 0)
+    check("... and its trade", ex.fetch_order_trades(order["id"], "BTC/USDT") == [])
+
+
 def wallet(ex):
     check("deposit address", ex.fetch_deposit_address("BTC")["address"].startswith("bc1q"))
+    base = ex.fetch_deposit_address("USDC", {"network": "BASE"})
+    check("deposit address on Base", base["address"].startswith("0x"), base)
     control("/binance/deposit", {"asset": "BTC", "amount": "0.5", "reference": "tx-peer"})
     deposits = ex.fetch_deposits("BTC")
     check("fetch_deposits", deposits[0]["amount"] == 0.5 and deposits[0]["status"] == "ok", deposits)
+    arriving = {"asset": "USDC", "amount": "25", "network": "base", "stage": "pending"}
+    control("/binance/deposit", {**arriving, "reference": "0xpending"})
+    pending = ex.fetch_deposits("USDC")[0]
+    check("a pending deposit", pending["status"] == "pending" and pending["network"] == "BASE", pending)
+    before = ex.fetch_balance()["USDC"]["total"]
+    control("/binance/deposit_stage", {"reference": "0xpending", "stage": "credited"})
+    check("... credited", ex.fetch_deposits("USDC")[0]["status"] == "ok")
+    check("... in the balance", ex.fetch_balance()["USDC"]["total"] == before + 25)
     check("fetch_withdrawals", ex.fetch_withdrawals() == [])
     check("fetch_trading_fees", ex.fetch_trading_fees()["BTC/USDT"]["taker"] == 0.001)
+    check("fetch_trading_fee", ex.fetch_trading_fee("BTC/USDT")["maker"] == 0.001)
+    ex.has["fetchCurrencies"] = True
+    ex.options["fetchCurrencies"] = True
+    networks = ex.fetch_currencies()["USDC"]["networks"]
+    check("fetch_currencies", {"ERC20", "BASE", "SOL"} <= set(networks), list(networks))
+
+
+def withdrawals(ex):
+    """To WazirX's own address, where the coins arrive."""
+    control("/binance/settings", {"withdraw_ms": 0})
+    control("/transfers", {"delay_ms": 0})
+    before = float(control("/books/wazirx")["balances"]["USDT"]["free"])
+    address = wazirx_address()
+    sent = ex.withdraw("USDT", 100, address, {"network": "ETH", "withdrawOrderId": "peer-w"})
+    check("withdraw", len(sent["id"]) == 32, sent)
+    # The clock is the machine's: what is due happens at the next calls.
+    control("/healthz")
+    control("/healthz")
+    seen = ex.fetch_withdrawals("USDT")[0]
+    check("fetch_withdrawals", seen["id"] == sent["id"] and seen["status"] == "ok", seen)
+    check("... fee beside it", seen["amount"] == 97 and seen["fee"]["cost"] == 3, seen)
+    after = float(control("/books/wazirx")["balances"]["USDT"]["free"])
+    check("... arrived at the other venue", after == before + 97, (before, after))
+    raises("too little (-4022)", ccxt.ExchangeError, lambda: ex.withdraw("USDT", 1, address, {"network": "ETH"}))
+    raises("too much (-4026)", ccxt.ExchangeError, lambda: ex.withdraw("USDT", 5e6, address, {"network": "ETH"}))
+    fault("withdraw", "http_504_applied")
+    again = {"network": "ETH", "withdrawOrderId": "unknown"}
+    raises("504, applied", ccxt.RequestTimeout, lambda: ex.withdraw("USDT", 50, address, again))
+    found = ex.sapi_get_capital_withdraw_history({"withdrawOrderId": "unknown"})
+    check("... it is in the history", len(found) == 1, found)
+
+
+def wazirx_address():
+    """Signed by hand: WazirX's client is another version of ccxt."""
+    import hashlib
+    import hmac
+    import json
+    import time
+    import urllib.request
+
+    keys = WORLD["wazirx"]
+    text = f"coin=usdt&network=eth&timestamp={int(time.time() * 1000)}"
+    signature = hmac.new(keys["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+    url = f"{keys['base_url']}/sapi/v1/crypto/deposits/address?{text}&signature={signature}"
+    request = urllib.request.Request(url, headers={"X-API-KEY": keys["api_key"]})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["address"]
 
 
 def books():
@@ -154,7 +256,11 @@ def main():
     orders(ex, ticker)
     refusals(ex, ticker)
     faults(ex, ticker)
+    signed_with_ed25519(ticker)
+    fees(ex, ticker)
+    behind(ex, ticker)
     wallet(ex)
+    withdrawals(ex)
     books()
 
 

@@ -130,6 +130,18 @@ def account(ex):
     address = ex.fetch_deposit_address("BTC", {"network": "BTC"})
     check("deposit address", address["address"].startswith("bc1q"), address)
     check("fetch_withdrawals", ex.fetch_withdrawals() == [])
+    control("/wazirx/settings", {"withdraw_ms": 0, "numeric_statuses": True})
+    book = ex.request("crypto/withdraw/address-book", "private", "GET", {"coin": "usdt"})
+    entry = next(contact["id"] for contact in book if contact["network"] == "eth")
+    sent = ex.request("crypto/withdraw", "private", "POST", {
+        "coin": "usdt", "network": "eth", "amount": "100", "addressBookId": entry,
+        "withdrawConsent": "true", "withdrawOrderId": "peer-w",
+    })
+    check("withdraw", sent["withdrawOrderId"] == "peer-w", sent)
+    control("/healthz")
+    gone = ex.fetch_withdrawals()[0]
+    check("... in the history", gone["id"] == sent["id"] and gone["txid"], gone)
+    check("... fee beside it", gone["amount"] + gone["fee"]["cost"] == 100, gone)
 
 
 def books():

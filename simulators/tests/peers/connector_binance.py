@@ -34,6 +34,24 @@ def main():
     check("system_status", spot.system_status() == {"status": 0, "msg": "normal"})
     check("coin_info", {c["coin"] for c in spot.coin_info()} >= {"BTC", "USDT"})
     check("deposit_address", spot.deposit_address("ETH")["address"].startswith("0x"))
+    address = "0x94df8b352de7f46f64b01d3666bf6e936e44ce60"
+    sent = spot.withdraw("USDT", 20, address, network="ETH", withdrawOrderId="bc-w")
+    history = spot.withdraw_history(withdrawOrderId="bc-w")
+    check("withdraw", [w["id"] for w in history] == [sent["id"]], history)
+    check("... times are text", history[0]["applyTime"][4] == "-", history[0])
+    refused = raises("-4106", ClientError, lambda: spot.withdraw(
+        "USDT", 20, address, network="ETH", addressTag="1"))
+    check("... code", refused.error_code == -4106, refused.error_code)
+    check("deposit_history", spot.deposit_history(coin="USDT") == [])
+    check("api_key_permissions", spot.api_key_permissions()["enableWithdrawals"] is True)
+    signed = Spot(
+        base_url=WORLD["binance"]["base_url"],
+        api_key=WORLD["binance"]["ed25519_api_key"],
+        private_key=WORLD["binance"]["ed25519_private_key"],
+    )
+    check("Ed25519", any(b["asset"] == "BTC" for b in signed.account()["balances"]))
+    sold = signed.new_order(**order, quantity=0.01, price=round(bid * 0.99, 2))
+    check("Ed25519 order", sold["status"] == "FILLED", sold)
     small = {**order, "quantity": "0.000001", "price": str(round(bid, 2))}
     refused = raises("-1013", ClientError, lambda: spot.new_order(**small))
     check("... text", refused.error_message == "Filter failure: LOT_SIZE", refused.error_message)

@@ -65,6 +65,7 @@ environment binance ccxt==4.5.90 binance-connector==3.13.0
 environment wazirx ccxt==4.4.58
 python=$venvs/binance/bin/python
 drive "ccxt binance" "$python" -B "$here/ccxt_binance.py"
+drive "ccxt.pro binance" "$python" -B "$here/ccxt_binance_pro.py"
 drive "binance-connector" "$python" -B "$here/connector_binance.py"
 drive "ccxt wazirx" "$venvs/wazirx/bin/python" -B "$here/ccxt_wazirx.py"
 drive "razorpay" "$here/razorpay.sh"

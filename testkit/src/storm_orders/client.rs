@@ -176,7 +176,7 @@ impl Client {
         }
         self.step(Event::NextOrderPlanned)?;
         self.orders.push(Order {
-            reference: format!("{}-{}", self.name, self.orders.len() + 1),
+            reference: self.next_reference(),
             quantity: Amount::try_new(quantity, Asset::Usdc)?,
             state: AttemptState::Planned,
             sent_at: now,
@@ -190,6 +190,12 @@ impl Client {
             taken_back: BTreeSet::new(),
         });
         self.send(venue, self.orders.len() - 1)
+    }
+
+    fn next_reference(&self) -> String {
+        let reuses = self.planted == Planted::SameReference;
+        let number = if reuses { 1 } else { self.orders.len() + 1 };
+        format!("{}-{number}", self.name)
     }
 
     fn send(&mut self, venue: &mut Venue, n: usize) -> Result<DateTime<Utc>> {

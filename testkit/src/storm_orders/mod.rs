@@ -30,6 +30,8 @@ pub enum Planted {
     NoFence,
     /// The next order does not wait for the last look at the one before.
     NoLookAgain,
+    /// Every order of a sale carries the same reference: a venue that forgets takes it again.
+    SameReference,
 }
 
 /// What the runs came to.
@@ -40,6 +42,9 @@ pub struct Tally {
     pub filled: u64,
     pub in_review: u64,
     pub taken_back: u64,
+    /// Orders that expired with a part executed, and executions after an order's end.
+    pub expired_in_part: u64,
+    pub filled_late: u64,
 }
 
 impl Tally {
@@ -51,6 +56,8 @@ impl Tally {
             filled: self.filled + other.filled,
             in_review: self.in_review + other.in_review,
             taken_back: self.taken_back + other.taken_back,
+            expired_in_part: self.expired_in_part + other.expired_in_part,
+            filled_late: self.filled_late + other.filled_late,
         }
     }
 }
@@ -119,5 +126,7 @@ fn end(venue: &mut Venue, client: &Client) -> Result<Tally> {
         filled: u64::from(client.state == ConversionState::Filled),
         in_review: u64::from(client.state == ConversionState::InReview),
         taken_back: u64::from(client.cases.contains("fill_reversed")),
+        expired_in_part: venue.expired_in_part,
+        filled_late: venue.filled_late,
     })
 }

@@ -1,5 +1,6 @@
 //! A venue at its worst: the simulator's own engine behind a wire that loses answers, delays
-//! requests, shows old pictures, fills after the end and takes trades back.
+//! requests, shows old pictures, fills after the end and takes trades back. In half of the runs its
+//! orders execute at once and expire with what they have, as where they may not rest.
 //!
 //! Invariant: it keeps what a venue promises: a request is taken only within its receive window and
 //! then within ten seconds, and nothing is added to an order later than fifteen seconds after it
@@ -75,6 +76,11 @@ pub(super) struct Venue {
     trade_shown: BTreeMap<u64, DateTime<Utc>>,
     /// Orders whose end has had its chance of a late fill.
     ended: Vec<u64>,
+    /// Orders never rest here: what is not executed at once expires.
+    is_immediate: bool,
+    /// How often an order expired with something executed, and how often one filled after its end.
+    pub(super) expired_in_part: u64,
+    pub(super) filled_late: u64,
 }
 
 impl Venue {
@@ -89,8 +95,19 @@ impl Venue {
         let duplicates = if dice.chance(500) { Duplicates::Accept } else { Duplicates::Reject };
         exchange.set_settings(Settings { duplicates, ..exchange.settings() });
         let (order_shown, trade_shown) = (BTreeMap::new(), BTreeMap::new());
-        let (events, ended) = (Vec::new(), Vec::new());
-        Ok(Self { exchange, dice, clock, events, order_shown, trade_shown, ended })
+        let is_immediate = dice.chance(500);
+        Ok(Self {
+            exchange,
+            dice,
+            clock,
+            events: Vec::new(),
+            order_shown,
+            trade_shown,
+            ended: Vec::new(),
+            is_immediate,
+            expired_in_part: 0,
+            filled_late: 0,
+        })
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -111,6 +128,10 @@ impl Venue {
         }
     }
 
+    fn order(&self, id: u64) -> Option<SaleOrder> {
+        self.exchange.sales().into_iter().find(|order| order.id == id)
+    }
+
     fn later(&mut self, delay: TimeDelta, event: Event) {
         self.events.push((self.now() + delay, event));
     }
@@ -123,7 +144,7 @@ impl Venue {
                 }
             }
             Event::Fill(id, bps) => {
-                let order = self.exchange.sales().into_iter().find(|order| order.id == id);
+                let order = self.order(id);
                 let Some(order) = order else { return };
                 let part = share(order.quantity - order.executed, bps);
                 if self.exchange.force_fill(id, Some(part)) {
@@ -134,10 +155,11 @@ impl Venue {
                 self.exchange.cancel_sale(id, TimeDelta::zero(), 0);
             }
             Event::FillLate(id, bps) => {
-                let order = self.exchange.sales().into_iter().find(|order| order.id == id);
+                let order = self.order(id);
                 let Some(order) = order else { return };
                 let part = share(order.quantity - order.executed, bps);
                 if self.exchange.fill_after_the_end(id, part) {
+                    self.filled_late += 1;
                     self.show_trades(false);
                 }
             }
@@ -152,6 +174,9 @@ impl Venue {
     fn let_live(&mut self, id: u64) {
         let lag = if self.dice.chance(150) { self.dice.within(4) } else { TimeDelta::zero() };
         self.order_shown.insert(id, self.now() + lag);
+        if self.is_immediate {
+            return self.execute_at_once(id);
+        }
         for _ in 0..self.dice.below(4) {
             let bps = if self.dice.chance(300) { 10_000 } else { self.dice.below(10_000) };
             let delay = self.dice.within(9);
@@ -161,6 +186,28 @@ impl Venue {
             let delay = self.dice.within(9);
             self.later(delay, Event::Expire(id));
         }
+    }
+
+    /// All of it, a part or nothing is executed now, in up to three trades; the rest expires.
+    fn execute_at_once(&mut self, id: u64) {
+        let Some(order) = self.order(id) else { return };
+        let bps = if self.dice.chance(500) { 10_000 } else { self.dice.below(10_001) };
+        let mut left = share(order.quantity, bps);
+        for _ in 0..self.dice.below(3) {
+            let bps = self.dice.below(10_000);
+            let part = share(left, bps);
+            if self.exchange.force_fill(id, Some(part)) {
+                left -= part;
+            }
+        }
+        self.exchange.force_fill(id, Some(left));
+        self.show_trades(true);
+        self.exchange.cancel_sale(id, TimeDelta::zero(), 0);
+        let executed = self.order(id).map_or(Decimal::ZERO, |order| order.executed);
+        if executed > Decimal::ZERO && executed < order.quantity {
+            self.expired_in_part += 1;
+        }
+        self.watch_ends();
     }
 
     /// New trades may be shown late, and may be taken back soon.

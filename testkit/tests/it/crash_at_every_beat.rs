@@ -4,8 +4,9 @@
 
 use anyhow::{Result, bail};
 use primitives::Asset;
+use rust_decimal::Decimal;
 use settlement::jobs::KINDS;
-use testkit::{Asked, Fleet, Gate, Process, When};
+use testkit::{Asked, Fleet, Gate, Options, Process, When};
 
 /// What happens to the payment while one kind of job is being killed.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ enum Scene {
     OrderAnswerLost,
     /// Half of the order fills: the rest is cancelled and ordered anew.
     OrderShort,
+    /// Sold for dollars at one venue, and those for rupees at the other.
+    TwoLegs,
     PayoutAnswerLost,
     /// Taken back by the bank, and paid again.
     PayoutReturned,
@@ -29,26 +32,44 @@ const TABLE: &[(&str, &[Scene], usize)] = &[
     ("confirm_deposit", &[Scene::Paid], 2),
     ("refill_addresses", &[Scene::Paid], 2),
     ("sync_rates", &[Scene::Paid], 3),
-    ("convert", &[Scene::Paid], 6),
-    ("resolve_conversion", &[Scene::OrderAnswerLost, Scene::OrderShort], 5),
+    ("watch_rates", &[Scene::Paid], 1),
+    ("thin_rates", &[Scene::Paid], 2),
+    ("convert", &[Scene::Paid, Scene::TwoLegs], 6),
+    ("resolve_conversion", &[Scene::OrderAnswerLost, Scene::OrderShort, Scene::TwoLegs], 5),
     ("pay_out", &[Scene::Paid], 6),
     ("resolve_payout", &[Scene::PayoutAnswerLost, Scene::PayoutReturned], 4),
     ("process_inbox", &[Scene::Paid], 2),
     ("expire_payment", &[Scene::Short], 2),
     ("notify_merchant", &[Scene::Paid], 2),
+    ("tend_treasury", &[Scene::Paid], 2),
     ("sweep_stuck", &[Scene::Paid], 2),
     ("reconcile", &[Scene::Paid], 2),
 ];
 
+/// Killed at every commit where they have something to move: `workers/tests/it/treasury/crash.rs`.
+const ELSEWHERE: [&str; 4] = ["sweep", "resolve_move", "watch_credits", "resolve_transfer"];
+
+fn kinds_here() -> Vec<&'static str> {
+    KINDS.iter().copied().filter(|kind| !ELSEWHERE.contains(kind)).collect()
+}
+
 /// What only the clock asks for: these need a minute, whatever happens to the payment.
-const TICKING: [&str; 4] = ["refill_addresses", "sync_rates", "sweep_stuck", "reconcile"];
+const TICKING: [&str; 7] = [
+    "refill_addresses",
+    "sync_rates",
+    "watch_rates",
+    "thin_rates",
+    "tend_treasury",
+    "sweep_stuck",
+    "reconcile",
+];
 /// Turns after which the scene is over, struck or not.
 const TURNS_MAX: usize = 60;
 
 #[test]
 fn the_table_names_every_job() {
     let named: Vec<&str> = TABLE.iter().map(|(kind, ..)| *kind).collect();
-    assert_eq!(named, KINDS);
+    assert_eq!(named, kinds_here());
 }
 
 macro_rules! killed {
@@ -60,7 +81,7 @@ macro_rules! killed {
     )+
         #[test]
         fn every_job_is_killed() {
-            assert_eq!([$(stringify!($name)),+].as_slice(), KINDS);
+            assert_eq!([$(stringify!($name)),+].as_slice(), kinds_here());
         }
     };
 }
@@ -69,6 +90,8 @@ killed!(
     confirm_deposit,
     refill_addresses,
     sync_rates,
+    watch_rates,
+    thin_rates,
     convert,
     resolve_conversion,
     pay_out,
@@ -76,6 +99,7 @@ killed!(
     process_inbox,
     expire_payment,
     notify_merchant,
+    tend_treasury,
     sweep_stuck,
     reconcile,
 );
@@ -84,7 +108,7 @@ async fn everywhere(kind: &'static str) -> Result<()> {
     let Some((_, scenes, beats)) = TABLE.iter().find(|(name, ..)| *name == kind) else {
         bail!("{kind} is not in the table");
     };
-    let fleet = Fleet::open().await?;
+    let fleet = Fleet::with(Options::with_binance()?).await?;
     let others = fleet.another_process(&|name| name != kind).await?;
     let mut deaths = 0;
     for scene in *scenes {
@@ -126,7 +150,9 @@ async fn dies_once(
     let payouts = fleet.payouts_at_bank()? - before.1;
     let gain = fleet.received_by(fleet.shop()?)? - kept;
     let expected = match scene {
-        Scene::Paid | Scene::OrderAnswerLost | Scene::PayoutAnswerLost => ("settled", 1, 1, 98_820),
+        Scene::Paid | Scene::OrderAnswerLost | Scene::TwoLegs | Scene::PayoutAnswerLost => {
+            ("settled", 1, 1, 98_820)
+        }
         Scene::OrderShort => ("settled", 2, 1, 98_820),
         Scene::PayoutReturned => ("settled", 1, 2, 98_820),
         Scene::Short => ("in_review", 0, 0, 0),
@@ -138,6 +164,7 @@ async fn dies_once(
 
 async fn begin(fleet: &Fleet, scene: Scene) -> Result<Asked> {
     fleet.outside.sims.world.faults.clear();
+    fleet.depth("wazirx", "USDCINR", Decimal::ONE)?;
     fleet.step(30).await?;
     match scene {
         Scene::OrderAnswerLost => fleet.fault("wazirx", "place_order", "http_500_applied")?,
@@ -146,13 +173,16 @@ async fn begin(fleet: &Fleet, scene: Scene) -> Result<Asked> {
         Scene::PayoutReturned => {
             fleet.outside.plan_payouts(&["reversed_after_processed", "processed"]).await?;
         }
-        Scene::Paid | Scene::Short => {}
+        Scene::Paid | Scene::TwoLegs | Scene::Short => {}
     }
     let shop = fleet.shop()?.clone();
     let expires_in_s = matches!(scene, Scene::Short).then_some(60);
     let payment = fleet.create(&shop, 100_000, expires_in_s).await?;
     let quote = fleet.quote(shop.merchant, payment, Asset::Usdc).await?;
     let asked = Asked { merchant: shop.merchant, payment, quote };
+    if matches!(scene, Scene::TwoLegs) {
+        fleet.depth("wazirx", "USDCINR", Decimal::new(1, 5))?;
+    }
     let share = if matches!(scene, Scene::Short) { 50 } else { 100 };
     fleet.pay(&asked, asked.percent(share)?).await?;
     fleet.mine(2).await?;

@@ -103,10 +103,14 @@ async fn every_kind_ran_twice(fleet: &Fleet) -> Result<()> {
     .await?
     .into_iter()
     .collect();
-    let all: BTreeSet<String> = KINDS.iter().map(ToString::to_string).collect();
+    // Moved twice where there is something to move: `workers/tests/it/treasury/crash.rs`.
+    let elsewhere = ["sweep", "resolve_move", "watch_credits", "resolve_transfer"];
+    let here = KINDS.iter().filter(|kind| !elsewhere.contains(*kind));
+    let all: BTreeSet<String> = here.map(ToString::to_string).collect();
     assert_eq!(twice, all);
     let once = "select count(*) from (select 1 from jobs.job_attempts
-        where kind not in ('sync_rates', 'sweep_stuck', 'reconcile')
+        where kind not in ('sync_rates', 'watch_rates', 'thin_rates', 'tend_treasury',
+          'sweep_stuck', 'reconcile')
         group by kind, key having count(*) = 1) as single";
     assert_eq!(fleet.count(once).await?, 0, "a job ran only once");
     Ok(())

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use primitives::{Amount, Asset};
 use rand::{Rng as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha20Rng;
+use rust_decimal::Decimal;
 use serde_json::json;
 use settlement::{payment, switch::Switch};
 use simulators::{
@@ -35,6 +36,7 @@ const WIRE: [&str; 10] = [
 ];
 const AT_THE_VENUE: [&str; 5] =
     ["place_order", "place_order", "get_order", "cancel_order", "my_trades"];
+const AT_BINANCE: [&str; 5] = ["place_order", "place_order", "get_order", "my_trades", "depth"];
 const AT_THE_BANK: [&str; 5] =
     ["create_payout", "create_payout", "create_contact", "create_fund_account", "fetch_payout"];
 const ORDERS: [&str; 3] = ["partial_fill", "no_fill", "reject:2002"];
@@ -63,7 +65,7 @@ async fn passes() -> Result<()> {
     let seed = asked_for("CHUKTA_STORM_SEED").unwrap_or(SEED);
     let payments = asked_for("CHUKTA_STORM_PAYMENTS").map_or(Ok(PAYMENTS), usize::try_from)?;
     println!("CHUKTA_STORM_SEED={seed} CHUKTA_STORM_PAYMENTS={payments}");
-    let fleet = Fleet::with(Options { seed, shops: 3, ..Options::new()? }).await?;
+    let fleet = Fleet::with(Options { seed, shops: 3, ..Options::with_binance()? }).await?;
     let mut storm = Storm::new(&fleet, seed);
     for _ in 0..payments {
         storm.mishap().await?;
@@ -95,7 +97,7 @@ impl<'a> Storm<'a> {
     /// Something goes wrong outside, or inside.
     async fn mishap(&mut self) -> Result<()> {
         let fleet = self.fleet;
-        match self.rng.random_range(0..11) {
+        match self.rng.random_range(0..15) {
             0 | 1 => {
                 let (operation, name) = (self.one(&AT_THE_VENUE)?, self.one(&WIRE)?);
                 self.strike("wazirx", operation, name)
@@ -122,6 +124,19 @@ impl<'a> Storm<'a> {
                     self.one(&[Mode::Missing, Mode::Frozen, Mode::Inverted, Mode::Normal])?;
                 let request = ModeRequest { source, mode, pair: None, value: None };
                 fleet.outside.sims.world.prices.set_mode(&request, fleet.now())
+            }
+            11 | 12 => {
+                let (operation, name) = (self.one(&AT_BINANCE)?, self.one(&WIRE)?);
+                self.strike("binance", operation, name)
+            }
+            13 => {
+                let pair = self.one(&["ETHINR", "USDCINR", "USDTINR"])?;
+                let share = Decimal::new(1, self.one(&[0, 2, 5])?);
+                fleet.depth("wazirx", pair, share)
+            }
+            14 => {
+                let frozen = self.rng.random_bool(0.5);
+                fleet.freeze(self.one(&["wazirx", "binance"])?, frozen).await
             }
             9 => {
                 sqlx::query("truncate apalis.jobs").execute(&fleet.db.owner).await?;
@@ -153,6 +168,7 @@ impl<'a> Storm<'a> {
             Err(_) => {
                 fleet.switch(Switch::Quotes, false).await?;
                 self.true_prices()?;
+                self.open_markets().await?;
                 fleet.step(31).await?;
                 fleet.ask_for(&shop, paise, asset).await?
             }
@@ -237,6 +253,17 @@ impl<'a> Storm<'a> {
         Ok(())
     }
 
+    /// Books are deep again, and no venue is frozen.
+    async fn open_markets(&self) -> Result<()> {
+        for pair in ["ETHINR", "USDCINR", "USDTINR"] {
+            self.fleet.depth("wazirx", pair, Decimal::ONE)?;
+        }
+        for venue in ["wazirx", "binance"] {
+            self.fleet.freeze(venue, false).await?;
+        }
+        Ok(())
+    }
+
     /// Everything outside is well again, and enough time passes.
     async fn calm(&self) -> Result<()> {
         let fleet = self.fleet;
@@ -248,6 +275,7 @@ impl<'a> Storm<'a> {
         for switch in [Switch::Conversions, Switch::Payouts, Switch::Quotes] {
             fleet.switch(switch, false).await?;
         }
+        self.open_markets().await?;
         fleet.mine(4).await?;
         fleet.advance(1_800).await?;
         fleet.settle().await?;

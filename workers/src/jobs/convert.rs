@@ -1,40 +1,53 @@
-//! Sell accepted crypto of one asset as one batch.
+//! Sell accepted crypto of one asset as one batch, on the best route there is.
 //!
 //! The order's outcome is followed by `resolve_conversion`, which only ever asks before it acts.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use queue::{Lease, Outcome};
-use serde_json::json;
 use settlement::{
-    case,
-    conversion::{self, Planned},
+    conversion::{self, Offer, Planned},
     jobs::{Convert, ResolveConversion},
 };
 
 use crate::{Ctx, WorkError, selling};
 
-pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome, WorkError> {
-    let venue = ctx.connectors.exchange(&ctx.base.settings.venue)?;
-    let market = selling::market(venue, job.asset).await?;
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(15);
 
-    // Plan: gather the batch, lock the inventory, freeze the order.
+pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome, WorkError> {
+    // A batch that still gathers asks nobody outside.
+    let mut tx = ctx.begin(&lease).await?;
+    let due = conversion::due_at_in(&mut tx, &ctx.base, job.asset).await?;
+    if due.is_none_or(|at| at > ctx.now()) {
+        let later = later(&ctx, due);
+        return ctx.finish(tx, &lease, later).await;
+    }
+    tx.commit().await?;
+    let offers = look_around(&ctx, &job, &lease).await?;
+
+    // Plan: gather the batch, choose its route, lock the inventory, freeze the order.
     let mut tx = ctx.begin(&lease).await?;
     let planned =
-        conversion::plan_batch_in(&mut tx, &ctx.base, job.asset, &market).await.map_err(Into::into);
+        conversion::plan_batch_in(&mut tx, &ctx.base, job.asset, &offers).await.map_err(Into::into);
     let order = match planned {
         Ok(Planned::Order(order)) => order,
         Ok(Planned::Stopped) => return Ok(ctx.again_in(15)),
-        Ok(Planned::OffMarket) => {
-            tx.rollback().await?;
-            return selling::off_market(&ctx, &lease, job.asset).await;
+        Ok(Planned::NoRoute(route)) => {
+            let venue = &ctx.base.settings.venue;
+            let of = (job.asset.code(), venue.as_str());
+            let seconds = selling::no_route_in(&mut tx, &ctx, of, &route).await?;
+            let later = ctx.again_in(seconds);
+            return ctx.finish(tx, &lease, later).await;
         }
-        Ok(Planned::Nothing | Planned::NeedsPerson | Planned::Wait(_)) => {
+        Ok(Planned::Wait(at)) => return ctx.finish(tx, &lease, Outcome::Again(at)).await,
+        Ok(Planned::Nothing | Planned::NeedsPerson) => {
             let next = when_due(&ctx, &mut tx, &job).await?;
             return ctx.finish(tx, &lease, next).await;
         }
         Err(error) => {
             tx.rollback().await?;
-            return short_of_inventory(&ctx, &job, &lease, error).await;
+            // Somebody else has just taken what was free: the next look sees that.
+            let taken = WorkError::is_overdraw(&error);
+            return if taken { Ok(ctx.again_in(5)) } else { Err(error) };
         }
     };
     let follow = ResolveConversion { conversion: order.conversion };
@@ -43,10 +56,32 @@ pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome,
     tx.commit().await?;
 
     // Call and record.
-    selling::send(&ctx, &lease, job.asset, &order).await?;
+    selling::send(&ctx, &lease, &order).await?;
     let mut tx = ctx.begin(&lease).await?;
     let next = when_due(&ctx, &mut tx, &job).await?;
     ctx.finish(tx, &lease, next).await
+}
+
+/// What every venue shows. Where none of them answers, that is the weather of this run.
+async fn look_around(ctx: &Ctx, job: &Convert, lease: &Lease) -> Result<Vec<Offer>, WorkError> {
+    let mut offers = Vec::new();
+    let mut silent = None;
+    let mut answered = 0_usize;
+    for seen in selling::offers(ctx, job.asset).await {
+        if let Some(failed) = seen.failed {
+            let error = WorkError::Call(failed);
+            let noted = selling::note_locked_out(ctx, lease, &seen.offer.venue, error).await;
+            tracing::warn!(venue = seen.offer.venue, error = %noted, "a market is not to be seen");
+            silent = Some(noted);
+        } else {
+            answered = answered.saturating_add(1);
+        }
+        offers.push(seen.offer);
+    }
+    match silent {
+        Some(error) if answered == 0 => Err(error),
+        _ => Ok(offers),
+    }
 }
 
 /// When the next batch of this asset closes, if anything waits.
@@ -55,30 +90,11 @@ async fn when_due(
     conn: &mut sqlx::PgConnection,
     job: &Convert,
 ) -> Result<Outcome, WorkError> {
-    let oldest = conversion::oldest_waiting_in(conn, job.asset).await?;
-    let age = TimeDelta::seconds(ctx.base.settings.conversion_age_s);
-    Ok(oldest.map_or(Outcome::Done, |oldest| Outcome::Again((oldest + age).max(ctx.now()))))
+    Ok(later(ctx, conversion::due_at_in(conn, &ctx.base, job.asset).await?))
 }
 
-/// The venue does not hold what was accepted: nothing is lost, somebody must refill.
-async fn short_of_inventory(
-    ctx: &Ctx,
-    job: &Convert,
-    lease: &Lease,
-    error: WorkError,
-) -> Result<Outcome, WorkError> {
-    if !error.is_overdraw() {
-        return Err(error);
-    }
-    let mut tx = ctx.begin(lease).await?;
-    let new = case::NewCase {
-        kind: "venue_inventory_short",
-        subject: &format!("{}:{}:{}", ctx.base.settings.venue, job.asset, ctx.now().date_naive()),
-        payment: None,
-        amount: None,
-        detail: json!({ "asset": job.asset }),
-    };
-    case::open_in(&mut tx, &ctx.base, new).await?;
-    let later = ctx.again_in(60);
-    ctx.finish(tx, lease, later).await
+/// Prices and exposure move while a batch gathers: they may close it before its time.
+fn later(ctx: &Ctx, due: Option<DateTime<Utc>>) -> Outcome {
+    let look = ctx.now() + LOOK_AGAIN;
+    due.map_or(Outcome::Done, |at| Outcome::Again(at.min(look)))
 }

@@ -2,18 +2,20 @@
 //! rest after a bounded wait, prove an unknown order absent before a new one may exist.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use exchanges::Exchange;
+use exchanges::{Exchange, Pair};
 use primitives::Amount;
 use queue::{Lease, Outcome};
 use serde_json::{Value, json};
 use settlement::{
+    case,
     conversion::{
-        self, AttemptState, Conversion, ConversionState, LateLook, OrderAttempt, OrderOutcome,
-        Planned,
+        self, AttemptState, Conversion, ConversionState, LateLook, Offer, OrderAttempt,
+        OrderOutcome, Planned, Rerouted,
         judge::{self, Absence, Traces},
     },
     jobs::ResolveConversion,
     reconcile::{Scope, books_in},
+    venue_freeze,
 };
 
 use crate::{Ctx, WorkError, in_our_words, selling};
@@ -26,9 +28,12 @@ pub(crate) async fn run(
     job: ResolveConversion,
     lease: Lease,
 ) -> Result<Outcome, WorkError> {
+    let mut conn = ctx.conn().await?;
+    let venue = conversion::get_in(&mut conn, job.conversion).await?.venue;
+    drop(conn);
     match resolve(&ctx, &job, &lease).await {
         Ok(outcome) => Ok(outcome),
-        Err(error) => Err(selling::note_locked_out(&ctx, &lease, error).await),
+        Err(error) => Err(selling::note_locked_out(&ctx, &lease, &venue, error).await),
     }
 }
 
@@ -37,6 +42,7 @@ async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Ou
     let conversion = conversion::get_in(&mut tx, job.conversion).await?;
     let live = conversion::live_attempt_in(&mut tx, &conversion).await?;
     let ended = conversion::unlooked_in(&mut tx, &ctx.base, &conversion).await?.into_iter().next();
+    let frozen = venue_freeze::is_frozen_in(&mut tx, &conversion.venue).await?;
     tx.commit().await?;
     // What came late decides about everything else: it goes first.
     if let Some((order, due)) = &ended
@@ -44,18 +50,24 @@ async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Ou
     {
         return look_again(ctx, &conversion, order, lease).await;
     }
+    use ConversionState as S;
+    let unsent = live.as_ref().is_some_and(|order| order.state == AttemptState::Planned);
     match (conversion.state, live) {
-        (ConversionState::Filled | ConversionState::InReview, _) => {
+        (S::Filled | S::InReview, _) => {
             Ok(ended.map_or(Outcome::Done, |(_, due)| Outcome::Again(due)))
         }
-        (ConversionState::Rejected | ConversionState::PartlyFilled, _) => {
-            plan_next(ctx, &conversion, lease).await
+        (state, _)
+            if frozen
+                && (unsent || matches!(state, S::Waiting | S::Rejected | S::PartlyFilled)) =>
+        {
+            leave_frozen(ctx, &conversion, lease).await
         }
-        (_, Some(order)) if order.state == AttemptState::Planned => {
+        (S::Waiting | S::Rejected | S::PartlyFilled, _) => plan_next(ctx, &conversion, lease).await,
+        (_, Some(order)) if unsent => {
             if let Some(at) = order.send_after.filter(|at| *at > ctx.now()) {
                 return Ok(Outcome::Again(at));
             }
-            selling::send(ctx, lease, conversion.asset, &order).await?;
+            selling::send(ctx, lease, &order).await?;
             Ok(ctx.again_in(1))
         }
         (_, Some(order)) => follow(ctx, &conversion, &order, lease).await,
@@ -72,7 +84,7 @@ async fn look_again(
 ) -> Result<Outcome, WorkError> {
     let venue = ctx.connectors.exchange(&conversion.venue)?;
     let reference = selling::client_ref(order)?;
-    let told = match venue.find_order(&reference).await? {
+    let told = match venue.find_order(pair_of(conversion), &reference).await? {
         Some(found) => Some(selling::last_facts(venue, &found).await?),
         None => None,
     };
@@ -90,9 +102,14 @@ async fn look_again(
     })
 }
 
+fn pair_of(conversion: &Conversion) -> Pair {
+    in_our_words::pair(conversion.asset, conversion.quote)
+}
+
 /// The answer is only a hint: cancelling is asynchronous, and the next look tells.
 async fn cancel(venue: &dyn Exchange, order: &OrderAttempt, reference: &exchanges::ClientRef) {
-    if let Err(error) = venue.cancel_order(reference).await {
+    let pair = in_our_words::pair(order.sell, order.quote);
+    if let Err(error) = venue.cancel_order(pair, reference).await {
         tracing::warn!(order = order.client_ref, %error, "cancel not answered");
     }
 }
@@ -103,25 +120,76 @@ async fn plan_next(
     lease: &Lease,
 ) -> Result<Outcome, WorkError> {
     let venue = ctx.connectors.exchange(&conversion.venue)?;
-    let market = selling::market(venue, conversion.asset).await?;
+    let seen = selling::look(venue, pair_of(conversion)).await;
+    if let Some(failed) = seen.failed {
+        return Err(failed.into());
+    }
     let mut tx = ctx.begin(lease).await?;
-    match conversion::plan_next_in(&mut tx, &ctx.base, conversion.id, &market).await? {
-        Planned::Order(order) => {
+    let planned = conversion::plan_next_in(&mut tx, &ctx.base, conversion.id, &seen.offer).await;
+    match planned.map_err(WorkError::from) {
+        Ok(Planned::Order(order)) => {
             tx.commit().await?;
-            selling::send(ctx, lease, conversion.asset, &order).await?;
+            selling::send(ctx, lease, &order).await?;
             Ok(ctx.again_in(1))
         }
-        Planned::Stopped => Ok(ctx.again_in(15)),
-        Planned::OffMarket => {
-            tx.rollback().await?;
-            selling::off_market(ctx, lease, conversion.asset).await
+        Ok(Planned::Stopped) => Ok(ctx.again_in(15)),
+        Ok(Planned::NoRoute(route)) => {
+            let waits = conversion.id.to_string();
+            let of = (waits.as_str(), conversion.venue.as_str());
+            let seconds = selling::no_route_in(&mut tx, ctx, of, &route).await?;
+            let later = ctx.again_in(seconds);
+            ctx.finish(tx, lease, later).await
         }
-        Planned::Wait(at) => Ok(Outcome::Again(at)),
-        Planned::Nothing | Planned::NeedsPerson => {
+        Ok(Planned::Wait(at)) => Ok(Outcome::Again(at)),
+        Ok(Planned::Nothing | Planned::NeedsPerson) => {
             let now = Outcome::Again(ctx.now());
             ctx.finish(tx, lease, now).await
         }
+        Err(error) if error.is_overdraw() => {
+            tx.rollback().await?;
+            short_of_inventory(ctx, conversion, lease).await
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// The venue does not hold what is still to be sold there: nothing is lost, somebody must refill.
+async fn short_of_inventory(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let (venue, asset) = (&conversion.venue, conversion.asset);
+    let mut tx = ctx.begin(lease).await?;
+    let new = case::NewCase {
+        kind: "venue_inventory_short",
+        subject: &format!("{venue}:{asset}:{}", ctx.now().date_naive()),
+        payment: None,
+        amount: None,
+        detail: json!({ "asset": asset, "conversion": conversion.id }),
+    };
+    case::open_in(&mut tx, &ctx.base, new).await?;
+    let later = ctx.again_in(60);
+    ctx.finish(tx, lease, later).await
+}
+
+/// The venue takes no new orders: what is not sold there goes elsewhere, when that is certain and
+/// another venue takes it. Else it waits, with the reason kept.
+async fn leave_frozen(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let offers: Vec<Offer> =
+        selling::offers(ctx, conversion.asset).await.into_iter().map(|seen| seen.offer).collect();
+    let mut tx = ctx.begin(lease).await?;
+    let next = match conversion::reroute_in(&mut tx, &ctx.base, conversion.id, &offers).await? {
+        Rerouted::Moved(_) => Outcome::Again(ctx.now()),
+        Rerouted::NotSafe(at) => Outcome::Again(at),
+        Rerouted::NotNeeded => ctx.again_in(1),
+        Rerouted::Held => ctx.again_in(15),
+    };
+    ctx.finish(tx, lease, next).await
 }
 
 async fn follow(
@@ -133,7 +201,7 @@ async fn follow(
     show_if_old(ctx, order, lease).await?;
     let venue = ctx.connectors.exchange(&conversion.venue)?;
     let reference = selling::client_ref(order)?;
-    let Some(found) = venue.find_order(&reference).await? else {
+    let Some(found) = venue.find_order(pair_of(conversion), &reference).await? else {
         return prove_absent(ctx, conversion, order, lease).await;
     };
     let facts = selling::facts(venue, &found).await?;
@@ -223,8 +291,8 @@ async fn look_for_traces(
     since: DateTime<Utc>,
 ) -> Result<Option<Traces>, WorkError> {
     let asset = conversion.asset;
-    let open = venue.open_orders(asset).await?;
-    let trades = venue.fills_since(asset, since).await?;
+    let open = venue.open_orders(pair_of(conversion)).await?;
+    let trades = venue.fills_since(pair_of(conversion), since).await?;
     let holdings = venue.holdings().await?;
     let Some(held) = holdings.iter().find(|h| h.asset == asset) else { return Ok(None) };
     let nonsense = |error: primitives::AmountError| WorkError::Nonsense(error.to_string());
@@ -239,7 +307,8 @@ async fn look_for_traces(
         books: books_in(&mut conn, &Scope::Venue(conversion.venue.clone(), asset)).await?,
     };
     for trade in &trades {
-        if !conversion::knows_trade(&mut conn, &conversion.venue, &trade.trade_id).await? {
+        let id = in_our_words::trade_id(trade);
+        if !conversion::knows_trade(&mut conn, &conversion.venue, &id).await? {
             traces.strange_trades = traces.strange_trades.saturating_add(1);
         }
     }

@@ -10,3 +10,4 @@
 
 mod disputed;
 mod policy;
+mod treasury;

@@ -57,6 +57,10 @@ impl Payer {
         };
         let mut conflicts = Vec::new();
         for tx in dropped.iter().filter(|tx| !hangs_on_another(tx)) {
+            // The fleet's own moves: nobody but the fleet can spend those coins otherwise.
+            if !self.can_spend(tx).await? {
+                continue;
+            }
             let back: &[(ScriptBuf, u64)] = &[];
             let conflict = self.conflicting(tx, back, 5_000).await?;
             conflicts.push(encode::serialize_hex(&conflict));
@@ -64,6 +68,26 @@ impl Payer {
         let params = vec![json!(nobody()?), json!(conflicts)];
         self.call::<Value>("generateblock", params).await?;
         for _ in 0..depth {
+            let params = vec![json!(nobody()?), json!([])];
+            self.call::<Value>("generateblock", params).await?;
+        }
+        Ok(())
+    }
+
+    /// The last `depth` blocks give way to one more, all empty: what they held waits again.
+    ///
+    /// # Errors
+    /// When the chain is not that long, or the node refuses.
+    pub async fn empty_blocks(&self, depth: u32) -> Result<(), SandboxError> {
+        let tip: u64 = self.call("getblockcount", vec![]).await?;
+        let first = tip.saturating_add(1).checked_sub(u64::from(depth)).filter(|h| *h > 0);
+        let first = first.ok_or_else(|| SandboxError("deeper than the chain".to_owned()))?;
+        if depth == 0 {
+            return Ok(());
+        }
+        let hash: String = self.call("getblockhash", vec![json!(first)]).await?;
+        self.call::<Value>("invalidateblock", vec![json!(hash)]).await?;
+        for _ in 0..=depth {
             let params = vec![json!(nobody()?), json!([])];
             self.call::<Value>("generateblock", params).await?;
         }

@@ -6,11 +6,13 @@
 
 mod bitcoind;
 mod coins;
+mod keys;
 mod miner;
 mod payer;
 
 pub use bitcoind::{Bitcoind, BitcoindOptions};
 pub use chains::sandbox::SandboxError;
+pub use keys::{dev_sign, venue_address};
 pub use payer::Payer;
 
 /// Account public key m/84'/0'/0' of the mnemonic `abandon … about`, as BIP84 publishes it, written

@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use bitcoin::{
-    Address, OutPoint, ScriptBuf, Transaction, Txid, address::NetworkUnchecked, consensus::encode,
+    Address, OutPoint, ScriptBuf, Transaction, TxOut, Txid, address::NetworkUnchecked,
+    consensus::encode,
 };
 use bitcoincore_rpc::{Client, RpcApi as _};
 use chains::sandbox::{Keep, Sandbox};
@@ -194,13 +195,26 @@ impl Payer {
         let mut coins = Vec::new();
         for input in &old.input {
             let at = input.previous_output;
-            let parent = self.transaction(at.txid).await?;
-            let index = usize::try_from(at.vout).map_err(sentence)?;
-            let output = parent.output.get(index);
-            let output = output.ok_or_else(|| SandboxError("no such output".to_owned()))?;
-            coins.push(Coin { at, sats: output.value.to_sat() });
+            coins.push(Coin { at, sats: self.output(at).await?.value.to_sat() });
         }
         self.purse.spend(&coins, outputs, fee)
+    }
+
+    /// Whether all it spends is the payer's.
+    pub(super) async fn can_spend(&self, tx: &Transaction) -> Result<bool, SandboxError> {
+        let script = self.purse.script()?;
+        for input in &tx.input {
+            if self.output(input.previous_output).await?.script_pubkey != script {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn output(&self, at: OutPoint) -> Result<TxOut, SandboxError> {
+        let index = usize::try_from(at.vout).map_err(sentence)?;
+        let output = self.transaction(at.txid).await?.output.into_iter().nth(index);
+        output.ok_or_else(|| SandboxError("no such output".to_owned()))
     }
 
     async fn transaction(&self, id: Txid) -> Result<Transaction, SandboxError> {

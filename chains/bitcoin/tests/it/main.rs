@@ -9,8 +9,14 @@
     reason = "tests"
 )]
 
+mod carrier;
+mod carrier_bump;
+mod carrier_faults;
+mod carrier_send;
 mod conformance;
 mod faults;
 mod mempool;
+mod moving;
+mod proxy;
 mod received;
 mod world;

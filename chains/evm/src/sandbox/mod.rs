@@ -9,6 +9,7 @@ mod artefacts;
 mod control;
 mod fakes;
 mod payer;
+mod signer;
 mod tricks;
 mod world;
 
@@ -18,6 +19,7 @@ pub use chains::sandbox::SandboxError;
 pub use fakes::Saying;
 pub use payer::Payer;
 use primitives::Secret;
+pub use signer::dev_sign;
 pub use world::AnvilSandbox;
 
 /// Account public key m/44'/60'/n' of the mnemonic `abandon abandon abandon abandon abandon abandon

@@ -12,6 +12,10 @@
 
 mod bent;
 mod broken;
+mod carrier;
+mod carrier_bump;
+mod carrier_refused;
+mod carrier_send;
 mod conformance;
 mod cost;
 mod derive;

@@ -5,11 +5,13 @@
 //! [`crate::SolanaChain`] and never comes here.
 
 mod payer;
+mod signer;
 mod surfnet;
 mod tokens;
 
 pub use chains::sandbox::SandboxError;
 pub use payer::Payer;
+pub use signer::dev_sign;
 use solana_keypair::Keypair;
 use solana_signer::Signer as _;
 pub use surfnet::{Surfnet, SurfnetOptions};
@@ -62,6 +64,8 @@ pub fn dev_config(
         retired_wallets: Vec::new(),
         reference_seed: primitives::Secret::new("the seed of a sandbox"),
         mints: dev_mints(),
+        reserve_lamports: crate::config::default_reserve(),
+        unit_price_max: crate::config::default_unit_price_max(),
         request_timeout_ms: crate::config::default_timeout_ms(),
         max_response_bytes: crate::config::default_max_bytes(),
     })

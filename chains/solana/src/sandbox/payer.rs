@@ -294,6 +294,15 @@ impl Payer {
         self.command("sandbox_automine", json!([on])).await
     }
 
+    /// From now on the blockhashes given so far grow old: a transaction with one of them can get
+    /// into the next 150 blocks.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn new_blockhash(&self) -> Result<(), SandboxError> {
+        self.command("sandbox_blockhash", json!([])).await
+    }
+
     #[must_use]
     pub fn address(&self) -> String {
         self.keys.pubkey().to_string()

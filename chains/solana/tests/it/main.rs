@@ -10,6 +10,9 @@
 )]
 
 mod bent;
+mod carrier;
+mod carrier_again;
+mod carrier_bent;
 mod conformance;
 mod executed_fakes;
 mod fakes;

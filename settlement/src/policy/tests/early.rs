@@ -7,13 +7,14 @@ use super::{Asked, World, agreed, inr, net, tier};
 use crate::{
     Error,
     bookkeeping::risk,
-    conversion::{self, Market, Planned},
+    conversion::{self, Levies, Market, Offer, Planned},
     deposit::{Confirmed, Depth},
     policy::{
         Finding,
         early::{Early, HonourError, accept_in, honour_in, is_due_in, open_in},
         look_in,
     },
+    rates::Level,
 };
 
 async fn open() -> World {
@@ -32,15 +33,24 @@ async fn accepted(world: &World, tx: &str) -> (Asked, DepositId) {
 
 async fn sold(world: &World) -> Planned {
     world.clock.advance(chrono::TimeDelta::seconds(5));
+    let none = primitives::Bps::ZERO;
     let market = Market {
-        best_bid: 100.into(),
         price_tick: rust_decimal::Decimal::ONE,
         quantity_step: rust_decimal::Decimal::new(1, 18),
+        quantity_min: rust_decimal::Decimal::ZERO,
+        quantity_max: None,
         notional_min: rust_decimal::Decimal::ZERO,
+        is_open: true,
+        takes_immediate: false,
+        levies: Levies { fee: none, gst: none, tds: none },
+        bids: vec![Level { price: 100.into(), quantity: 1_000.into() }],
+        seen_at: world.base.now(),
     };
+    let (venue, sell, quote) = ("wazirx".to_owned(), Asset::Eth, Asset::Inr);
+    let offers = [Offer { venue, sell, quote, market: Ok(market) }];
     let mut tx = world.base.pool.begin().await.unwrap();
     let planned =
-        conversion::plan_batch_in(&mut tx, &world.base, Asset::Eth, &market).await.unwrap();
+        conversion::plan_batch_in(&mut tx, &world.base, Asset::Eth, &offers).await.unwrap();
     tx.rollback().await.unwrap();
     planned
 }

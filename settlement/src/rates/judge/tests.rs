@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::rates::Level;
 
 static NOW: LazyLock<DateTime<Utc>> =
     LazyLock::new(|| DateTime::from_timestamp(1_800_000_000, 0).unwrap());
@@ -16,9 +17,12 @@ fn bps(limit: u32) -> Bps {
 fn limits() -> Limits {
     Limits {
         source_max_age_s: 60,
+        slow_max_age_s: BTreeMap::from([("coingecko".to_owned(), 300)]),
         outlier_bps: bps(200),
         book_spread_max_bps: bps(200),
         jump_max_bps: bps(1_000),
+        smallest: Decimal::from(100),
+        largest: Decimal::from(900),
     }
 }
 
@@ -30,6 +34,7 @@ fn said(source: &str, origins: &[&str], price: i64) -> SourcePrice {
         ask: Decimal::from(price),
         at: *NOW,
         refused: None,
+        slow: false,
     }
 }
 
@@ -37,26 +42,45 @@ fn three() -> Vec<SourcePrice> {
     vec![
         said("wazirx", &["wazirx"], 1_000),
         said("coinbase", &["coinbase"], 1_001),
-        said("binance×coingecko", &["binance", "coingecko"], 999),
+        said("binance×bitbns", &["binance", "bitbns"], 999),
     ]
 }
 
-fn bids() -> Vec<Level> {
-    vec![Level { price: Decimal::from(999), quantity: Decimal::ONE }]
+fn book(venue: &str, bid: Decimal, ask: Decimal) -> Leg {
+    Leg {
+        venue: venue.to_owned(),
+        bids: vec![Level { price: bid, quantity: Decimal::ONE }],
+        best_ask: Some(ask),
+        at: *NOW,
+    }
 }
 
-fn judged(sources: Vec<SourcePrice>, change: impl FnOnce(&mut Evidence<'_>)) -> Verdict {
-    let bids = bids();
-    let mut evidence = Evidence {
+fn direct() -> Offered {
+    let legs = vec![book("wazirx", Decimal::from(999), Decimal::from(1_001))];
+    Offered { legs, unread: false }
+}
+
+/// 12.5 dollars at 80 rupees: as good as the direct way.
+fn joined() -> Offered {
+    let first = book("binance", Decimal::new(125, 1), Decimal::new(1_251, 2));
+    let mut then = book("wazirx", Decimal::from(80), Decimal::new(8_001, 2));
+    then.bids[0].quantity = Decimal::from(1_000);
+    Offered { legs: vec![first, then], unread: false }
+}
+
+fn evidence(sources: Vec<SourcePrice>) -> Evidence {
+    Evidence {
         sources,
-        bids: &bids,
-        best_ask: Some(Decimal::from(1_001)),
-        book_at: *NOW,
+        routes: vec![direct()],
         last_good: Some((Decimal::from(1_000), *NOW)),
         now: *NOW,
-    };
+    }
+}
+
+fn judged(sources: Vec<SourcePrice>, change: impl FnOnce(&mut Evidence)) -> Verdict {
+    let mut evidence = evidence(sources);
     change(&mut evidence);
-    judge(limits(), evidence).verdict
+    judge(&limits(), evidence).0.verdict
 }
 
 fn refusal(verdict: Verdict) -> String {
@@ -82,6 +106,18 @@ fn a_shared_leg_is_one_witness() {
     assert!(refusal(judged(nameless, |_| {})).contains("independent"));
 }
 
+// Two prices of one house are one opinion, also with another's rupees.
+#[test]
+fn one_house_that_says_much_is_one() {
+    let much = vec![
+        said("wazirx", &["wazirx"], 1_000),
+        said("coinbase", &["coinbase"], 1_000),
+        said("coinbase×wazirx", &["coinbase", "wazirx"], 1_000),
+        said("coinbase×coinbase", &["coinbase"], 1_000),
+    ];
+    assert_eq!(judged(much, |_| {}), Verdict::Degraded("only two sources".to_owned()));
+}
+
 #[test]
 fn outliers_are_trimmed_and_named() {
     let mut sources = three();
@@ -101,20 +137,87 @@ fn stale_and_future_words_do_not_count() {
 }
 
 #[test]
-fn the_book_must_be_fresh_whole_and_near() {
-    type Change = fn(&mut Evidence<'_>);
-    let cases: [(Change, &str); 6] = [
-        (|e| e.book_at -= TimeDelta::hours(1), "stale"),
-        (|e| e.book_at += TimeDelta::hours(1), "stale"),
-        (|e| e.bids = &[], "no bids"),
-        (|e| e.best_ask = None, "no asks"),
-        (|e| e.best_ask = Some(Decimal::from(998)), "crossed"),
-        (|e| e.best_ask = Some(Decimal::from(1_100)), "too wide"),
+fn the_book_must_be_fresh_whole_near_and_deep() {
+    type Change = fn(&mut Leg);
+    let cases: [(Change, &str); 8] = [
+        (|leg| leg.at -= TimeDelta::hours(1), "stale"),
+        (|leg| leg.at += TimeDelta::hours(1), "stale"),
+        (|leg| leg.bids.clear(), "no bids"),
+        (|leg| leg.best_ask = None, "no asks"),
+        (|leg| leg.best_ask = Some(Decimal::from(998)), "crossed"),
+        (|leg| leg.best_ask = Some(Decimal::from(1_100)), "too wide"),
+        (
+            |leg| *leg = book("wazirx", Decimal::from(979), Decimal::from(990)),
+            "far from the market",
+        ),
+        (|leg| leg.bids[0].quantity = Decimal::new(1, 1), "too thin"),
     ];
     for (change, why) in cases {
-        let said = refusal(judged(three(), change));
+        let said = refusal(judged(three(), |e| change(&mut e.routes[0].legs[0])));
         assert!(said.contains(why), "{said} should say {why}");
     }
+    assert!(refusal(judged(three(), |e| e.routes.clear())).contains("no book"));
+}
+
+#[test]
+fn a_book_thinner_than_the_largest_payment_is_not_good() {
+    let thin = |e: &mut Evidence| e.routes[0].legs[0].bids[0].quantity = Decimal::new(5, 1);
+    let Verdict::Degraded(why) = judged(three(), thin) else { panic!("not degraded") };
+    assert_eq!(why, "the deepest book carries ₹500, the largest payment is ₹900");
+}
+
+// One way is enough to sell; the other one's fault is told, and no quote is made from it.
+#[test]
+fn a_second_way_stands_in_for_the_first() {
+    let both = |e: &mut Evidence| e.routes.push(joined());
+    assert_eq!(judged(three(), both), Verdict::Good);
+    for (spoiled, name) in [(0, "wazirx"), (1, "binance and wazirx")] {
+        let mut evidence = evidence(three());
+        evidence.routes.push(joined());
+        evidence.routes[spoiled].legs[0].at -= TimeDelta::hours(1);
+        let (judged, routes) = judge(&limits(), evidence);
+        let why = format!("not over {name}: the venue's book is stale");
+        assert_eq!(judged.verdict, Verdict::Degraded(why));
+        let refused: Vec<bool> = routes.iter().map(|route| route.refused.is_some()).collect();
+        assert_eq!(refused, [spoiled == 0, spoiled == 1]);
+    }
+    // A leg that is crossed hides behind no other that is wide.
+    let mut evidence = evidence(three());
+    evidence.routes = vec![joined()];
+    evidence.routes[0].legs[0].best_ask = Some(Decimal::from(12));
+    assert!(refusal(judge(&limits(), evidence).0.verdict).contains("crossed"));
+}
+
+// A slow opinion is no witness and no price, whatever it says; it confirms, or it contradicts.
+#[test]
+fn a_slow_opinion_makes_no_price() {
+    let slow = |price, age_s| SourcePrice {
+        at: *NOW - TimeDelta::seconds(age_s),
+        ..said("coingecko", &["coingecko"], price)
+    };
+    let two: Vec<SourcePrice> = three().into_iter().take(2).collect();
+    let with = |some: &[SourcePrice], more: SourcePrice| {
+        let mut all = some.to_vec();
+        all.push(more);
+        all
+    };
+    assert_eq!(judged(two.clone(), |_| {}), Verdict::Degraded("only two sources".to_owned()));
+    assert_eq!(judged(with(&two, slow(1_010, 300)), |_| {}), Verdict::Good);
+    let (judgement, _) = judge(&limits(), evidence(with(&two, slow(1_010, 300))));
+    assert_eq!(judgement.bid, Some(Decimal::from(1_000)), "of the quick ones alone");
+    for (other, refused, why) in [
+        (slow(1_000, 301), "stale", "only two sources"),
+        (slow(900, 0), "outlier", "without coingecko"),
+    ] {
+        let (judgement, _) = judge(&limits(), evidence(with(&two, other)));
+        assert_eq!(judgement.verdict, Verdict::Degraded(why.to_owned()));
+        assert_eq!(judgement.sources[2].refused.as_deref(), Some(refused));
+    }
+    assert_eq!(judged(with(&three(), slow(1_000, 301)), |_| {}), Verdict::Good, "silent");
+    let alone = with(&two[..1], slow(1_000, 0));
+    assert!(refusal(judged(alone, |_| {})).contains("independent"));
+    let leg = SourcePrice { source: "binance×coingecko".to_owned(), ..slow(1_000, 0) };
+    assert!(refusal(judged(with(&two[..1], leg), |_| {})).contains("independent"));
 }
 
 // One over a thousand is what an inverted feed says of a price of a thousand.
@@ -126,16 +229,11 @@ fn an_inverted_feed_is_named() {
         ask: inverted,
         ..said(name, &[name], 1)
     });
-    let low = [Level { price: inverted, quantity: Decimal::ONE }];
-    let evidence = Evidence {
-        sources: sources.to_vec(),
-        bids: &low,
-        best_ask: Some(inverted),
-        book_at: *NOW,
-        last_good: Some((Decimal::from(1_000), *NOW)),
-        now: *NOW,
-    };
-    assert!(refusal(judge(limits(), evidence).verdict).contains("inverted"));
+    let mut low = book("wazirx", inverted, inverted);
+    low.bids[0].quantity = Decimal::from(1_000_000);
+    let routes = vec![Offered { legs: vec![low], unread: false }];
+    let evidence = Evidence { routes, ..evidence(sources.to_vec()) };
+    assert!(refusal(judge(&limits(), evidence).0.verdict).contains("inverted"));
 }
 
 // A jump while we looked is refused however many say so; one that happened while nobody looked
@@ -143,8 +241,8 @@ fn an_inverted_feed_is_named() {
 #[test]
 fn jumps_need_more_words() {
     let far = Decimal::from(500);
-    let watched = |e: &mut Evidence<'_>| e.last_good = Some((far, *NOW));
-    let unwatched = |e: &mut Evidence<'_>| e.last_good = Some((far, *NOW - TimeDelta::hours(2)));
+    let watched = |e: &mut Evidence| e.last_good = Some((far, *NOW));
+    let unwatched = |e: &mut Evidence| e.last_good = Some((far, *NOW - TimeDelta::hours(2)));
     assert!(refusal(judged(three(), watched)).contains("jumped"));
     assert_eq!(judged(three(), unwatched), Verdict::Good);
     let two = three().into_iter().take(2).collect();
@@ -167,14 +265,9 @@ proptest! {
             at: *NOW + TimeDelta::seconds(age),
             ..said("any", &[&origin.to_string()], 1)
         }).collect();
-        let bids = bids();
-        let judged = judge(limits(), Evidence {
-            sources,
-            bids: &bids,
-            best_ask: Some(Decimal::from(1_001)),
-            book_at: *NOW,
+        let (judged, _) = judge(&limits(), Evidence {
             last_good: last.map(|price| (Decimal::from(price), *NOW)),
-            now: *NOW,
+            ..evidence(sources)
         });
         match judged.verdict {
             Verdict::Unusable(_) => prop_assert!(judged.bid.is_none() && judged.ask.is_none()),

@@ -1,9 +1,11 @@
 //! One file per thing that happens to a payment.
 
 mod at_the_shops_endpoint;
+mod binance_down;
 mod bitcoin;
 mod by_policy;
 mod contract_wallet;
+mod dust_waits;
 mod failed_payout;
 mod followed;
 mod happy;
@@ -22,6 +24,7 @@ mod redis_gone;
 mod reorganised;
 mod returned_payout;
 mod reverted;
+mod route_by_binance;
 mod solana;
 mod split;
 mod switches;
@@ -29,8 +32,10 @@ mod two_processes;
 mod underpaid;
 mod unknown_order;
 mod unknown_payout;
+mod venue_cap;
 mod venue_frozen;
 mod venue_short;
+mod wazirx_froze;
 mod wrong_token;
 
 use settlement::views::Explanation;

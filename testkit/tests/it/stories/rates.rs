@@ -4,9 +4,15 @@
 use anyhow::Result;
 use primitives::Asset;
 use rust_decimal::Decimal;
-use settlement::rates::{RateRefusal, Verdict};
-use simulators::prices::{Mode, ModeRequest};
-use testkit::Fleet;
+use settlement::{
+    quote,
+    rates::{RateRefusal, Verdict},
+};
+use simulators::{
+    fault::Fault,
+    prices::{Mode, ModeRequest},
+};
+use testkit::{Fleet, Options};
 
 fn show(fleet: &Fleet, source: &str, mode: Mode) -> Result<()> {
     show_of(fleet, source, mode, None)
@@ -36,6 +42,7 @@ async fn with_fewer_and_fewer_sources() -> Result<()> {
     let fleet = Fleet::open().await?;
     let quoted = fleet.ask(140_000, Asset::Eth).await?;
     assert_eq!(verdict(&fleet).await?, "good");
+    show(&fleet, "coingecko", Mode::Missing)?;
     show(&fleet, "binance", Mode::Missing)?;
     assert_eq!(verdict(&fleet).await?, "degraded");
     fleet.ask(140_000, Asset::Eth).await?;
@@ -51,6 +58,129 @@ async fn with_fewer_and_fewer_sources() -> Result<()> {
     assert_eq!(fleet.story(&quoted).await?.state, "settled");
     show(&fleet, "coinbase", Mode::Normal)?;
     assert_eq!(verdict(&fleet).await?, "good");
+    fleet.check_books().await
+}
+
+/// A house that answers nothing at all any more.
+fn kill(fleet: &Fleet, name: &str) -> Result<()> {
+    let dead = Fault { times: 100_000, ..Fault::new(name, "*", "http_503") };
+    fleet.outside.queue(dead)
+}
+
+/// Verdict and reason of ETH after the next round, as the board tells them.
+async fn told(fleet: &Fleet) -> Result<String> {
+    fleet.step(31).await?;
+    Ok(match fleet.board.latest(Asset::Eth).await {
+        Ok(rate) => match rate.verdict {
+            Verdict::Good => "good".to_owned(),
+            Verdict::Degraded(why) | Verdict::Unusable(why) => why,
+        },
+        Err(error) => error.to_string(),
+    })
+}
+
+async fn changes(fleet: &Fleet) -> Result<Vec<(Option<String>, String, Option<String>)>> {
+    Ok(sqlx::query_as(
+        "select from_verdict, to_verdict, reason from rate_events where asset = 'ETH' order by id",
+    )
+    .fetch_all(&fleet.db.owner)
+    .await?)
+}
+
+const BINANCE_GONE: &str = "not over binance and wazirx: the venue's book could not be read";
+const ALONE: &str = "fewer than two independent sources agree";
+
+/// Whole houses die, one after the other, and come back: worse, stopped, and good again, with the
+/// reason told each time, and each change an event.
+#[tokio::test]
+async fn with_houses_that_die_one_by_one() -> Result<()> {
+    let fleet = Fleet::with(Options::with_binance()?).await?;
+    assert_eq!(told(&fleet).await?, "good");
+    // The slow opinion is told again until it is old; nobody waits for it.
+    kill(&fleet, "coingecko")?;
+    for _ in 0..12 {
+        assert_eq!(told(&fleet).await?, "good");
+    }
+    kill(&fleet, "binance")?;
+    assert_eq!(told(&fleet).await?, format!("only two sources; {BINANCE_GONE}"));
+    let quote = fleet.ask(140_000, Asset::Eth).await?.quote;
+    assert_eq!(quote.basis.venues, ["wazirx"], "the way that is left");
+    kill(&fleet, "coinbase")?;
+    assert_eq!(told(&fleet).await?, format!("the rate is unusable: {ALONE}"));
+    assert!(fleet.ask(140_000, Asset::Eth).await.is_err(), "no rate, and yet a quote");
+    // All of them come back.
+    fleet.outside.sims.world.faults.clear();
+    assert_eq!(told(&fleet).await?, "good");
+    fleet.ask(140_000, Asset::Eth).await?;
+    // The venue we sell at answers nothing: its last book holds until it is old, and then its end
+    // is on record, and called for.
+    kill(&fleet, "wazirx")?;
+    for _ in 0..2 {
+        assert_eq!(told(&fleet).await?, "good");
+    }
+    assert_eq!(told(&fleet).await?, "the rate is unusable: no venue's book could be read");
+    assert!(fleet.cases().await?.is_empty());
+    for _ in 0..11 {
+        told(&fleet).await?;
+    }
+    assert!(fleet.cases().await?.contains(&"rate_unusable".to_owned()));
+    fleet.outside.sims.world.faults.clear();
+    assert_eq!(told(&fleet).await?, "good");
+    let changes = changes(&fleet).await?;
+    let steps: Vec<&str> = changes.iter().map(|(_, to, _)| to.as_str()).collect();
+    assert_eq!(steps, ["degraded", "unusable", "good", "unusable", "good"], "{changes:?}");
+    assert_eq!(changes[1].2.as_deref(), Some(ALONE));
+    assert_eq!(explained(&fleet).await?, 2);
+    fleet.check_books().await
+}
+
+/// Every stored quote gives its own numbers again; answers how many there are.
+async fn explained(fleet: &Fleet) -> Result<usize> {
+    let mut conn = fleet.base.pool.acquire().await?;
+    let (wrong, _) = quote::unexplained_in(&mut conn, None, 1_000).await?;
+    assert!(wrong.is_empty(), "{wrong:?}");
+    Ok(usize::try_from(fleet.count("select count(*) from quotes").await?)?)
+}
+
+/// The price moves between two rounds: a tick comes at once, and quotes follow. Without a stream
+/// the half minute goes on as before.
+#[tokio::test]
+async fn that_moves_on_the_stream() -> Result<()> {
+    let mut options = Options::new()?;
+    options.settings.rate_stream_linger_ms = 4_000;
+    options.settings.rate_stream_min_ms = 0;
+    let fleet = Fleet::with(options).await?;
+    let before = fleet.board.latest(Asset::Eth).await?;
+    let prices = &fleet.outside.sims.world.prices;
+    let moving = async {
+        // Once the listener has heard the first word, which it may take a moment to hear.
+        let started = "select count(*) from jobs.job_attempts where kind = 'watch_rates'";
+        while fleet.count(started).await? < 2 {
+            tokio::task::yield_now().await;
+        }
+        for step in 1..=30_i64 {
+            let up = Decimal::from(270_000 + step * 150);
+            prices.pin("ETHINR", up)?;
+            prices.pin("ETHUSDT", up / Decimal::new(8_850, 2))?;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        anyhow::Ok(())
+    };
+    let (stepped, moved) = tokio::join!(fleet.step(31), moving);
+    stepped?;
+    moved?;
+    let ticks = "select count(*) from rate_ticks where base = 'ETH' and at >= $1";
+    let made: i64 = sqlx::query_scalar(ticks).bind(fleet.now()).fetch_one(&fleet.db.owner).await?;
+    assert!(made >= 3, "{made} ticks in one round");
+    let after = fleet.board.latest(Asset::Eth).await?;
+    assert!(after.bid > before.bid, "{:?} after {:?}", after.bid, before.bid);
+    assert!(after.range.is_some_and(|(low, high)| low < high));
+    let others = "select count(*) from rate_ticks where base = 'USDT' and at >= $1";
+    let others: i64 =
+        sqlx::query_scalar(others).bind(fleet.now()).fetch_one(&fleet.db.owner).await?;
+    assert!(others <= 2, "nothing moved there, and yet {others} ticks");
+    assert!(fleet.ask(140_000, Asset::Eth).await?.quote.tick >= after.tick);
+    explained(&fleet).await?;
     fleet.check_books().await
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Invariant: it is the only way besides the vendors' own calls to change the simulated world,
 //! and every change of a balance still goes through the journal. It has no authentication: it is
-//! for loopback.
+//! for loopback. Coins in and out, orders behind the vendor's back, sockets and chains are in
+//! `custody.rs`.
+
+mod custody;
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -18,7 +21,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    World, binance,
+    World, binance, chains,
     fault::{COMMON, Fault, UnknownFault},
     merchant,
     prices::{ModeRequest, Prices},
@@ -35,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) inbox: Arc<merchant::Inbox>,
     pub(crate) wazirx: Arc<wazirx::Exchange>,
     pub(crate) binance: Arc<binance::Exchange>,
+    pub(crate) chains: Arc<chains::Watchers>,
 }
 
 /// Why a control call did nothing.
@@ -65,6 +69,7 @@ fn read<T: DeserializeOwned>(body: Body) -> Result<T, Refused> {
 pub(crate) fn router(parts: Parts) -> Router {
     let bank = razorpayx::control_router(Arc::clone(&parts.bank));
     let inbox = merchant::control_router(Arc::clone(&parts.inbox));
+    let custody = custody::router(parts.clone());
     Router::new()
         .route("/healthz", get(health))
         .route("/faults", post(add_faults).get(list_faults).delete(clear_faults))
@@ -75,14 +80,10 @@ pub(crate) fn router(parts: Parts) -> Router {
         .route("/limits", post(set_limits))
         .route("/books/{simulator}", get(book))
         .route("/wazirx/settings", get(wazirx_settings).post(set_wazirx_settings))
-        .route("/wazirx/deposit", post(wazirx_deposit))
-        .route("/wazirx/withdraw_inr", post(wazirx_withdraw))
-        .route("/wazirx/fill", post(wazirx_fill))
         .route("/binance/settings", get(binance_settings).post(set_binance_settings))
-        .route("/binance/deposit", post(binance_deposit))
-        .route("/binance/fill", post(binance_fill))
         .route("/webhook_target", post(set_webhook_target))
         .with_state(parts)
+        .merge(custody)
         .nest("/razorpayx", bank)
         .nest("/merchant", inbox)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -174,6 +175,7 @@ async fn show_prices(State(parts): State<Parts>) -> Answer {
         "wazirx": mids("wazirx", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
         "binance": mids("binance", &["BTCUSDT", "ETHUSDT", "SOLUSDT", "USDCUSDT"]),
         "coinbase": mids("coinbase", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
+        "coingecko": mids("coingecko", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
     })))
 }
 
@@ -253,76 +255,6 @@ async fn book(
     Ok(Json(body))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deposit {
-    #[serde(default)]
-    asset: Option<String>,
-    amount: Value,
-    /// The chain's tx id or the bank's reference, when there is one.
-    #[serde(default)]
-    reference: Option<String>,
-}
-
-impl Deposit {
-    fn parts(&self, world: &World) -> Result<(String, Decimal, String), Refused> {
-        let amount = decimal(&self.amount)?;
-        if amount <= Decimal::ZERO || amount > Decimal::new(1_000_000_000_000, 0) {
-            return Err(bad("amount out of range"));
-        }
-        let asset = self.asset.clone().unwrap_or_else(|| "INR".to_owned()).to_ascii_uppercase();
-        let made_up = || hex::encode(world.entropy.bytes::<16>());
-        Ok((asset, amount, self.reference.clone().unwrap_or_else(made_up)))
-    }
-}
-
-fn moved(taken: bool) -> Answer {
-    if taken { done() } else { Err(bad("unknown asset or not enough of it")) }
-}
-
-async fn wazirx_deposit(State(parts): State<Parts>, body: Body) -> Answer {
-    let (asset, amount, reference) = read::<Deposit>(body)?.parts(&parts.world)?;
-    moved(parts.wazirx.deposit(&asset, amount, &reference))
-}
-
-async fn wazirx_withdraw(State(parts): State<Parts>, body: Body) -> Answer {
-    let (asset, amount, reference) = read::<Deposit>(body)?.parts(&parts.world)?;
-    moved(asset == "INR" && parts.wazirx.withdraw_inr(amount, &reference))
-}
-
-async fn binance_deposit(State(parts): State<Parts>, body: Body) -> Answer {
-    let (asset, amount, reference) = read::<Deposit>(body)?.parts(&parts.world)?;
-    moved(parts.binance.deposit(&asset, amount, &reference))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fill {
-    order_id: u64,
-    #[serde(default)]
-    quantity: Option<Value>,
-}
-
-impl Fill {
-    fn quantity(&self) -> Result<Option<Decimal>, Refused> {
-        self.quantity.as_ref().map(decimal).transpose()
-    }
-}
-
-fn filled(done_so: bool) -> Answer {
-    if done_so { done() } else { Err(bad("no such resting order")) }
-}
-
-async fn wazirx_fill(State(parts): State<Parts>, body: Body) -> Answer {
-    let fill: Fill = read(body)?;
-    filled(parts.wazirx.force_fill(fill.order_id, fill.quantity()?))
-}
-
-async fn binance_fill(State(parts): State<Parts>, body: Body) -> Answer {
-    let fill: Fill = read(body)?;
-    filled(parts.binance.force_fill(fill.order_id, fill.quantity()?))
-}
-
 async fn wazirx_settings(State(parts): State<Parts>) -> Answer {
     Ok(Json(json!(parts.wazirx.settings())))
 }
@@ -342,7 +274,11 @@ fn merged<T: DeserializeOwned>(current: Value, changes: Body) -> Result<T, Refus
 }
 
 fn set(taken: bool) -> Answer {
-    if taken { done() } else { Err(bad("a rate above 100 %")) }
+    if taken {
+        done()
+    } else {
+        Err(bad("a number in it makes no sense, such as a rate above 100 %"))
+    }
 }
 
 async fn set_wazirx_settings(State(parts): State<Parts>, body: Body) -> Answer {

@@ -1,0 +1,237 @@
+//! Postings of our own coins on their way: out of our addresses, through transit, into a venue.
+//!
+//! Invariant: what is decided is held, so that nobody counts it twice; what is posted is what a
+//! final block or the venue shows. Keys carry the round of a move: one that was unwound begins
+//! anew. Nothing is edited: what a reorganisation takes back is reversed.
+
+use ledger::{Account, Leg, REVERSAL};
+use primitives::Amount;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::{resolution, transfer};
+use crate::{
+    Base, Error, chart,
+    treasury::{Move, MovePurpose, Transfer},
+};
+
+/// Our own coins leave one place for another.
+const OUT: &str = "transfer.out";
+const IN: &str = "transfer.in";
+
+fn key(of: &Move, event: &str) -> String {
+    format!("move:{}:{}:{event}", of.id.uuid().simple(), of.round)
+}
+
+/// What a move takes away, and who pays its fee.
+fn legs(of: &Move, amount: Amount, fee: Amount) -> Vec<Leg> {
+    let escrow = chart::escrow(&of.network, of.asset);
+    let (into, out_of, pays) = match (of.purpose, &of.venue) {
+        (MovePurpose::FundVenue, Some(venue)) => {
+            let transit = chart::transit(of.network.as_str(), venue, of.asset);
+            (transit, escrow, chart::escrow(&of.network, fee.asset()))
+        }
+        _ => {
+            let gas = chart::gas(&of.network, of.asset);
+            (escrow, gas.clone(), gas)
+        }
+    };
+    let legs =
+        [Leg::new(into, out_of, amount), Leg::new(chart::network_fee(fee.asset()), pays, fee)];
+    legs.into_iter().filter(|leg| leg.amount.is_positive()).collect()
+}
+
+/// The accounts a move takes from, and how much at most: what must be there to plan it.
+///
+/// # Errors
+/// `Inconsistent` outside the range of the books.
+pub(crate) fn taken(of: &Move) -> Result<Vec<(Account, Amount)>, Error> {
+    let mut taken: Vec<(Account, Amount)> = Vec::new();
+    for leg in legs(of, of.amount, of.fee_max) {
+        match taken.iter_mut().find(|(account, _)| account.code == leg.credit.code) {
+            Some((_, sum)) => *sum = sum.checked_add(leg.amount)?,
+            None => taken.push((leg.credit, leg.amount)),
+        }
+    }
+    Ok(taken)
+}
+
+/// Sets aside what an attempt may take; answers the key of the hold.
+///
+/// # Errors
+/// `Ledger`; `WouldOverdraw` inside it when it is not there.
+pub async fn move_held(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    attempt: i32,
+) -> Result<String, Error> {
+    let hold = key(of, &format!("hold:{attempt}"));
+    let legs = legs(of, of.amount, of.fee_max);
+    ledger::hold(conn, &transfer(base, hold.clone(), OUT, of.id.uuid(), legs)).await?;
+    Ok(hold)
+}
+
+/// Gives up what was set aside, if something is.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn move_released(
+    conn: &mut PgConnection,
+    base: &Base,
+    hold: Option<&str>,
+) -> Result<(), Error> {
+    let Some(hold) = hold else { return Ok(()) };
+    let how = resolution(base, format!("{hold}:released"), OUT, json!({}));
+    ledger::release(conn, hold, &how).await?;
+    Ok(())
+}
+
+/// A final block shows what left, and what it cost.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn move_out(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    arrived: Amount,
+    cost: Amount,
+) -> Result<(), Error> {
+    let legs = legs(of, arrived, cost);
+    let mut out = transfer(base, key(of, "out"), OUT, of.id.uuid(), legs);
+    out.meta = json!({ "block": of.block_hash, "attempt": of.won });
+    ledger::post(conn, &out).await?;
+    Ok(())
+}
+
+/// A final block shows a transaction that failed: the network took its fee and nothing else.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn move_failed(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    cost: Amount,
+) -> Result<(), Error> {
+    if !cost.is_positive() {
+        return Ok(());
+    }
+    let fee_only = legs(of, Amount::zero(of.asset), cost);
+    let mut failed = transfer(base, key(of, "out"), OUT, of.id.uuid(), fee_only);
+    failed.meta = json!({ "block": of.block_hash, "attempt": of.won, "failed": true });
+    ledger::post(conn, &failed).await?;
+    Ok(())
+}
+
+/// A venue shows it.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn move_credited(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    venue: &str,
+    amount: Amount,
+) -> Result<(), Error> {
+    let transit = chart::transit(of.network.as_str(), venue, of.asset);
+    let leg = Leg::new(chart::venue_free(venue, of.asset), transit, amount);
+    ledger::post(conn, &transfer(base, key(of, "in"), IN, of.id.uuid(), vec![leg])).await?;
+    Ok(())
+}
+
+/// The final block is gone: what was posted for this round is reversed, the newest first.
+///
+/// # Errors
+/// `Ledger`; `WouldOverdraw` inside it when the venue's coins have moved on.
+pub async fn move_unwound(conn: &mut PgConnection, base: &Base, of: &Move) -> Result<(), Error> {
+    for event in ["in", "out"] {
+        let posted = key(of, event);
+        if ledger::find(conn, &posted).await?.is_none() {
+            continue;
+        }
+        let notes = json!({ "block": of.block_hash });
+        let how = resolution(base, format!("{posted}:undo"), REVERSAL, notes);
+        ledger::reverse(conn, &posted, &how).await?;
+    }
+    Ok(())
+}
+
+fn transfer_key(of: &Transfer, event: &str) -> String {
+    format!("vtr:{}:{event}", of.id.uuid().simple())
+}
+
+/// Coins are asked to leave a venue for another.
+///
+/// # Errors
+/// `Ledger`; `WouldOverdraw` inside it when the venue does not hold them free.
+pub async fn transfer_held(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Transfer,
+) -> Result<(), Error> {
+    let asset = of.amount.asset();
+    let transit = chart::transit(&of.from, &of.to, asset);
+    let leg = Leg::new(transit, chart::venue_free(&of.from, asset), of.amount);
+    let hold = transfer(base, transfer_key(of, "hold"), OUT, of.id.uuid(), vec![leg]);
+    ledger::hold(conn, &hold).await?;
+    Ok(())
+}
+
+/// They did not leave.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn transfer_released(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Transfer,
+) -> Result<(), Error> {
+    let hold = transfer_key(of, "hold");
+    let how = resolution(base, transfer_key(of, "released"), OUT, json!({}));
+    ledger::release(conn, &hold, &how).await?;
+    Ok(())
+}
+
+/// They left, less what the venue took.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn transfer_left(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Transfer,
+    net: Amount,
+    fee: Amount,
+) -> Result<(), Error> {
+    transfer_released(conn, base, of).await?;
+    let asset = of.amount.asset();
+    let free = chart::venue_free(&of.from, asset);
+    let legs = [
+        Leg::new(chart::transit(&of.from, &of.to, asset), free.clone(), net),
+        Leg::new(chart::venue_fee(asset), free, fee),
+    ];
+    let legs = legs.into_iter().filter(|leg| leg.amount.is_positive()).collect();
+    ledger::post(conn, &transfer(base, transfer_key(of, "out"), OUT, of.id.uuid(), legs)).await?;
+    Ok(())
+}
+
+/// The other venue shows them.
+///
+/// # Errors
+/// `Ledger`.
+pub async fn transfer_credited(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Transfer,
+    amount: Amount,
+) -> Result<(), Error> {
+    let asset = of.amount.asset();
+    let transit = chart::transit(&of.from, &of.to, asset);
+    let leg = Leg::new(chart::venue_free(&of.to, asset), transit, amount);
+    ledger::post(conn, &transfer(base, transfer_key(of, "in"), IN, of.id.uuid(), vec![leg]))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! What may be swept: where final deposits lie, and how much of them is ours to move.
+//!
+//! Invariant: only what is final and booked counts, whatever a node shows beside it, and what is
+//! owed back is covered on the network it is owed on. A liability whose network nobody can tell is
+//! covered on every one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use primitives::{Amount, Asset, NetworkId};
+use sqlx::{PgConnection, Row};
+
+use crate::{Base, Error, chart, money_column};
+
+/// Places looked at in one run, the fullest first.
+const PLACES_MAX: i64 = 200;
+
+/// One of our addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub address: String,
+    /// Of the key that spends from it.
+    pub index: u32,
+    /// Its final deposits that are not taken, by `tx_id:ordinal`.
+    pub outputs: Vec<String>,
+}
+
+/// Where final deposits of one asset lie on one network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Candidates {
+    pub places: Vec<Place>,
+    /// Final deposits by `tx_id:ordinal`, for networks where each is an output of its own.
+    pub outputs: BTreeSet<String>,
+    /// What the books know to be at each address, final and not taken: elsewhere.
+    pub booked: BTreeMap<String, Amount>,
+}
+
+/// Addresses and outputs with final deposits that no move has taken or is taking.
+///
+/// # Errors
+/// `Database`, `Inconsistent`.
+pub async fn candidates_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<Candidates, Error> {
+    let rows = sqlx::query(
+        "select d.address, a.path_index, sum(d.amount_minor)::text as booked,
+           array_agg(d.tx_id || ':' || d.ordinal) as outputs
+         from deposits d
+         join deposit_addresses a on a.network = d.network and a.address = d.address
+         where d.network = $1 and d.asset = $2 and d.state = 'confirmed'
+           and not exists (select from move_sources s where s.network = d.network
+             and (s.source = d.tx_id || ':' || d.ordinal or s.source = d.address)
+             and (s.live or (s.spent and exists (select from moves m where m.id = s.move_id
+               and m.asset = d.asset
+               and (s.source <> d.address or m.planned_at >= d.confirmed_at)))))
+         group by d.address, a.path_index order by sum(d.amount_minor) desc limit $3",
+    )
+    .bind(network.as_str())
+    .bind(asset.code())
+    .bind(PLACES_MAX)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut found = Candidates::default();
+    for row in &rows {
+        let address: String = row.try_get("address")?;
+        let index = u32::try_from(row.try_get::<i64, _>("path_index")?)
+            .map_err(|_| Error::Inconsistent("an index above 2^31".to_owned()))?;
+        let outputs: Vec<String> = row.try_get("outputs")?;
+        found.outputs.extend(outputs.iter().cloned());
+        let booked = booked_in(conn, network, asset, &address).await?;
+        found.booked.insert(address.clone(), booked);
+        found.places.push(Place { address, index, outputs });
+    }
+    Ok(found)
+}
+
+/// Final deposits to an address and top-ups of it, less what moves have taken from it.
+async fn booked_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    asset: Asset,
+    address: &str,
+) -> Result<Amount, Error> {
+    let minor: String = sqlx::query_scalar(
+        "select greatest(0,
+           coalesce((select sum(left_of(d)) from deposits d where d.network = $1
+             and d.asset = $2 and d.address = $3 and d.state = 'confirmed'), 0)
+           + coalesce((select sum(m.arrived_minor) from moves m where m.network = $1
+             and m.asset = $2 and m.to_address = $3 and m.purpose = 'gas'
+             and m.state = 'credited'), 0)
+           - coalesce((select sum(case when m.asset = $2 and m.state <> 'failed'
+                 then m.arrived_minor else 0 end
+               + case when m.fee_asset = $2 then coalesce(m.cost_minor, 0) else 0 end)
+             from moves m join move_sources s on s.move_id = m.id
+             where m.network = $1 and s.address = $3 and m.purpose = 'fund_venue'
+               and m.state in ('final', 'credited', 'failed')), 0))::text",
+    )
+    .bind(network.as_str())
+    .bind(asset.code())
+    .bind(address)
+    .fetch_one(conn)
+    .await?;
+    money_column::amount(&minor, asset)
+}
+
+/// How much of an asset may leave our addresses of a network: what the books hold there free, less
+/// everything that is owed in it or is not sold yet, less the reserve.
+///
+/// # Errors
+/// `Database`, `Ledger`, `Inconsistent`.
+pub async fn coverable_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<Amount, Error> {
+    let reserve = base.settings.treasury.reserve(network, asset);
+    let left = uncommitted_in(conn, network, asset).await?.checked_sub(reserve)?;
+    Ok(if left.is_positive() { left } else { Amount::zero(asset) })
+}
+
+/// As [`coverable_in`], the reserve included; never below zero.
+pub(super) async fn uncommitted_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<Amount, Error> {
+    let Some(escrow) = ledger::balance(conn, &chart::escrow(network, asset).code).await? else {
+        return Ok(Amount::zero(asset));
+    };
+    let left = escrow.available()?.checked_sub(owed_in(conn, network, asset).await?)?;
+    Ok(if left.is_positive() { left } else { Amount::zero(asset) })
+}
+
+/// What somebody may want back in kind on this network: deposits that became no rupees yet,
+/// suspense and promises. The rows tell the network of the last two; what the books owe beyond the
+/// rows counts here too, wherever it belongs.
+async fn owed_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<Amount, Error> {
+    let mut deposits = Amount::zero(asset);
+    let mut set_aside = Amount::zero(asset);
+    for line in ledger::trial_balance(conn).await?.into_iter().filter(|l| l.asset == asset) {
+        // Liabilities: debits − credits is negative.
+        let owed = Amount::zero(asset).checked_sub(line.net)?;
+        match line.role.as_str() {
+            "deposit" => deposits = deposits.checked_add(owed)?,
+            "suspense" | "refund" => set_aside = set_aside.checked_add(owed)?,
+            _ => {}
+        }
+    }
+    let (here, everywhere): (String, String) = sqlx::query_as(
+        "with owed as (
+           select r.network, r.amount_minor as minor from refunds r
+             where r.asset = $2 and r.state in ('promised', 'addressed')
+           union all
+           select d.network, greatest(0, left_of(d) - coalesce((select sum(r.amount_minor)
+               from refunds r where r.deposit_id = d.id and r.state <> 'withdrawn'), 0))
+             from deposits d
+             where d.asset = $2 and d.state = 'confirmed' and d.purpose = 'suspense')
+         select coalesce(sum(minor) filter (where network = $1), 0)::text,
+                coalesce(sum(minor), 0)::text from owed",
+    )
+    .bind(network.as_str())
+    .bind(asset.code())
+    .fetch_one(conn)
+    .await?;
+    let here = money_column::amount(&here, asset)?;
+    let unplaced = set_aside.checked_sub(money_column::amount(&everywhere, asset)?)?;
+    let unplaced = if unplaced.is_positive() { unplaced } else { Amount::zero(asset) };
+    Ok(deposits.checked_add(here)?.checked_add(unplaced)?)
+}

@@ -1,0 +1,459 @@
+//! Planning a move: the books set the coins aside, the sources are taken, the draft is frozen.
+//!
+//! Invariant: everything that can forbid a move is asked in the transaction that plans it: the
+//! switch, the freeze of the venue, the confirmed address, what is owed back, worth and budget.
+//! Plans go one after the other.
+
+use primitives::{Amount, Asset, MoveId, NetworkId, derived_uuid};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use super::{
+    Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, address,
+    candidates::{coverable_in, uncommitted_in},
+    forecast, record, store,
+    worth::{Worth, spent_today_in},
+};
+use crate::{
+    Base, Error, Record,
+    bookkeeping::treasury as books,
+    case,
+    jobs::ResolveMove,
+    money_column, record_in,
+    switch::{self, Switch},
+    venue_freeze,
+};
+
+/// A source as the database fences it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSource {
+    /// An outpoint where the network has them, else the address.
+    pub source: String,
+    pub address: String,
+    pub amount: Amount,
+}
+
+/// A move as the chain's side has drafted it.
+#[derive(Debug, Clone)]
+pub struct NewMove {
+    pub purpose: MovePurpose,
+    pub network: NetworkId,
+    pub venue: Option<String>,
+    pub to: String,
+    /// What reaches `to`.
+    pub amount: Amount,
+    pub fee_max: Amount,
+    /// Nothing of ours is left where it came from.
+    pub takes_all: bool,
+    pub sources: Vec<NewSource>,
+    pub draft: Value,
+    /// A top-up is worth what it lets move.
+    pub lets_move: Option<Amount>,
+}
+
+/// What became of planning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Planned {
+    Move(MoveId),
+    /// The switch is closed, or the venue takes nothing: look again later.
+    Stopped(&'static str),
+    /// It must not, or need not, be moved now.
+    No(String),
+    /// Another move has one of the sources.
+    Taken,
+    /// The books have nothing that may pay its fee: its address must be topped up, whatever lies
+    /// there.
+    NeedsGas,
+}
+
+/// Plans a move, or says why not. The caller commits only a [`Planned::Move`], or a case.
+///
+/// # Errors
+/// `Database`, `Ledger`; `WouldOverdraw` inside it when what pays is not there.
+pub async fn plan_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<Planned, Error> {
+    if !switch::is_open_in(conn, Switch::Moves).await? {
+        return Ok(Planned::Stopped("moves are stopped"));
+    }
+    one_at_a_time_in(conn).await?;
+    if is_taken_in(conn, new).await? {
+        return Ok(Planned::Taken);
+    }
+    if let Some(venue) = &new.venue
+        && let Some(no) = venue_refusal_in(conn, base, new, venue).await?
+    {
+        return Ok(no);
+    }
+    let fee_paise = match value_in(conn, base, new).await? {
+        Ok(fee_paise) => fee_paise,
+        Err(why) => return Ok(Planned::No(why)),
+    };
+    let spent = spent_today_in(conn, base).await?;
+    if spent.saturating_add(fee_paise) > base.settings.treasury.fee_budget_paise {
+        return Ok(Planned::No("the fee budget of 24 hours is used up".to_owned()));
+    }
+    if let Some(no) = uncovered_in(conn, base, new).await? {
+        return Ok(no);
+    }
+    write_in(conn, base, new, fee_paise).await
+}
+
+/// Whoever plans waits for who planned before: sources, budget and room at venues are shared.
+pub(super) async fn one_at_a_time_in(conn: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('moves', 0))").execute(conn).await?;
+    Ok(())
+}
+
+/// What the fee is worth in paise, or why the move is not worth it. What a top-up brings is spent
+/// on the fee of what it lets move.
+async fn value_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<Result<i64, String>, Error> {
+    let cost = match new.purpose {
+        MovePurpose::Gas => new.fee_max.checked_add(new.amount)?,
+        MovePurpose::FundVenue => new.fee_max,
+    };
+    let moves = new.lets_move.unwrap_or(new.amount);
+    let all = Worth::of_in(conn, base, moves, cost).await?;
+    let own = Worth::of_in(conn, base, moves, new.fee_max).await?;
+    let Some((all, own)) = all.zip(own) else {
+        return Ok(Err("no fresh rate says what it is worth".to_owned()));
+    };
+    match all.refusal(&base.settings.treasury)? {
+        Some(why) => Ok(Err(why)),
+        None => Ok(Ok(own.fee_paise()?)),
+    }
+}
+
+async fn is_taken_in(conn: &mut PgConnection, new: &NewMove) -> Result<bool, Error> {
+    let sources: Vec<&str> = new.sources.iter().map(|s| s.source.as_str()).collect();
+    let taken = sqlx::query_scalar(
+        "select exists (select from move_sources where network = $1 and source = any($2) and live)
+           or ($4 and exists (select from moves where network = $1 and to_address = $3
+             and purpose = 'gas' and state in ('planned', 'signed', 'sent', 'included', 'unwound',
+               'in_review')))",
+    )
+    .bind(new.network.as_str())
+    .bind(sources)
+    .bind(&new.to)
+    .bind(new.purpose == MovePurpose::Gas)
+    .fetch_one(conn)
+    .await?;
+    Ok(taken)
+}
+
+/// What a venue has against coins on their way to it.
+async fn venue_refusal_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+    venue: &str,
+) -> Result<Option<Planned>, Error> {
+    venue_freeze::share_in(conn, venue).await?;
+    if venue_freeze::is_frozen_in(conn, venue).await? {
+        return Ok(Some(Planned::Stopped("the venue is frozen")));
+    }
+    let known = address::known_in(conn, venue, new.amount.asset(), &new.network).await?;
+    match known {
+        Some(known) if known.is_usable && known.address == new.to => {}
+        _ => return Ok(Some(Planned::Stopped("the venue's address is not confirmed"))),
+    }
+    Ok(match forecast::room_in(conn, base, venue).await? {
+        forecast::VenueRoom::NoLimit => None,
+        forecast::VenueRoom::Unknown => {
+            Some(Planned::No("what lies at the venue cannot be valued".to_owned()))
+        }
+        forecast::VenueRoom::Left(left) => {
+            let value = Worth::of_in(conn, base, new.amount, new.fee_max).await?;
+            let fits = value.is_some_and(|worth| worth.value.minor() <= left.minor());
+            (!fits).then(|| Planned::No("the venue would hold more than it may".to_owned()))
+        }
+    })
+}
+
+/// What is owed back stays; and what pays must be there.
+async fn uncovered_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<Option<Planned>, Error> {
+    let amount = new.amount;
+    if new.purpose == MovePurpose::FundVenue {
+        let coverable = coverable_in(conn, base, &new.network, amount.asset()).await?;
+        let mut leaves = amount;
+        if new.fee_max.asset() == amount.asset() {
+            leaves = leaves.checked_add(new.fee_max)?;
+        }
+        if leaves.minor() > coverable.minor() {
+            return Ok(Some(Planned::No(format!("only {coverable} may leave"))));
+        }
+        // On one wallet the coin that pays fees may be owed to somebody.
+        let fee = new.fee_max;
+        if fee.asset() != amount.asset() && fee.is_positive() {
+            let free = uncommitted_in(conn, &new.network, fee.asset()).await?;
+            if free.minor() < fee.minor() {
+                let settings = base.settings.treasury.networks.get(&new.network);
+                if settings.is_none_or(|network| network.wallet.is_none()) {
+                    return Ok(Some(Planned::NeedsGas));
+                }
+                gas_low_in(conn, base, &new.network, fee.asset(), "escrow").await?;
+                return Ok(Some(Planned::No(format!("only {free} is there for the fee"))));
+            }
+        }
+    }
+    let shape = shape(new, MoveId::from_uuid(uuid::Uuid::nil()), base);
+    for (account, least) in books::taken(&shape)? {
+        let balance = ledger::balance(conn, &account.code).await?;
+        let available = balance.map(|b| b.available()).transpose()?;
+        if available.is_none_or(|has| has.minor() < least.minor()) {
+            if new.purpose == MovePurpose::Gas {
+                gas_low_in(conn, base, &new.network, account.asset, &account.code).await?;
+            }
+            return Ok(Some(Planned::No(format!("{} has less than {least}", account.code))));
+        }
+    }
+    Ok(None)
+}
+
+/// Nothing is left to pay fees with: a person is called.
+///
+/// # Errors
+/// `Database`.
+pub async fn gas_out_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    network: &NetworkId,
+    asset: Asset,
+) -> Result<(), Error> {
+    let account = crate::chart::gas(network, asset).code;
+    gas_low_in(conn, base, network, asset, &account).await
+}
+
+pub(super) async fn gas_low_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    network: &NetworkId,
+    asset: Asset,
+    account: &str,
+) -> Result<(), Error> {
+    let new = case::NewCase {
+        kind: "gas_low",
+        subject: &format!("{network}:{asset}"),
+        payment: None,
+        amount: None,
+        detail: json!({ "account": account }),
+    };
+    case::open_in(conn, base, new).await
+}
+
+fn shape(new: &NewMove, id: MoveId, base: &Base) -> Move {
+    Move {
+        id,
+        purpose: new.purpose,
+        network: new.network.clone(),
+        asset: new.amount.asset(),
+        venue: new.venue.clone(),
+        to: new.to.clone(),
+        takes_all: new.takes_all,
+        state: MoveState::Planned,
+        round: 1,
+        amount: new.amount,
+        fee_max: new.fee_max,
+        hold_key: None,
+        won: None,
+        block_hash: None,
+        height: None,
+        arrived: None,
+        cost: None,
+        credited: None,
+        retry_at: None,
+        planned_at: base.now(),
+        final_at: None,
+    }
+}
+
+async fn write_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+    fee_paise: i64,
+) -> Result<Planned, Error> {
+    let mut planned = shape(new, MoveId::from_uuid(base.uuid()), base);
+    sqlx::query(
+        "insert into moves (id, purpose, network, asset, venue, to_address, takes_all, fee_asset,
+           state, amount_minor, fee_max_minor, fee_paise, planned_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'planned', $9::text::numeric,
+           $10::text::numeric, $11, $12, $12)",
+    )
+    .bind(planned.id.uuid())
+    .bind(planned.purpose.name())
+    .bind(planned.network.as_str())
+    .bind(planned.asset.code())
+    .bind(&planned.venue)
+    .bind(&planned.to)
+    .bind(planned.takes_all)
+    .bind(planned.fee_max.asset().code())
+    .bind(money_column::minor(planned.amount))
+    .bind(money_column::minor(planned.fee_max))
+    .bind(fee_paise)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    for source in &new.sources {
+        sqlx::query(
+            "insert into move_sources (move_id, network, source, address, amount_minor, live)
+             values ($1, $2, $3, $4, $5::text::numeric, true)",
+        )
+        .bind(planned.id.uuid())
+        .bind(planned.network.as_str())
+        .bind(&source.source)
+        .bind(&source.address)
+        .bind(money_column::minor(source.amount))
+        .execute(&mut *conn)
+        .await?;
+    }
+    attempt_in(conn, base, &planned, 1, &new.draft).await?;
+    let cause = json!({
+        "to": planned.to, "venue": planned.venue, "amount": planned.amount,
+        "fee_max": planned.fee_max, "sources": new.sources.len(),
+    });
+    let record = Record {
+        entity: "move",
+        id: planned.id.uuid(),
+        from: None,
+        to: MoveState::Planned.name(),
+        event: "planned",
+        cause,
+        at: base.now(),
+    };
+    record_in(conn, record).await?;
+    queue::enqueue(conn, &ResolveMove { moved: planned.id }, base.now()).await?;
+    let hold = books::move_held(conn, base, &planned, 1).await?;
+    planned.hold_key = Some(hold);
+    sqlx::query("update moves set hold_key = $2 where id = $1")
+        .bind(planned.id.uuid())
+        .bind(&planned.hold_key)
+        .execute(conn)
+        .await?;
+    Ok(Planned::Move(planned.id))
+}
+
+/// Freezes one attempt. Its name at the signer is derived: a restored database asks the same.
+async fn attempt_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    attempt: i32,
+    draft: &Value,
+) -> Result<(), Error> {
+    let intent = derived_uuid(&["move", &of.id.to_string(), &attempt.to_string()]);
+    sqlx::query(
+        "insert into move_attempts (move_id, attempt, intent_id, amount_minor, fee_max_minor,
+           draft, state, planned_at)
+         values ($1, $2, $3, $4::text::numeric, $5::text::numeric, $6, 'planned', $7)",
+    )
+    .bind(of.id.uuid())
+    .bind(attempt)
+    .bind(intent)
+    .bind(money_column::minor(of.amount))
+    .bind(money_column::minor(of.fee_max))
+    .bind(draft)
+    .bind(base.now())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// True while a top-up of this address is under way.
+///
+/// # Errors
+/// `Database`.
+pub async fn is_gas_coming_in(
+    conn: &mut PgConnection,
+    network: &NetworkId,
+    address: &str,
+) -> Result<bool, Error> {
+    let under_way = sqlx::query_scalar(
+        "select exists (select from moves where network = $1 and to_address = $2
+           and purpose = 'gas' and state in ('planned', 'signed', 'sent', 'included', 'unwound',
+             'in_review'))",
+    )
+    .bind(network.as_str())
+    .bind(address)
+    .fetch_one(conn)
+    .await?;
+    Ok(under_way)
+}
+
+/// Plans a further attempt at a higher fee, of which and the earlier ones at most one can ever be
+/// in a chain: the carrier made it so. `None` when the move has moved on, or may not go on.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn bump_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    last: &MoveAttempt,
+    (amount, fee_max): (Amount, Amount),
+    draft: &Value,
+) -> Result<Option<()>, Error> {
+    let mut moved = store::lock_in(conn, last.move_id).await?;
+    let attempts = store::attempts_in(conn, &moved).await?;
+    let newest = attempts.iter().rev().find(|a| a.state != MoveAttemptState::Dropped);
+    let is_newest =
+        newest.is_some_and(|a| a.attempt == last.attempt && a.state == MoveAttemptState::Sent);
+    if moved.state != MoveState::Sent || !is_newest {
+        return Ok(None);
+    }
+    let settings = &base.settings.treasury;
+    if attempts.len() > usize::try_from(settings.bumps_max).unwrap_or(0) {
+        record::show_stuck_in(conn, base, &moved, "no further bump is allowed").await?;
+        return Ok(None);
+    }
+    let worth = Worth::of_in(conn, base, amount, fee_max).await?;
+    let Some(worth) = worth else {
+        record::show_stuck_in(conn, base, &moved, "no fresh rate values the fee").await?;
+        return Ok(None);
+    };
+    if worth.is_fee_above(settings.bump_fee_bps_max)? {
+        record::show_stuck_in(conn, base, &moved, "the next fee is beyond its limit").await?;
+        return Ok(None);
+    }
+    (moved.amount, moved.fee_max) = (amount, fee_max);
+    for (account, least) in books::taken(&moved)? {
+        let balance = ledger::balance(conn, &account.code).await?;
+        let held = attempts_hold(&attempts, &account.code, &moved)?;
+        let available = balance.map(|b| b.available()).transpose()?;
+        let has = available.map_or(0, Amount::minor).saturating_add(held);
+        if has < least.minor() {
+            record::show_stuck_in(conn, base, &moved, "the books do not cover the next fee")
+                .await?;
+            return Ok(None);
+        }
+    }
+    let number = attempts.last().map_or(1, |a| a.attempt.saturating_add(1));
+    attempt_in(conn, base, &moved, number, draft).await?;
+    sqlx::query("update moves set fee_paise = greatest(fee_paise, $2) where id = $1")
+        .bind(moved.id.uuid())
+        .bind(worth.fee_paise()?)
+        .execute(&mut *conn)
+        .await?;
+    books::move_released(conn, base, moved.hold_key.as_deref()).await?;
+    moved.hold_key = Some(books::move_held(conn, base, &moved, number).await?);
+    let cause = json!({ "attempt": number, "amount": amount, "fee_max": fee_max });
+    store::step_in(conn, base, &mut moved, MoveEvent::BumpPlanned, cause).await?;
+    Ok(Some(()))
+}
+
+/// What the move's own hold keeps of an account: it is given up for the next one.
+fn attempts_hold(attempts: &[MoveAttempt], account: &str, of: &Move) -> Result<i128, Error> {
+    let Some(last) = attempts.last().filter(|_| of.hold_key.is_some()) else { return Ok(0) };
+    let held = Move { amount: last.amount, fee_max: last.fee_max, ..of.clone() };
+    let kept = books::taken(&held)?.into_iter().find(|(a, _)| a.code == account);
+    Ok(kept.map_or(0, |(_, amount)| amount.minor()))
+}

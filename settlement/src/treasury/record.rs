@@ -1,0 +1,537 @@
+//! What became of a move: asked, signed, sent, in a block, final, failed, overtaken.
+//!
+//! Invariant: every function locks the move, does nothing where the move has moved on, and writes
+//! state, attempt, books and case together. A send is marked before it is made, on exactly one row.
+
+use chrono::TimeDelta;
+use primitives::{Amount, MoveId};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::{
+    Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, store,
+    store::{free_sources_in, lock_in, step_in},
+};
+use crate::{
+    Base, Error,
+    bookkeeping::treasury as books,
+    case,
+    deposit::Depth,
+    jobs::WatchCredits,
+    policy,
+    switch::{self, Switch},
+    venue_freeze,
+};
+
+/// Where a node shows an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InBlock {
+    pub attempt: i32,
+    pub block_hash: String,
+    pub height: i64,
+}
+
+/// What a final block shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Final {
+    pub at: InBlock,
+    /// What reached the destination.
+    pub arrived: Amount,
+    /// What the network took, in its own coin.
+    pub cost: Amount,
+}
+
+/// True when a move may be signed, sent and bumped: moves are open and its venue takes something.
+/// Neither changes before the caller's transaction ends.
+///
+/// # Errors
+/// `Database`.
+pub async fn may_go_on_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Error> {
+    if !switch::is_open_in(conn, Switch::Moves).await? {
+        return Ok(false);
+    }
+    let Some(venue) = &of.venue else { return Ok(true) };
+    venue_freeze::share_in(conn, venue).await?;
+    if venue_freeze::is_frozen_in(conn, venue).await? {
+        return Ok(false);
+    }
+    // An address that was questioned meanwhile stops what was not sent yet.
+    let known = super::known_in(conn, venue, of.asset, &of.network).await?;
+    Ok(known.is_some_and(|known| known.is_usable && known.address == of.to))
+}
+
+/// True when a block at this height is as deep as the network's strictest rule for the asset asks.
+///
+/// # Errors
+/// `Database`, `Inconsistent`.
+pub async fn is_final_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    depth: Depth,
+    height: u64,
+) -> Result<bool, Error> {
+    let policy = policy::current_in(conn, base, &of.network, of.asset).await?;
+    Ok(policy.tier(None)?.last.is_met(depth, height))
+}
+
+/// Notes that the signer is about to be asked.
+///
+/// # Errors
+/// `Database`.
+pub async fn asked_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    attempt: &MoveAttempt,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update move_attempts set asked_at = coalesce(asked_at, $3)
+         where move_id = $1 and attempt = $2",
+    )
+    .bind(attempt.move_id.uuid())
+    .bind(attempt.attempt)
+    .bind(base.now())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Keeps what the signer signed. The same again is quiet.
+///
+/// # Errors
+/// `Database`; `Inconsistent` when another transaction stands there.
+pub async fn signed_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    attempt: &MoveAttempt,
+    tx_id: &str,
+    raw: &str,
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, attempt.move_id).await?;
+    let kept = sqlx::query(
+        "update move_attempts set state = 'signed', tx_id = $3, raw = $4, signed_at = $5
+         where move_id = $1 and attempt = $2 and state = 'planned'",
+    )
+    .bind(attempt.move_id.uuid())
+    .bind(attempt.attempt)
+    .bind(tx_id)
+    .bind(raw)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    if kept.rows_affected() == 0 || moved.state != MoveState::Planned {
+        return Ok(());
+    }
+    moved.retry_at = None;
+    let cause = json!({ "attempt": attempt.attempt, "tx_id": tx_id });
+    step_in(conn, base, &mut moved, MoveEvent::Signature, cause).await?;
+    policy::close_case_in(conn, base, "signer_refused", &moved.id.to_string(), "signed").await
+}
+
+async fn signer_case_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    attempt: i32,
+    (code, reason): (&str, &str),
+) -> Result<(), Error> {
+    let new = case::NewCase {
+        kind: "signer_refused",
+        subject: &of.id.to_string(),
+        payment: None,
+        amount: Some(of.amount),
+        detail: json!({ "attempt": attempt, "code": code, "reason": clipped(reason), "to": of.to }),
+    };
+    case::open_in(conn, base, new).await
+}
+
+/// The signer's limit is used up: the same intent is asked again later.
+///
+/// # Errors
+/// `Database`.
+pub async fn over_limit_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    attempt: &MoveAttempt,
+    reason: &str,
+) -> Result<(), Error> {
+    let moved = lock_in(conn, attempt.move_id).await?;
+    if moved.state != MoveState::Planned {
+        return Ok(());
+    }
+    let wait = TimeDelta::seconds(base.settings.treasury.retry_after_s);
+    sqlx::query("update moves set retry_at = $2 where id = $1")
+        .bind(moved.id.uuid())
+        .bind(base.now() + wait)
+        .execute(&mut *conn)
+        .await?;
+    signer_case_in(conn, base, &moved, attempt.attempt, ("over_limit", reason)).await
+}
+
+/// The signer will not sign this. A bump is dropped and the earlier attempts are waited for; a
+/// first attempt waits for a person.
+///
+/// # Errors
+/// `Database`.
+pub async fn refused_by_signer_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    attempt: &MoveAttempt,
+    (code, reason): (&str, &str),
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, attempt.move_id).await?;
+    if moved.state != MoveState::Planned {
+        return Ok(());
+    }
+    signer_case_in(conn, base, &moved, attempt.attempt, (code, reason)).await?;
+    let attempts = store::attempts_in(conn, &moved).await?;
+    if attempts.iter().any(|a| a.state == MoveAttemptState::Sent) {
+        return drop_bump(conn, base, &mut moved, &attempts, attempt.attempt).await;
+    }
+    let cause = json!({ "attempt": attempt.attempt, "code": code });
+    step_in(conn, base, &mut moved, MoveEvent::NeedsPerson, cause).await
+}
+
+/// Gives up a bump that was never signed: the earlier attempts are waited for.
+async fn drop_bump(
+    conn: &mut PgConnection,
+    base: &Base,
+    moved: &mut Move,
+    attempts: &[MoveAttempt],
+    attempt: i32,
+) -> Result<(), Error> {
+    let Some(standing) = attempts.iter().rev().find(|a| a.state == MoveAttemptState::Sent) else {
+        return Ok(());
+    };
+    let dropped = sqlx::query(
+        "update move_attempts set state = 'dropped'
+         where move_id = $1 and attempt = $2 and state = 'planned'",
+    )
+    .bind(moved.id.uuid())
+    .bind(attempt)
+    .execute(&mut *conn)
+    .await?;
+    if dropped.rows_affected() == 0 {
+        return Ok(());
+    }
+    (moved.amount, moved.fee_max) = (standing.amount, standing.fee_max);
+    let cause = json!({ "attempt": attempt });
+    step_in(conn, base, moved, MoveEvent::BumpDropped, cause).await
+}
+
+/// Marks an attempt as sent, before it is sent. `false`: stop, somebody else did or the move has
+/// moved on.
+///
+/// # Errors
+/// `Database`.
+pub async fn mark_sent_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    attempt: &MoveAttempt,
+) -> Result<bool, Error> {
+    let mut moved = lock_in(conn, attempt.move_id).await?;
+    if !matches!(moved.state, MoveState::Signed | MoveState::Sent | MoveState::Unwound) {
+        return Ok(false);
+    }
+    let marked = sqlx::query(
+        "update move_attempts set state = 'sent', sends = sends + 1, sent_at = $4,
+           first_sent_at = coalesce(first_sent_at, $4)
+         where move_id = $1 and attempt = $2 and state in ('signed', 'sent')
+           and sent_at is not distinct from $3",
+    )
+    .bind(attempt.move_id.uuid())
+    .bind(attempt.attempt)
+    .bind(attempt.sent_at)
+    .bind(base.now())
+    .execute(&mut *conn)
+    .await?;
+    if marked.rows_affected() == 0 {
+        return Ok(false);
+    }
+    if moved.state != MoveState::Sent {
+        let cause = json!({ "attempt": attempt.attempt, "tx_id": attempt.tx_id });
+        step_in(conn, base, &mut moved, MoveEvent::Sending, cause).await?;
+    }
+    Ok(true)
+}
+
+/// A node took it, or had it: what an earlier refusal said is over.
+///
+/// # Errors
+/// `Database`.
+pub async fn accepted_in(conn: &mut PgConnection, attempt: &MoveAttempt) -> Result<(), Error> {
+    note_refusal(conn, attempt, None).await
+}
+
+/// The network will never take this attempt as it is. No outcome: the chain is asked what stands in
+/// its place.
+///
+/// # Errors
+/// `Database`.
+pub async fn refused_by_network_in(
+    conn: &mut PgConnection,
+    attempt: &MoveAttempt,
+    why: &str,
+) -> Result<(), Error> {
+    note_refusal(conn, attempt, Some(clipped(why))).await
+}
+
+async fn note_refusal(
+    conn: &mut PgConnection,
+    attempt: &MoveAttempt,
+    why: Option<String>,
+) -> Result<(), Error> {
+    sqlx::query(
+        "update move_attempts set refused = $3
+         where move_id = $1 and attempt = $2 and state = 'sent'",
+    )
+    .bind(attempt.move_id.uuid())
+    .bind(attempt.attempt)
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What others wrote, as much of it as we keep.
+fn clipped(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// Goes on with a move in which nothing is left to be signed: it was tried again by a person.
+///
+/// # Errors
+/// `Database`.
+pub async fn resume_in(conn: &mut PgConnection, base: &Base, id: MoveId) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    let attempts = store::attempts_in(conn, &moved).await?;
+    let to_sign = attempts.iter().any(|a| a.state == MoveAttemptState::Planned);
+    let to_send = attempts
+        .iter()
+        .any(|a| matches!(a.state, MoveAttemptState::Signed | MoveAttemptState::Sent));
+    if moved.state != MoveState::Planned || to_sign || !to_send {
+        return Ok(());
+    }
+    step_in(conn, base, &mut moved, MoveEvent::Signature, json!({ "resumed": true })).await
+}
+
+/// A block holds one of the attempts.
+///
+/// # Errors
+/// `Database`.
+pub async fn included_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    at: &InBlock,
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    if moved.state == MoveState::Included {
+        if moved.block_hash.as_ref() == Some(&at.block_hash) && moved.won == Some(at.attempt) {
+            return Ok(());
+        }
+        block_gone(conn, base, &mut moved).await?;
+    }
+    if moved.state.next(MoveEvent::SeenInBlock).is_err() {
+        return Ok(());
+    }
+    moved.won = Some(at.attempt);
+    moved.block_hash = Some(at.block_hash.clone());
+    moved.height = Some(at.height);
+    let cause = json!({ "attempt": at.attempt, "block": at.block_hash, "height": at.height });
+    step_in(conn, base, &mut moved, MoveEvent::SeenInBlock, cause).await?;
+    policy::close_case_in(conn, base, "move_stuck", &id.to_string(), "it is in a block").await
+}
+
+/// The block that held it is not on the chain any more, or another attempt is in one.
+///
+/// # Errors
+/// `Database`.
+pub async fn block_gone_in(conn: &mut PgConnection, base: &Base, id: MoveId) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    if moved.state == MoveState::Included {
+        block_gone(conn, base, &mut moved).await?;
+    }
+    Ok(())
+}
+
+async fn block_gone(conn: &mut PgConnection, base: &Base, moved: &mut Move) -> Result<(), Error> {
+    let cause = json!({ "block": moved.block_hash.take(), "attempt": moved.won.take() });
+    moved.height = None;
+    step_in(conn, base, moved, MoveEvent::BlockGone, cause).await
+}
+
+/// Books what a final block shows; the coins are on their way, or home.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn final_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    told: &Final,
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    if !stands_at(&moved, &told.at) {
+        return Ok(());
+    }
+    let expected = winner_amount(conn, &moved).await?;
+    if told.arrived != expected {
+        let new = case::NewCase {
+            kind: "move_differs",
+            subject: &id.to_string(),
+            payment: None,
+            amount: Some(told.arrived),
+            detail: json!({ "expected": expected, "block": told.at.block_hash }),
+        };
+        case::open_in(conn, base, new).await?;
+    }
+    if !told.arrived.is_positive() {
+        let cause = json!({ "block": told.at.block_hash, "arrived": told.arrived });
+        return step_in(conn, base, &mut moved, MoveEvent::NeedsPerson, cause).await;
+    }
+    settle_attempts(conn, &moved, told.at.attempt).await?;
+    free_sources_in(conn, &moved, moved.takes_all).await?;
+    let hold = moved.hold_key.take();
+    (moved.arrived, moved.cost) = (Some(told.arrived), Some(told.cost));
+    moved.final_at = Some(base.now());
+    let cause = json!({
+        "block": told.at.block_hash, "arrived": told.arrived, "cost": told.cost,
+    });
+    step_in(conn, base, &mut moved, MoveEvent::Deep, cause).await?;
+    match (moved.purpose, &moved.venue) {
+        (MovePurpose::FundVenue, Some(venue)) => {
+            let watch = WatchCredits { venue: venue.clone(), asset: moved.asset };
+            queue::enqueue(conn, &watch, base.now()).await?;
+        }
+        _ => {
+            moved.credited = Some(told.arrived);
+            let cause = json!({ "at": "our own address" });
+            step_in(conn, base, &mut moved, MoveEvent::CreditSeen, cause).await?;
+        }
+    }
+    books::move_released(conn, base, hold.as_deref()).await?;
+    books::move_out(conn, base, &moved, told.arrived, told.cost).await
+}
+
+fn stands_at(moved: &Move, at: &InBlock) -> bool {
+    moved.state == MoveState::Included
+        && moved.won == Some(at.attempt)
+        && moved.block_hash.as_ref() == Some(&at.block_hash)
+}
+
+async fn winner_amount(conn: &mut PgConnection, moved: &Move) -> Result<Amount, Error> {
+    let attempts = store::attempts_in(conn, moved).await?;
+    let winner = attempts.iter().find(|a| Some(a.attempt) == moved.won);
+    let lost = || Error::Inconsistent(format!("{} has no attempt in its block", moved.id));
+    winner.map(|a| a.amount).ok_or_else(lost)
+}
+
+async fn settle_attempts(conn: &mut PgConnection, moved: &Move, winner: i32) -> Result<(), Error> {
+    sqlx::query(
+        "update move_attempts set state = case
+             when attempt = $2 then 'won'
+             when tx_id is null then 'dropped'
+             else 'lost' end
+         where move_id = $1 and state in ('planned', 'signed', 'sent')",
+    )
+    .bind(moved.id.uuid())
+    .bind(winner)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Books a transaction that a final block shows as failed: the fee is gone, the coins are where
+/// they were and free to be planned anew.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn failed_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    at: &InBlock,
+    cost: Amount,
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    if !stands_at(&moved, at) {
+        return Ok(());
+    }
+    settle_attempts(conn, &moved, at.attempt).await?;
+    free_sources_in(conn, &moved, false).await?;
+    let hold = moved.hold_key.take();
+    (moved.cost, moved.final_at) = (Some(cost), Some(base.now()));
+    let cause = json!({ "block": at.block_hash, "cost": cost });
+    step_in(conn, base, &mut moved, MoveEvent::DeepFailure, cause).await?;
+    let new = case::NewCase {
+        kind: "move_reverted",
+        subject: &id.to_string(),
+        payment: None,
+        amount: Some(moved.amount),
+        detail: json!({ "block": at.block_hash, "cost": cost, "to": moved.to }),
+    };
+    case::open_in(conn, base, new).await?;
+    books::move_released(conn, base, hold.as_deref()).await?;
+    books::move_failed(conn, base, &moved, cost).await
+}
+
+/// A final block shows that somebody else's transaction took what ours would have taken: none of
+/// our attempts can ever be in a chain.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn overtaken_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    by: Option<&str>,
+) -> Result<(), Error> {
+    let mut moved = lock_in(conn, id).await?;
+    if moved.state.next(MoveEvent::Overtaken).is_err() {
+        return Ok(());
+    }
+    settle_attempts(conn, &moved, 0).await?;
+    free_sources_in(conn, &moved, false).await?;
+    let hold = moved.hold_key.take();
+    step_in(conn, base, &mut moved, MoveEvent::Overtaken, json!({ "by": by })).await?;
+    let new = case::NewCase {
+        kind: "move_overtaken",
+        subject: &id.to_string(),
+        payment: None,
+        amount: Some(moved.amount),
+        detail: json!({ "by": by, "to": moved.to }),
+    };
+    case::open_in(conn, base, new).await?;
+    books::move_released(conn, base, hold.as_deref()).await
+}
+
+/// Shows a move that does not get on.
+///
+/// # Errors
+/// `Database`.
+pub async fn stuck_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    why: &str,
+) -> Result<(), Error> {
+    let moved = lock_in(conn, id).await?;
+    show_stuck_in(conn, base, &moved, why).await
+}
+
+pub(super) async fn show_stuck_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    why: &str,
+) -> Result<(), Error> {
+    let new = case::NewCase {
+        kind: "move_stuck",
+        subject: &of.id.to_string(),
+        payment: None,
+        amount: Some(of.amount),
+        detail: json!({ "why": clipped(why), "network": of.network, "state": of.state.name() }),
+    };
+    case::open_in(conn, base, new).await
+}

@@ -1,0 +1,176 @@
+//! The treasury's numbers, all of them under `[settlement.treasury]`.
+//!
+//! Invariant: what is not named is not done. A network without a table is not swept, a venue
+//! without one gets nothing, and no pair of venues exchanges anything that is not a lane.
+
+use std::collections::BTreeMap;
+
+use primitives::{Amount, Asset, Bps, NetworkId};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Amounts by asset, written in units: `{ BTC = "0.5" }`.
+pub type Amounts = BTreeMap<Asset, Amount>;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TreasurySettings {
+    pub networks: BTreeMap<NetworkId, NetworkTreasury>,
+    pub venues: BTreeMap<String, VenueTreasury>,
+    /// Between which venues an asset is carried when one has too much and the other too little.
+    pub lanes: Vec<Lane>,
+    /// A sweep is worth at least so many paise.
+    pub sweep_min_paise: i64,
+    /// And its fee is at most this share of it.
+    pub sweep_fee_bps_max: Bps,
+    /// So many paise of fees in any 24 hours, by what they were worth when they were decided.
+    pub fee_budget_paise: i64,
+    /// A rate older than this (seconds) values nothing.
+    pub rate_max_age_s: i64,
+    /// Seconds between two looks at what can be swept.
+    pub sweep_every_s: i64,
+    /// Outputs in one transaction, and transactions in one look.
+    pub batch_max: usize,
+    /// A transaction that is in no block after so many seconds is sent again with a higher fee.
+    pub bump_after_s: i64,
+    pub bumps_max: i32,
+    /// A bump's fee is at most this share of what is moved.
+    pub bump_fee_bps_max: Bps,
+    /// The same transaction is handed to the nodes again after so many seconds without a trace.
+    pub resend_after_s: i64,
+    /// A signer that is over its limit, or a venue that refused, is asked again after this.
+    pub retry_after_s: i64,
+    /// How many hours of sales venues are to hold.
+    pub forecast_hours: i64,
+    /// Two looks at a balance that shows a credit lie at least this far apart (seconds).
+    pub credit_gap_s: i64,
+    /// What is on its way longer than this (seconds) is shown to a person.
+    pub transit_old_s: i64,
+}
+
+/// How one network's coins are moved.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkTreasury {
+    /// What is swept.
+    pub sweep: Vec<Asset>,
+    /// What always stays on our addresses.
+    #[serde(deserialize_with = "amounts")]
+    pub reserve: Amounts,
+    /// Below this a person is called: of the gas station where there is one, else of the fees'
+    /// coin on our addresses.
+    #[serde(deserialize_with = "amounts")]
+    pub gas_min: Amounts,
+    /// The one wallet everything comes to, where a network has one (Solana).
+    pub wallet: Option<String>,
+}
+
+/// What one venue is to hold. How much may lie there at all stands in `[settlement.venues]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VenueTreasury {
+    /// An asset without a target is not brought here.
+    #[serde(deserialize_with = "amounts")]
+    pub targets: Amounts,
+}
+
+/// One way from venue to venue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    pub asset: Asset,
+    pub from: String,
+    pub to: String,
+    pub network: NetworkId,
+    /// What stays at `from`, in units.
+    pub keep: String,
+    /// Less than this is not worth the venue's fee, in units.
+    pub least: String,
+}
+
+impl Lane {
+    pub(super) fn amount(&self, units: &str) -> Result<Amount, crate::Error> {
+        let lane = || format!("lane {} > {} of {}: {units:?}", self.from, self.to, self.asset);
+        Amount::parse_units(units, self.asset).map_err(|_| crate::Error::Inconsistent(lane()))
+    }
+}
+
+impl Default for TreasurySettings {
+    fn default() -> Self {
+        let bps = |number| Bps::new(number).unwrap_or(Bps::ZERO);
+        Self {
+            networks: BTreeMap::new(),
+            venues: BTreeMap::new(),
+            lanes: Vec::new(),
+            sweep_min_paise: 100_000,
+            sweep_fee_bps_max: bps(200),
+            fee_budget_paise: 5_000_000,
+            rate_max_age_s: 3_600,
+            sweep_every_s: 30,
+            batch_max: 50,
+            bump_after_s: 600,
+            bumps_max: 5,
+            bump_fee_bps_max: bps(500),
+            resend_after_s: 30,
+            retry_after_s: 300,
+            forecast_hours: 4,
+            credit_gap_s: 30,
+            transit_old_s: 21_600,
+        }
+    }
+}
+
+impl TreasurySettings {
+    /// What is swept, by network.
+    pub fn sweeps(&self) -> impl Iterator<Item = (&NetworkId, Asset)> {
+        self.networks.iter().flat_map(|(id, n)| n.sweep.iter().map(move |asset| (id, *asset)))
+    }
+
+    pub(super) fn reserve(&self, network: &NetworkId, asset: Asset) -> Amount {
+        let network = self.networks.get(network);
+        let reserve = network.and_then(|n| n.reserve.get(&asset));
+        reserve.copied().unwrap_or(Amount::zero(asset))
+    }
+}
+
+/// Amounts in units by asset, whatever the case of their names: environment variables arrive in
+/// lower case.
+fn amounts<'de, D: Deserializer<'de>>(from: D) -> Result<Amounts, D::Error> {
+    let named = BTreeMap::<String, String>::deserialize(from)?;
+    let amount = |(name, units): (String, String)| {
+        let asset: Asset = name.to_ascii_uppercase().parse().map_err(D::Error::custom)?;
+        let amount = Amount::parse_units(&units, asset).map_err(D::Error::custom)?;
+        if !asset.is_crypto() || amount.minor() < 0 {
+            return Err(D::Error::custom("an amount of a crypto asset, from 0 on, in units"));
+        }
+        Ok((asset, amount))
+    };
+    named.into_iter().map(amount).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let read = |text: &str| serde_json::from_str::<VenueTreasury>(text);
+        let good = read(r#"{ "targets": { "btc": "0.5" } }"#).unwrap();
+        assert_eq!(good.targets.get(&Asset::Btc).unwrap().minor(), 50_000_000);
+        for bad in [
+            r#"{ "targets": { "INR": "1" } }"#,
+            r#"{ "targets": { "BTC": "-1" } }"#,
+            r#"{ "targets": { "BTC": "0.000000001" } }"#,
+            r#"{ "targets": { "DOGE": "1" } }"#,
+            r#"{ "target": {} }"#,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_moved_by_default() {
+        let none: TreasurySettings = serde_json::from_str("{}").unwrap();
+        assert_eq!(none.sweeps().count(), 0);
+        assert!(none.sweep_fee_bps_max > Bps::ZERO && none.lanes.is_empty());
+    }
+}

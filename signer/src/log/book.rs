@@ -1,0 +1,109 @@
+//! What the log means: which ids were answered, what left lately, which list was seen.
+//!
+//! Invariant: made from lines only, by the same code at start and while running; a restart changes
+//! nothing.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use primitives::NetworkId;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::record::{Record, Signed, What};
+use crate::{
+    allow::Seen,
+    examine::Claim,
+    limits::{Movement, Recent},
+};
+
+/// Where a line is in the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+/// The first answer an id was given, which is its answer for ever.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered {
+    pub(crate) intent: [u8; 32],
+    pub(crate) place: Place,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    answered: HashMap<Uuid, Answered>,
+    /// By transaction: what its inputs were said to be worth. A hash, because there are many.
+    values: HashMap<[u8; 32], [u8; 32]>,
+    pub(crate) recent: Recent,
+    pub(crate) list: Option<Seen>,
+    pub(crate) last: Option<DateTime<Utc>>,
+}
+
+impl Book {
+    /// One more line.
+    pub(crate) fn take(&mut self, record: Record, place: Place) -> Result<(), &'static str> {
+        let at = record.at;
+        self.last = Some(at);
+        match record.what {
+            What::Started { .. } => {}
+            What::List(seen) => self.list = Some(seen),
+            What::Signed(signed) => {
+                let intent = bytes(&signed.asked.intent)?;
+                self.answered.insert(signed.asked.id, Answered { intent, place });
+                self.count(at, signed)?;
+            }
+            What::Refused(refused) => {
+                // A second intent under an id in use is refused too, and is not the id's answer.
+                let intent = bytes(&refused.asked.intent)?;
+                let answered = Answered { intent, place };
+                self.answered.entry(refused.asked.id).or_insert(answered);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, at: DateTime<Utc>, signed: Signed) -> Result<(), &'static str> {
+        let number = |text: &str| text.parse().map_err(|_| "holds a number that is none");
+        if let Some(values) = &signed.values {
+            let key = key_of(&signed.asked.network, &signed.tx.tx_id);
+            self.values.insert(key, bytes(values)?);
+        }
+        self.recent.add(Movement {
+            at,
+            network: signed.asked.network,
+            purpose: signed.asked.purpose,
+            asset: signed.asked.asset,
+            minor: number(&signed.asked.minor)?,
+            fee: number(&signed.fee)?,
+            spends: bytes(&signed.spends)?,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn answered(&self, id: Uuid) -> Option<Answered> {
+        self.answered.get(&id).copied()
+    }
+
+    /// Whether the same was said of this transaction's inputs before, or nothing yet.
+    pub(crate) fn agrees(&self, network: &NetworkId, claim: &Claim) -> bool {
+        let said = self.values.get(&key_of(network, &claim.tx_id));
+        said.is_none_or(|values| *values == claim.values)
+    }
+}
+
+fn key_of(network: &NetworkId, tx_id: &str) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(network.as_str())
+        .chain_update([0])
+        .chain_update(tx_id)
+        .finalize()
+        .into()
+}
+
+fn bytes(text: &str) -> Result<[u8; 32], &'static str> {
+    let mut out = [0; 32];
+    hex::decode_to_slice(text, &mut out).map_err(|_| "holds a hash that is none")?;
+    Ok(out)
+}

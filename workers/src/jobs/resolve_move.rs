@@ -1,0 +1,362 @@
+//! Have a move signed, send it, and follow it until a final block holds one of its attempts.
+//!
+//! Every run looks first: whatever was ever sent may be in a block by now, whichever attempt it is.
+//! A send is marked before it is made; the same bytes twice are one transaction. Nothing new is
+//! signed for a move but a bump, which shares its fence with the attempts before it.
+
+use chains::carrier::{Carrier, DraftError, SendError};
+use chrono::TimeDelta;
+use queue::{Lease, Outcome};
+use settlement::{
+    jobs::ResolveMove,
+    treasury::{self, Final, InBlock, Move, MoveAttempt, MoveAttemptState, MoveState},
+};
+use signing::SignError;
+
+use crate::{
+    Ctx, WorkError,
+    moving::{self, Seen},
+};
+
+/// A closed switch, a frozen venue or a questioned address is looked at again after this long.
+const STOPPED: i64 = 15;
+/// A move that waits for a person, or for the books, is looked at again after this long.
+const PARKED: i64 = 60;
+
+pub(crate) async fn run(ctx: Ctx, job: ResolveMove, lease: Lease) -> Result<Outcome, WorkError> {
+    let Some((moved, attempts)) = read(&ctx, &job).await? else { return Ok(Outcome::Done) };
+    match moved.state {
+        MoveState::Replaced | MoveState::Cancelled => return Ok(Outcome::Done),
+        MoveState::Final | MoveState::Credited | MoveState::Failed => {
+            return unwind(&ctx, &lease, &moved).await;
+        }
+        // What stands in its block is a person's question now.
+        MoveState::InReview if moved.won.is_some() => return Ok(ctx.again_in(PARKED)),
+        _ => {}
+    }
+    if attempts.iter().any(|a| a.first_sent_at.is_some()) {
+        let chain = ctx.connectors.chain(&moved.network)?;
+        match moving::look(chain, &attempts).await? {
+            Seen::InBlock(at, succeeded) => {
+                return in_block(&ctx, &lease, &moved, (at, succeeded)).await;
+            }
+            Seen::Overtaken { by, height } => {
+                let over = overtaken(&ctx, &lease, &moved, (by, height)).await?;
+                if let Some(outcome) = over {
+                    return Ok(outcome);
+                }
+                return Ok(later(&ctx, &moved));
+            }
+            Seen::Waiting | Seen::Nothing if moved.state == MoveState::Included => {
+                let mut tx = ctx.begin(&lease).await?;
+                treasury::block_gone_in(&mut tx, &ctx.base, moved.id).await?;
+                let soon = ctx.again_in(0);
+                return ctx.finish(tx, &lease, soon).await;
+            }
+            seen @ (Seen::Waiting | Seen::Nothing) => {
+                return go_on(&ctx, &lease, (&moved, &attempts), seen == Seen::Waiting).await;
+            }
+        }
+    }
+    go_on(&ctx, &lease, (&moved, &attempts), false).await
+}
+
+async fn read(ctx: &Ctx, job: &ResolveMove) -> Result<Option<(Move, Vec<MoveAttempt>)>, WorkError> {
+    let mut conn = ctx.conn().await?;
+    let Some(moved) = treasury::get_in(&mut conn, job.moved).await? else { return Ok(None) };
+    let attempts = treasury::attempts_in(&mut conn, &moved).await?;
+    Ok(Some((moved, attempts)))
+}
+
+fn later(ctx: &Ctx, moved: &Move) -> Outcome {
+    let network = ctx.base.settings.networks.get(&moved.network);
+    let poll = network.and_then(|n| i64::try_from(n.poll_ms).ok()).unwrap_or(1_000);
+    Outcome::Again(ctx.now() + TimeDelta::milliseconds(poll.max(500)))
+}
+
+/// Nothing of it is in a block: what is next?
+async fn go_on(
+    ctx: &Ctx,
+    lease: &Lease,
+    (moved, attempts): (&Move, &[MoveAttempt]),
+    is_known: bool,
+) -> Result<Outcome, WorkError> {
+    match moved.state {
+        MoveState::InReview => Ok(ctx.again_in(PARKED)),
+        MoveState::Planned => {
+            let unsigned = attempts.iter().find(|a| a.state == MoveAttemptState::Planned);
+            match unsigned {
+                Some(attempt) => sign(ctx, lease, moved, attempt).await,
+                None => {
+                    let mut tx = ctx.begin(lease).await?;
+                    treasury::resume_in(&mut tx, &ctx.base, moved.id).await?;
+                    let soon = ctx.again_in(0);
+                    ctx.finish(tx, lease, soon).await
+                }
+            }
+        }
+        MoveState::Signed | MoveState::Unwound => match newest(attempts) {
+            Some(attempt) => send(ctx, lease, moved, attempt).await,
+            None => Err(WorkError::Nonsense(format!("{} has nothing to send", moved.id))),
+        },
+        MoveState::Sent => wait_or_push(ctx, lease, (moved, attempts), is_known).await,
+        _ => Ok(later(ctx, moved)),
+    }
+}
+
+/// The attempt to hand out: the newest that is signed.
+fn newest(attempts: &[MoveAttempt]) -> Option<&MoveAttempt> {
+    attempts
+        .iter()
+        .rev()
+        .find(|a| matches!(a.state, MoveAttemptState::Signed | MoveAttemptState::Sent))
+}
+
+/// Plan: the switch, the venue and the address are asked in the transaction that notes the asking.
+async fn sign(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    attempt: &MoveAttempt,
+) -> Result<Outcome, WorkError> {
+    if moved.retry_at.is_some_and(|at| at > ctx.now()) {
+        return Ok(Outcome::Again(moved.retry_at.unwrap_or(ctx.now())));
+    }
+    let mut tx = ctx.begin(lease).await?;
+    if !treasury::may_go_on_in(&mut tx, moved).await? {
+        tx.rollback().await?;
+        return Ok(ctx.again_in(STOPPED));
+    }
+    treasury::asked_in(&mut tx, &ctx.base, attempt).await?;
+    tx.commit().await?;
+    // Call: the same intent is the same transaction, however often it is asked.
+    let answer = ctx.connectors.signer()?.sign(&moving::intent(moved, attempt)?).await;
+    let mut tx = ctx.begin(lease).await?;
+    let next = match answer {
+        Ok(signed) => {
+            let (id, raw) = (&signed.tx_id, &signed.raw);
+            treasury::signed_in(&mut tx, &ctx.base, attempt, id, raw).await?;
+            ctx.again_in(0)
+        }
+        Err(SignError::Refused { code, reason }) if code == "over_limit" => {
+            treasury::over_limit_in(&mut tx, &ctx.base, attempt, &reason).await?;
+            ctx.again_in(ctx.base.settings.treasury.retry_after_s)
+        }
+        Err(SignError::Refused { code, reason }) => {
+            let why = (code.as_str(), reason.as_str());
+            treasury::refused_by_signer_in(&mut tx, &ctx.base, attempt, why).await?;
+            ctx.again_in(PARKED)
+        }
+        Err(SignError::Unavailable(why)) => {
+            return Err(WorkError::Node(format!("the signer: {why}")));
+        }
+    };
+    ctx.finish(tx, lease, next).await
+}
+
+/// Marks, sends once, and notes what the nodes said. That is no outcome: the chain is.
+async fn send(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    attempt: &MoveAttempt,
+) -> Result<Outcome, WorkError> {
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let Some(signed) = moving::signed(attempt) else {
+        return Err(WorkError::Nonsense(format!("{} is not signed", moved.id)));
+    };
+    let mut tx = ctx.begin(lease).await?;
+    if !treasury::may_go_on_in(&mut tx, moved).await? {
+        tx.rollback().await?;
+        return Ok(ctx.again_in(STOPPED));
+    }
+    let marked = treasury::mark_sent_in(&mut tx, &ctx.base, attempt).await?;
+    tx.commit().await?;
+    if !marked {
+        return Ok(later(ctx, moved));
+    }
+    let answer = carrier.send(&signed).await;
+    let mut tx = ctx.begin(lease).await?;
+    match answer {
+        Ok(()) => treasury::accepted_in(&mut tx, attempt).await?,
+        Err(SendError::Refused(why)) => {
+            treasury::refused_by_network_in(&mut tx, attempt, &why).await?;
+        }
+        Err(SendError::Unknown(why)) => {
+            tracing::warn!(moved = %moved.id, why, "sent without an answer");
+        }
+    }
+    let next = later(ctx, moved);
+    ctx.finish(tx, lease, next).await
+}
+
+/// Sent, and in no block: handed out again where nobody knows it, at a higher fee when it waits too
+/// long or the network will not have it as it is.
+async fn wait_or_push(
+    ctx: &Ctx,
+    lease: &Lease,
+    (moved, attempts): (&Move, &[MoveAttempt]),
+    is_known: bool,
+) -> Result<Outcome, WorkError> {
+    let Some(last) = newest(attempts) else { return Ok(later(ctx, moved)) };
+    let settings = &ctx.base.settings.treasury;
+    let since = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| ctx.now() - at);
+    let waited = since(last.first_sent_at);
+    let too_long = waited.is_some_and(|w| w >= TimeDelta::seconds(settings.bump_after_s));
+    let idle = since(last.sent_at);
+    let quiet = idle.is_some_and(|i| i >= TimeDelta::seconds(settings.resend_after_s));
+    let is_due = too_long || (last.refused.is_some() && !is_known);
+    // A bump that cannot be made is no reason to stop handing out what there is.
+    if is_due && let Some(outcome) = bump(ctx, lease, moved, last).await? {
+        return Ok(outcome);
+    }
+    if !is_known && quiet {
+        return send(ctx, lease, moved, last).await;
+    }
+    Ok(later(ctx, moved))
+}
+
+/// `None` when there is no higher fee now.
+async fn bump(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    last: &MoveAttempt,
+) -> Result<Option<Outcome>, WorkError> {
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let draft = match carrier.bump(&moving::draft_of(last)?).await {
+        Ok(draft) => draft,
+        // Solana: the old one may still come.
+        Err(DraftError::Refused(_)) => return show_if_old(ctx, lease, moved, last).await,
+        Err(error @ (DraftError::NotWorth(_) | DraftError::NeedsGas(_))) => {
+            let mut tx = ctx.begin(lease).await?;
+            treasury::stuck_in(&mut tx, &ctx.base, moved.id, &error.to_string()).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+        Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
+    };
+    let frozen = serde_json::to_value(&draft)
+        .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?;
+    if draft.to != moved.to {
+        return Err(WorkError::Nonsense("a bump to another destination".to_owned()));
+    }
+    let mut tx = ctx.begin(lease).await?;
+    if !treasury::may_go_on_in(&mut tx, moved).await? {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let amounts = (draft.amount, draft.fee_max);
+    let planned = treasury::bump_in(&mut tx, &ctx.base, last, amounts, &frozen).await?;
+    if planned.is_none() {
+        // Why not may be a case by now.
+        tx.commit().await?;
+        return Ok(None);
+    }
+    let soon = ctx.again_in(0);
+    ctx.finish(tx, lease, soon).await.map(Some)
+}
+
+/// The network will not have it, and nothing may stand in its place yet: shown when that lasts.
+async fn show_if_old(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    last: &MoveAttempt,
+) -> Result<Option<Outcome>, WorkError> {
+    let twice = ctx.base.settings.treasury.bump_after_s.saturating_mul(2);
+    let old = last.first_sent_at.is_some_and(|at| ctx.now() - at >= TimeDelta::seconds(twice));
+    if old {
+        let mut tx = ctx.begin(lease).await?;
+        let why = last.refused.as_deref().unwrap_or("in no block, and it cannot be replaced yet");
+        treasury::stuck_in(&mut tx, &ctx.base, moved.id, why).await?;
+        tx.commit().await?;
+    }
+    Ok(None)
+}
+
+/// A block holds an attempt: noted at once, booked when it is final.
+async fn in_block(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    (at, succeeded): (InBlock, bool),
+) -> Result<Outcome, WorkError> {
+    let chain = ctx.connectors.chain(&moved.network)?;
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let mut tx = ctx.begin(lease).await?;
+    treasury::included_in(&mut tx, &ctx.base, moved.id, &at).await?;
+    tx.commit().await?;
+    let depth = moving::depth(chain).await?;
+    let height = u64::try_from(at.height).unwrap_or(u64::MAX);
+    let (tx_id, deep) = {
+        let mut conn = ctx.conn().await?;
+        let attempts = treasury::attempts_in(&mut conn, moved).await?;
+        let winner = attempts.into_iter().find(|a| a.attempt == at.attempt);
+        let tx_id = winner.and_then(|a| a.tx_id).unwrap_or_default();
+        (tx_id, treasury::is_final_in(&mut conn, &ctx.base, moved, depth, height).await?)
+    };
+    if !deep {
+        return Ok(later(ctx, moved));
+    }
+    if !succeeded {
+        return fail(ctx, lease, moved, (at, &tx_id, carrier)).await;
+    }
+    let block = (tx_id.as_str(), at.block_hash.as_str());
+    let brought = moving::brought(chain, carrier, moved, block, moved.asset).await?;
+    let Some((arrived, cost)) = brought else { return Ok(later(ctx, moved)) };
+    let mut tx = ctx.begin(lease).await?;
+    let told = Final { at, arrived, cost };
+    treasury::final_in(&mut tx, &ctx.base, moved.id, &told).await?;
+    ctx.finish(tx, lease, Outcome::Done).await
+}
+
+async fn fail(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    (at, tx_id, carrier): (InBlock, &str, &dyn Carrier),
+) -> Result<Outcome, WorkError> {
+    let Some(cost) = carrier.cost(tx_id).await.map_err(moving::unreadable)? else {
+        return Ok(later(ctx, moved));
+    };
+    let mut tx = ctx.begin(lease).await?;
+    treasury::failed_in(&mut tx, &ctx.base, moved.id, &at, cost).await?;
+    ctx.finish(tx, lease, Outcome::Done).await
+}
+
+/// Somebody else spent what ours would spend: over only when that is final.
+async fn overtaken(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    (by, height): (Option<String>, u64),
+) -> Result<Option<Outcome>, WorkError> {
+    let depth = moving::depth(ctx.connectors.chain(&moved.network)?).await?;
+    let deep = {
+        let mut conn = ctx.conn().await?;
+        treasury::is_final_in(&mut conn, &ctx.base, moved, depth, height).await?
+    };
+    let mut tx = ctx.begin(lease).await?;
+    if moved.state == MoveState::Included {
+        treasury::block_gone_in(&mut tx, &ctx.base, moved.id).await?;
+    }
+    if !deep {
+        tx.commit().await?;
+        return Ok(None);
+    }
+    treasury::overtaken_in(&mut tx, &ctx.base, moved.id, by.as_deref()).await?;
+    ctx.finish(tx, lease, Outcome::Done).await.map(Some)
+}
+
+/// Final, and due only when the scan has left its block.
+async fn unwind(ctx: &Ctx, lease: &Lease, moved: &Move) -> Result<Outcome, WorkError> {
+    let Some(hash) = &moved.block_hash else { return Ok(Outcome::Done) };
+    let mut tx = ctx.begin(lease).await?;
+    if !treasury::is_block_gone_in(&mut tx, &moved.network, hash).await? {
+        return ctx.finish(tx, lease, Outcome::Done).await;
+    }
+    let unwound = treasury::unwind_in(&mut tx, &ctx.base, moved.id).await?;
+    let next = if unwound { ctx.again_in(0) } else { ctx.again_in(PARKED) };
+    ctx.finish(tx, lease, next).await
+}

@@ -1,0 +1,375 @@
+//! Plan moves of final deposits of one asset on one network to the venues that need them.
+//!
+//! What lies where is asked first, then drafted, then planned in one transaction that asks anew
+//! whatever may forbid it. Nothing is signed or sent here: `resolve_move` does that.
+
+use std::collections::BTreeMap;
+
+use chains::carrier::{Carrier, Draft, DraftError, Movable, Source, Wish};
+use primitives::{Amount, Asset, NetworkId};
+use queue::{Lease, Outcome};
+use settlement::{
+    jobs::Sweep,
+    treasury::{self, Candidates, Forecast, MovePurpose, NewMove, Offer, Planned},
+};
+
+use crate::{Ctx, WorkError, moving};
+
+/// The gas a token move asks for may cost more by the time it is there: so many percent more.
+const GAS_PERCENT: i128 = 130;
+
+pub(crate) async fn run(ctx: Ctx, job: Sweep, lease: Lease) -> Result<Outcome, WorkError> {
+    let treasury = &ctx.base.settings.treasury;
+    if !treasury.sweeps().any(|(id, asset)| *id == job.network && asset == job.asset) {
+        return Ok(Outcome::Done);
+    }
+    let sweep = Sweeping {
+        ctx: &ctx,
+        lease: &lease,
+        carrier: ctx.connectors.carrier(&job.network)?,
+        network: &job.network,
+        asset: job.asset,
+    };
+    sweep.run().await?;
+    Ok(ctx.again_in(treasury.sweep_every_s))
+}
+
+/// One run over one asset of one network.
+struct Sweeping<'a> {
+    ctx: &'a Ctx,
+    lease: &'a Lease,
+    carrier: &'a dyn Carrier,
+    network: &'a NetworkId,
+    asset: Asset,
+}
+
+/// Where it is to go, and how much is missing there.
+struct Asked<'a> {
+    venue: &'a str,
+    to: &'a str,
+    short: i128,
+}
+
+/// What our rows and books say before anybody is asked.
+struct Ground {
+    candidates: Candidates,
+    coverable: Amount,
+    /// Venues that need some, the neediest first.
+    needy: Vec<Forecast>,
+}
+
+impl Sweeping<'_> {
+    async fn run(&self) -> Result<(), WorkError> {
+        let ground = self.ground().await?;
+        if ground.candidates.places.is_empty() || !ground.coverable.is_positive() {
+            return Ok(());
+        }
+        let mut there: Option<Vec<Movable>> = None;
+        // One that takes nothing now keeps none of the others waiting.
+        for forecast in &ground.needy {
+            let Some(to) = self.address_at(&forecast.venue).await? else { continue };
+            let from = match &there {
+                Some(from) => from.clone(),
+                None => self.movable(&ground).await?,
+            };
+            there = Some(from.clone());
+            let asked = Asked { venue: &forecast.venue, to: &to, short: forecast.short.minor() };
+            let planned = if from.iter().any(|m| m.outpoint.is_some()) {
+                self.outputs(from, &ground, &asked).await?
+            } else {
+                self.places(from, &ground, &asked).await?
+            };
+            if planned {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One place after the other, until the venue has what it needs.
+    async fn places(
+        &self,
+        from: Vec<Movable>,
+        ground: &Ground,
+        asked: &Asked<'_>,
+    ) -> Result<bool, WorkError> {
+        let (mut left, mut short) = (ground.coverable.minor(), asked.short);
+        for movable in from.into_iter().take(self.batch_max()) {
+            if short <= 0 || left <= 0 {
+                break;
+            }
+            // A wallet is everything at once: no more of it than is needed.
+            let most = if self.wallet().is_some() { left.min(short) } else { left };
+            let moved = self.place(&movable, most, asked).await?;
+            left = left.saturating_sub(moved);
+            short = short.saturating_sub(moved);
+        }
+        Ok(short < asked.short)
+    }
+
+    fn wallet(&self) -> Option<&String> {
+        let networks = &self.ctx.base.settings.treasury.networks;
+        networks.get(self.network).and_then(|n| n.wallet.as_ref())
+    }
+
+    fn batch_max(&self) -> usize {
+        self.ctx.base.settings.treasury.batch_max
+    }
+
+    async fn ground(&self) -> Result<Ground, WorkError> {
+        let mut conn = self.ctx.conn().await?;
+        let base = &self.ctx.base;
+        let forecasts = treasury::forecasts_in(&mut conn, base, self.asset).await?;
+        Ok(Ground {
+            candidates: treasury::candidates_in(&mut conn, self.network, self.asset).await?,
+            coverable: treasury::coverable_in(&mut conn, base, self.network, self.asset).await?,
+            needy: forecasts.into_iter().filter(|f| f.short.is_positive()).collect(),
+        })
+    }
+
+    /// A venue's confirmed address. The venue is asked what it is every time: another word than
+    /// before stops it.
+    async fn address_at(&self, venue: &str) -> Result<Option<String>, WorkError> {
+        let (ctx, chain) = (self.ctx, self.ctx.connectors.chain(self.network)?);
+        let (asset, network) = (self.asset, self.network);
+        let Some(custody) = ctx.connectors.custody.get(venue) else { return Ok(None) };
+        let told = match custody.deposit_address(asset, network).await {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::warn!(venue, %error, "deposit address unreadable");
+                return Ok(None);
+            }
+        };
+        let fits = told.asset == asset && told.network == *network;
+        let canonical = chain.canonical(&told.address);
+        // A tag would have to travel with the coins: no network of ours carries one.
+        let Some(address) = canonical.filter(|_| fits && told.tag.is_none()) else {
+            tracing::error!(venue, %asset, "a deposit address we cannot use");
+            return Ok(None);
+        };
+        let mut tx = ctx.begin(self.lease).await?;
+        let offer = Offer { venue, asset, network, address: &address };
+        let known = treasury::offered_in(&mut tx, &ctx.base, &offer).await?;
+        tx.commit().await?;
+        Ok(known.is_usable.then_some(known.address))
+    }
+
+    /// What lies at the candidates and is booked, the largest first.
+    async fn movable(&self, ground: &Ground) -> Result<Vec<Movable>, WorkError> {
+        let candidates = &ground.candidates;
+        let wallet = self.wallet();
+        let places: Vec<(Source, Vec<String>)> = match wallet {
+            Some(address) => {
+                vec![(Source { address: address.clone(), key: moving::key(0) }, Vec::new())]
+            }
+            None => candidates
+                .places
+                .iter()
+                .map(|p| {
+                    let key = moving::key(p.index);
+                    (Source { address: p.address.clone(), key }, p.outputs.clone())
+                })
+                .collect(),
+        };
+        let there = self.carrier.unspent(&places, self.asset).await.map_err(moving::unreadable)?;
+        let mut fit: Vec<Movable> =
+            there.into_iter().filter_map(|m| bounded(m, candidates, wallet.is_some())).collect();
+        fit.sort_by_key(|m| std::cmp::Reverse(m.amount.minor()));
+        Ok(fit)
+    }
+
+    /// Many outputs into one: no more of them than the venue needs, and whole.
+    async fn outputs(
+        &self,
+        from: Vec<Movable>,
+        ground: &Ground,
+        asked: &Asked<'_>,
+    ) -> Result<bool, WorkError> {
+        let (mut left, mut short) = (ground.coverable.minor(), asked.short);
+        let mut chosen: Vec<Movable> = Vec::new();
+        let from = self.carrier.worth_moving(&from).await.map_err(moving::unreadable)?;
+        for movable in from {
+            let minor = movable.amount.minor();
+            if chosen.len() < self.batch_max() && minor <= left && short > 0 {
+                left = left.saturating_sub(minor);
+                short = short.saturating_sub(minor);
+                chosen.push(movable);
+            }
+        }
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        let wish = Wish { from: chosen, to: asked.to.to_owned(), amount: None };
+        let Some(draft) = self.draft(&wish).await? else { return Ok(false) };
+        // An output that costs more than its share of what it brings is left out.
+        let share = draft.fee_max.minor().checked_div(count(&draft)).unwrap_or(0);
+        let most = self.ctx.base.settings.treasury.sweep_fee_bps_max;
+        let pays = |m: &Movable| {
+            let bearable = most.of(m.amount, primitives::Rounding::Down);
+            bearable.is_ok_and(|bearable| bearable.minor() >= share)
+        };
+        let (kept, dropped): (Vec<Movable>, Vec<Movable>) =
+            wish.from.iter().cloned().partition(pays);
+        if kept.is_empty() {
+            return Ok(false);
+        }
+        let draft = match dropped.is_empty() {
+            true => draft,
+            false => match self.draft(&Wish { from: kept, ..wish }).await? {
+                Some(draft) => draft,
+                None => return Ok(false),
+            },
+        };
+        let planned = self.plan(&draft, Some(asked.venue), (true, None)).await?;
+        Ok(matches!(planned, Planned::Move(_)))
+    }
+
+    async fn draft(&self, wish: &Wish) -> Result<Option<Draft>, WorkError> {
+        match self.carrier.draft(wish).await {
+            Ok(draft) => Ok(Some(draft)),
+            Err(DraftError::Read(error)) => Err(moving::unreadable(error)),
+            Err(error) => {
+                tracing::info!(network = %self.network, asset = %self.asset, %error, "not drafted");
+                Ok(None)
+            }
+        }
+    }
+
+    /// One address or wallet. Answers how much is on its way now.
+    async fn place(
+        &self,
+        from: &Movable,
+        left: i128,
+        asked: &Asked<'_>,
+    ) -> Result<i128, WorkError> {
+        let whole = from.amount.minor() <= left;
+        let part = Amount::try_new(left, self.asset).ok().filter(|_| !whole);
+        let mut wish = Wish { from: vec![from.clone()], to: asked.to.to_owned(), amount: part };
+        let mut takes_all = whole;
+        let mut draft = match self.carrier.draft(&wish).await {
+            Ok(draft) => draft,
+            Err(DraftError::NeedsGas(gas)) => {
+                self.top_up(from, gas).await?;
+                return Ok(0);
+            }
+            Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
+            Err(error) => {
+                tracing::debug!(address = from.source.address, %error, "not drafted");
+                return Ok(0);
+            }
+        };
+        // Where the coin pays its own fee, both must fit into what may leave.
+        if draft.fee_max.asset() == self.asset
+            && draft.amount.minor().saturating_add(draft.fee_max.minor()) > left
+        {
+            let less = left.saturating_sub(draft.fee_max.minor());
+            let Some(amount) = Amount::try_new(less, self.asset).ok().filter(|a| a.is_positive())
+            else {
+                return Ok(0);
+            };
+            wish.amount = Some(amount);
+            takes_all = false;
+            let Some(smaller) = self.draft(&wish).await? else { return Ok(0) };
+            draft = smaller;
+        }
+        match self.plan(&draft, Some(asked.venue), (takes_all, None)).await? {
+            Planned::Move(_) => Ok(draft.amount.minor()),
+            // What lies there for the fee is owed to somebody.
+            Planned::NeedsGas => {
+                self.top_up(from, draft.fee_max).await?;
+                Ok(0)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// Coin for the fee of a token move, from the gas station.
+    async fn top_up(&self, of: &Movable, gas: Amount) -> Result<(), WorkError> {
+        let Some(station) = self.carrier.gas_station() else {
+            return self.gas_is_out(gas.asset()).await;
+        };
+        let coming = {
+            let mut conn = self.ctx.conn().await?;
+            let address = &of.source.address;
+            treasury::is_gas_coming_in(&mut conn, self.network, address).await?
+        };
+        if coming {
+            return Ok(());
+        }
+        let more = gas.minor().saturating_mul(GAS_PERCENT).saturating_add(99) / 100;
+        let amount = Amount::try_new(more, gas.asset())
+            .map_err(|error| WorkError::Nonsense(error.to_string()))?;
+        let native = self.carrier.native();
+        let held = self.carrier.movable(&[station], native).await.map_err(moving::unreadable)?;
+        if held.is_empty() {
+            return self.gas_is_out(native).await;
+        }
+        let wish = Wish { from: held, to: of.source.address.clone(), amount: Some(amount) };
+        let Some(draft) = self.draft(&wish).await? else {
+            return self.gas_is_out(native).await;
+        };
+        self.plan(&draft, None, (false, Some(of.amount))).await?;
+        Ok(())
+    }
+
+    async fn gas_is_out(&self, native: Asset) -> Result<(), WorkError> {
+        let mut tx = self.ctx.begin(self.lease).await?;
+        treasury::gas_out_in(&mut tx, &self.ctx.base, self.network, native).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Plans what was drafted.
+    async fn plan(
+        &self,
+        draft: &Draft,
+        venue: Option<&str>,
+        (takes_all, lets_move): (bool, Option<Amount>),
+    ) -> Result<Planned, WorkError> {
+        let new = NewMove {
+            purpose: if venue.is_some() { MovePurpose::FundVenue } else { MovePurpose::Gas },
+            network: self.network.clone(),
+            venue: venue.map(str::to_owned),
+            to: draft.to.clone(),
+            amount: draft.amount,
+            fee_max: draft.fee_max,
+            takes_all,
+            sources: moving::sources(draft),
+            draft: serde_json::to_value(draft)
+                .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?,
+            lets_move,
+        };
+        let mut tx = self.ctx.begin(self.lease).await?;
+        let planned = treasury::plan_in(&mut tx, &self.ctx.base, &new).await?;
+        tx.commit().await?;
+        match &planned {
+            Planned::Move(id) => {
+                tracing::info!(%id, amount = %new.amount, to = new.to, "move planned");
+            }
+            Planned::Stopped(why) => tracing::info!(network = %self.network, why, "no move"),
+            Planned::No(why) => tracing::info!(network = %self.network, why, "no move"),
+            Planned::Taken | Planned::NeedsGas => {}
+        }
+        Ok(planned)
+    }
+}
+
+fn count(draft: &Draft) -> i128 {
+    i128::try_from(draft.from.len()).unwrap_or(i128::MAX).max(1)
+}
+
+/// No more of a place than our rows know to be there for good.
+fn bounded(movable: Movable, candidates: &Candidates, is_wallet: bool) -> Option<Movable> {
+    if let Some(outpoint) = &movable.outpoint {
+        return candidates.outputs.contains(outpoint).then_some(movable);
+    }
+    if is_wallet {
+        // One wallet is all of our addresses: what may leave is bounded by the books.
+        return movable.amount.is_positive().then_some(movable);
+    }
+    let booked: &BTreeMap<String, Amount> = &candidates.booked;
+    let booked = booked.get(&movable.source.address)?;
+    let is_less = booked.minor() < movable.amount.minor();
+    let amount = if is_less { *booked } else { movable.amount };
+    amount.is_positive().then_some(Movable { amount, ..movable })
+}

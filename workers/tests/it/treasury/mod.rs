@@ -1,0 +1,15 @@
+//! The treasury's jobs against a network, venues and a signer of the tests' own, on a real
+//! database.
+
+mod addresses;
+mod bumps;
+mod crash;
+mod credits;
+mod net;
+mod outside;
+mod reorgs;
+mod signing_desk;
+mod stops;
+mod sweeps;
+mod transfers;
+mod world;
