@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use chrono::{FixedOffset, NaiveDate, Utc};
+use chrono::{FixedOffset, NaiveDate};
 use settlement::views::{Profit, profit_of_day};
 
 use crate::{config::Config, wiring};
@@ -24,7 +24,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(config: &Config, options: &Options) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
-    let today = FixedOffset::east_opt(IST_S).map(|zone| Utc::now().with_timezone(&zone));
+    let today = FixedOffset::east_opt(IST_S).map(|zone| base.now().with_timezone(&zone));
     let day = options.day.or_else(|| today.map(|now| now.date_naive()));
     let day = day.ok_or_else(|| anyhow::anyhow!("which day?"))?;
     let mut conn = base.pool.acquire().await?;

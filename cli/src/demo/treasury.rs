@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use primitives::Amount;
+use sqlx::Row as _;
 
 use super::scene::{Payers, Scene};
 use crate::{config::Config, wiring};
@@ -61,21 +62,21 @@ pub(super) async fn settle(scene: &Scene) -> anyhow::Result<bool> {
 /// When the database does not answer.
 pub(super) async fn tell(scene: &Scene) -> anyhow::Result<bool> {
     println!("\nour own coins, moved by the signer");
-    let rows: Vec<(String, String, Option<String>, String, String, String, Option<String>)> =
-        sqlx::query_as(
-            "select m.network, m.asset, m.venue, m.state, coalesce(m.arrived_minor, 0)::text,
-               coalesce(m.cost_minor, 0)::text, a.tx_id
-             from moves m left join move_attempts a on a.move_id = m.id and a.attempt = m.won
-             order by m.planned_at",
-        )
-        .fetch_all(&scene.base.pool)
-        .await?;
+    let rows = sqlx::query(
+        "select m.network, m.asset, coalesce(m.venue, 'an address, as gas') as place, m.state,
+           coalesce(m.arrived_minor, 0)::text as arrived, coalesce(a.tx_id, '') as tx_id
+         from moves m left join move_attempts a on a.move_id = m.id and a.attempt = m.won
+         order by m.planned_at",
+    )
+    .fetch_all(&scene.base.pool)
+    .await?;
     ensure!(!rows.is_empty(), "nothing was swept");
     let mut good = true;
-    for (network, asset, venue, state, arrived, _cost, tx_id) in rows {
-        let amount = Amount::parse_minor(&arrived, asset.parse()?)?;
-        let to = venue.unwrap_or_else(|| "gas for an address".to_owned());
-        println!("  {state:9} {network:9} {amount} to {to}  {}", tx_id.unwrap_or_default());
+    for row in rows {
+        let text = |name: &str| row.try_get::<String, _>(name);
+        let amount = Amount::parse_minor(&text("arrived")?, text("asset")?.parse()?)?;
+        let (network, place, state) = (text("network")?, text("place")?, text("state")?);
+        println!("  {state:9} {network:9} {amount} to {place}  {}", text("tx_id")?);
         good &= matches!(state.as_str(), "credited" | "final" | "replaced");
     }
     Ok(good)
