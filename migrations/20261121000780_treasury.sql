@@ -37,7 +37,6 @@ create table moves (
   round          integer not null default 1 check (round >= 1),  -- part of its ledger keys
   amount_minor   positive_minor not null,         -- of the newest attempt
   fee_max_minor  minor_amount not null,
-  fee_paise      bigint not null check (fee_paise >= 0),  -- what the fee was worth: the budget
   hold_key       text,                            -- the hold in the books, while there is one
   won            integer,                         -- the attempt that is in a block
   block_hash     text,
@@ -45,7 +44,7 @@ create table moves (
   arrived_minor  minor_amount,
   cost_minor     minor_amount,
   credited_minor minor_amount,
-  retry_at       timestamptz,                     -- a signer's limit is asked again then
+  retry_at       timestamptz,                     -- nothing new is tried before
   planned_at     timestamptz not null,
   final_at       timestamptz,
   credited_at    timestamptz,
@@ -84,6 +83,7 @@ create table move_attempts (
   intent_id     uuid not null unique,             -- derived: asking again is asking the same
   amount_minor  positive_minor not null,
   fee_max_minor minor_amount not null,
+  fee_paise     bigint not null check (fee_paise >= 0),  -- what the fee was worth: the budget
   draft         jsonb not null,
   state         text not null check (state in ('planned', 'signed', 'sent', 'won', 'lost',
                   'dropped')),
@@ -94,7 +94,7 @@ create table move_attempts (
   first_sent_at timestamptz,
   sent_at       timestamptz,                      -- the newest of its sends
   sends         integer not null default 0 check (sends >= 0),
-  refused       text check (length(refused) <= 500),   -- the network said it will never take it
+  refused       text check (length(refused) <= 500),   -- signer or network: never as it is
   planned_at    timestamptz not null,
   primary key (move_id, attempt),
   check ((tx_id is null) = (raw is null)),
@@ -102,6 +102,7 @@ create table move_attempts (
 );
 create unique index move_attempts_one_unsent on move_attempts (move_id)
   where state in ('planned', 'signed');
+create index move_attempts_newest on move_attempts (planned_at desc);
 
 -- What is signed stays as it is.
 create function keep_signed() returns trigger language plpgsql as $$
@@ -122,6 +123,7 @@ create table venue_transfers (
   to_address     text not null check (length(to_address) between 1 and 128),
   amount_minor   positive_minor not null,         -- leaves the balance, the venue's fee included
   client_ref     text not null unique,
+  fee_paise      bigint not null check (fee_paise >= 0),  -- the venue's fee: the budget
   state          text not null check (state in ('planned', 'sent', 'unknown', 'leaving', 'left',
                    'credited', 'refused', 'failed', 'in_review')),
   venue_id       text,
@@ -170,11 +172,12 @@ create trigger frozen before update on moves for each row execute function
 create trigger frozen before update on move_sources for each row execute function
   keep_frozen('network', 'source', 'address', 'amount_minor');
 create trigger frozen before update on move_attempts for each row execute function
-  keep_frozen('intent_id', 'amount_minor', 'fee_max_minor', 'draft', 'planned_at');
+  keep_frozen('intent_id', 'amount_minor', 'fee_max_minor', 'fee_paise', 'draft',
+    'planned_at');
 create trigger signed before update on move_attempts for each row execute function keep_signed();
 create trigger frozen before update on venue_transfers for each row execute function
   keep_frozen('from_venue', 'to_venue', 'network', 'asset', 'to_address', 'amount_minor',
-    'client_ref', 'planned_at');
+    'client_ref', 'fee_paise', 'planned_at');
 
 -- Names that were added elsewhere stay: each list grows by what is new here.
 do $$
@@ -200,7 +203,9 @@ set local role ledger_owner;
 insert into ledger.kind_legs (kind_id, debit_role_id, credit_role_id)
 select k.id, d.id, c.id from (values
   -- A coin that pays its own fee; a top-up of an address of ours.
-  ('transfer.out', 'network.fee', 'escrow'), ('transfer.out', 'escrow', 'gas')
+  ('transfer.out', 'network.fee', 'escrow'), ('transfer.out', 'escrow', 'gas'),
+  -- What a venue cuts off when it credits.
+  ('transfer.in', 'rounding', 'transit')
 ) v(kind, debit, credit)
 left join ledger.transfer_kinds k on k.code = v.kind
 left join ledger.roles d on d.code = v.debit

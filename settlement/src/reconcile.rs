@@ -4,6 +4,7 @@
 //! its way that could explain it, it is a case. The one thing that is booked is what a venue counts
 //! finer than we do: less than one smallest unit per trade, which adds up there to whole ones.
 
+use chrono::TimeDelta;
 use primitives::{Amount, Asset, NetworkId};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -85,11 +86,16 @@ pub async fn books_in(conn: &mut PgConnection, scope: &Scope) -> Result<Amount, 
 ///
 /// # Errors
 /// `Database`.
-pub async fn in_flight_in(conn: &mut PgConnection, scope: &Scope) -> Result<bool, Error> {
+pub async fn in_flight_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    scope: &Scope,
+) -> Result<bool, Error> {
     let busy: bool = match scope {
         // An order of ours there, or coins between there and somewhere else.
         Scope::Venue(venue, asset) => {
-            is_venue_trading_in(conn, venue).await? || is_carrying_in(conn, venue, *asset).await?
+            is_venue_trading_in(conn, venue).await?
+                || is_carrying_in(conn, base, venue, *asset).await?
         }
         Scope::Rail(_) => {
             sqlx::query_scalar(
@@ -141,22 +147,56 @@ pub async fn is_venue_trading_in(conn: &mut PgConnection, venue: &str) -> Result
 }
 
 /// True while coins may be on their way to a venue or away from it. What a venue credited short
-/// stays in transit, and is not on its way any more.
-async fn is_carrying_in(conn: &mut PgConnection, venue: &str, asset: Asset) -> Result<bool, Error> {
+/// stays in transit, and is not on its way any more; what is late explains no difference for ever.
+async fn is_carrying_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    venue: &str,
+    asset: Asset,
+) -> Result<bool, Error> {
     let carrying = sqlx::query_scalar(
         "select exists (select from moves m where m.venue = $1 and m.asset = $2
              and m.state not in ('credited', 'replaced', 'failed', 'cancelled')
              and exists (select from move_attempts a
-               where a.move_id = m.id and a.first_sent_at is not null))
+               where a.move_id = m.id and a.first_sent_at is not null)
+             and coalesce(m.final_at, m.planned_at) > $3)
            or exists (select from venue_transfers t where t.asset = $2
              and (t.to_venue = $1 or t.from_venue = $1)
-             and t.state in ('sent', 'unknown', 'leaving', 'left', 'in_review'))",
+             and t.state in ('sent', 'unknown', 'leaving', 'left', 'in_review')
+             and coalesce(t.left_at, t.sent_at, t.planned_at) > $3)",
+    )
+    .bind(venue)
+    .bind(asset.code())
+    .bind(base.now() - TimeDelta::seconds(base.settings.treasury.transit_old_s))
+    .fetch_one(conn)
+    .await?;
+    Ok(carrying)
+}
+
+/// How much of a difference a venue's finer counting may explain: the least and the most.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub(crate) async fn crumb_room_in(
+    conn: &mut PgConnection,
+    venue: &str,
+    asset: Asset,
+) -> Result<(i128, i128), Error> {
+    let booked = ledger::balance(conn, &chart::venue_crumbs(venue, asset).code).await?;
+    let before = booked.map_or(0, |balance| balance.posted.minor());
+    let (trades, taken_back): (i64, i64) = sqlx::query_as(
+        "select count(*), count(r.trade_id) from fills f
+         join conversions c on c.id = f.conversion_id
+         left join fill_reversals r on r.venue = f.venue and r.trade_id = f.trade_id
+         where f.venue = $1 and c.quote = $2",
     )
     .bind(venue)
     .bind(asset.code())
     .fetch_one(conn)
     .await?;
-    Ok(carrying)
+    // A trade is booked rounded down, and mirrored so when it is taken back.
+    let least = i128::from(taken_back).saturating_add(before).saturating_neg();
+    Ok((least, i128::from(trades).saturating_sub(before)))
 }
 
 /// Books what a venue's finer counting has added up to, if that explains the whole difference;
@@ -175,20 +215,8 @@ pub async fn with_crumbs_in(
     }
     let gap = comparison.other.checked_sub(comparison.books)?;
     let booked = ledger::balance(conn, &chart::venue_crumbs(venue, *asset).code).await?;
-    let before = booked.as_ref().map_or(0, |balance| balance.posted.minor());
-    let (trades, taken_back): (i64, i64) = sqlx::query_as(
-        "select count(*), count(r.trade_id) from fills f
-         join conversions c on c.id = f.conversion_id
-         left join fill_reversals r on r.venue = f.venue and r.trade_id = f.trade_id
-         where f.venue = $1 and c.quote = $2",
-    )
-    .bind(venue)
-    .bind(asset.code())
-    .fetch_one(&mut *conn)
-    .await?;
-    // A trade is booked rounded down, and mirrored so when it is taken back.
-    let all = before.saturating_add(gap.minor());
-    if all < i128::from(taken_back).saturating_neg() || all > i128::from(trades) {
+    let (least, most) = crumb_room_in(conn, venue, *asset).await?;
+    if gap.minor() < least || gap.minor() > most {
         return Ok(comparison);
     }
     let entry = booked.map_or(0, |balance| balance.version);

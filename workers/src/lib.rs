@@ -4,6 +4,7 @@
 //! job begins by proving that this worker still holds it, so a frozen worker that wakes up changes
 //! nothing. What a payment may do next is deliberately elsewhere: in `settlement`.
 
+mod abandon;
 mod connectors;
 mod ctx;
 mod error;
@@ -16,6 +17,7 @@ mod rescan;
 mod schedule;
 mod selling;
 
+pub use abandon::abandon;
 pub use connectors::Connectors;
 pub use ctx::Ctx;
 pub use error::WorkError;

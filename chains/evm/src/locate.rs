@@ -4,12 +4,15 @@
 //! says "replaced"; anything less says nothing.
 
 use alloy::primitives::{Address, B256, U64};
-use chains::{ReadError, TxPlace};
+use chains::{Head, ReadError, TxPlace};
 
 use crate::{
     node::Node,
-    wire::{Receipt, TxMention, address_of, garbage, text_of_hash},
+    wire::{Quantity, Receipt, TxMention, address_of, garbage, text_of_hash},
 };
+
+/// How far below the tip a used nonce is looked for. The two deepest are for rules of many blocks.
+const DEPTHS: [u64; 9] = [1024, 256, 64, 32, 16, 8, 4, 2, 1];
 
 /// `sender:nonce`, as a sighting names it.
 pub(crate) fn sender_and_nonce(spent: &str) -> Option<(Address, u64)> {
@@ -23,20 +26,12 @@ pub(crate) async fn transaction(
     tx: B256,
     spent: Option<(Address, u64)>,
 ) -> Result<TxPlace, ReadError> {
-    let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", (tx,)).await?;
-    if let Some(receipt) = receipt {
-        if receipt.transaction_hash != tx {
-            return Err(garbage("another receipt"));
-        }
-        return Ok(TxPlace::Included {
-            height: receipt.block_number.to::<u64>(),
-            block_hash: text_of_hash(receipt.block_hash),
-            succeeded: receipt.succeeded()?,
-        });
+    if let Some(place) = included(node, tx).await? {
+        return Ok(place);
     }
     let mention: Option<TxMention> = node.call("eth_getTransactionByHash", (tx,)).await?;
     match mention {
-        None => replaced(node, spent).await,
+        None => replaced(node, tx, spent).await,
         Some(mention) if mention.hash != tx => Err(garbage("another transaction")),
         Some(mention) if mention.block_hash.is_none() => Ok(TxPlace::Pending),
         // In a block by one index, without a receipt by the other: ask again.
@@ -44,14 +39,91 @@ pub(crate) async fn transaction(
     }
 }
 
-async fn replaced(node: &Node, spent: Option<(Address, u64)>) -> Result<TxPlace, ReadError> {
+async fn included(node: &Node, tx: B256) -> Result<Option<TxPlace>, ReadError> {
+    let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", (tx,)).await?;
+    let Some(receipt) = receipt else { return Ok(None) };
+    if receipt.transaction_hash != tx {
+        return Err(garbage("another receipt"));
+    }
+    Ok(Some(TxPlace::Included {
+        height: receipt.block_number.to::<u64>(),
+        block_hash: text_of_hash(receipt.block_hash),
+        succeeded: receipt.succeeded()?,
+    }))
+}
+
+/// `mined` is the lowest height at which the node showed the nonce as used: the other transaction
+/// is there or below, so whoever waits until that height is final waits long enough, and not for
+/// ever.
+async fn replaced(
+    node: &Node,
+    tx: B256,
+    spent: Option<(Address, u64)>,
+) -> Result<TxPlace, ReadError> {
     let Some((sender, nonce)) = spent else { return Ok(TxPlace::Absent) };
-    let used: U64 = node.call("eth_getTransactionCount", (sender, "latest")).await?;
-    if used.to::<u64>() <= nonce {
+    let used: Quantity = node.call("eth_getTransactionCount", (sender, "latest")).await?;
+    if !is_used(used, nonce)? {
         return Ok(TxPlace::Absent);
     }
-    let tip = node.latest().await?.height();
-    Ok(TxPlace::Replaced { by: None, mined: Some(tip) })
+    let head = node.head().await?;
+    let tip = head.latest.height;
+    let at_tip: Quantity = node.call("eth_getTransactionCount", (sender, U64::from(tip))).await?;
+    if !is_used(at_tip, nonce)? {
+        return Err(garbage("a nonce that is used and is not"));
+    }
+    let mined = lowest(node, (sender, nonce), &head).await?;
+    // Heights name blocks of one branch only while the tip they were counted from stands.
+    let still = node.header_at(tip).await?.map(|header| text_of_hash(header.hash));
+    if still.as_ref() != Some(&head.latest.hash) {
+        return Err(garbage("a chain that changed while it was read"));
+    }
+    // What used the nonce may be this very one, mined after its receipt was asked for.
+    let place = included(node, tx).await?;
+    Ok(place.unwrap_or(TxPlace::Replaced { by: None, mined: Some(mined) }))
+}
+
+/// The lowest of the probed heights where the nonce is used; the tip, where it is known to be, when
+/// the node shows no older state. A used nonce stays used, so halving finds it in four questions.
+async fn lowest(node: &Node, spent: (Address, u64), head: &Head) -> Result<u64, ReadError> {
+    let (sender, nonce) = spent;
+    let heights = probes(head);
+    let mut rest = heights.as_slice();
+    let mut found = head.latest.height;
+    while let Some((height, above)) = rest.get(rest.len() / 2..).and_then(<[u64]>::split_first) {
+        let question = (sender, U64::from(*height));
+        let used = match node.told("eth_getTransactionCount", question).await? {
+            Ok(count) => is_used(count, nonce)?,
+            // This state is gone, and so is what is older: the newer ones can still tell.
+            Err(said) => {
+                tracing::debug!(height, code = said.code, "no state at this height");
+                false
+            }
+        };
+        if used {
+            found = *height;
+            rest = rest.get(..rest.len() / 2).unwrap_or_default();
+        } else {
+            rest = above;
+        }
+    }
+    Ok(found)
+}
+
+/// Where to look below the tip, ascending: what the network calls final and safe, for the rules of
+/// that name, and a ladder of depths for the others.
+fn probes(head: &Head) -> Vec<u64> {
+    let tip = head.latest.height;
+    let ladder = DEPTHS.iter().filter_map(|depth| tip.checked_sub(*depth));
+    let tagged = head.finalized.into_iter().chain(head.safe).filter(|height| *height < tip);
+    let mut heights: Vec<u64> = ladder.chain(tagged).collect();
+    heights.sort_unstable();
+    heights.dedup();
+    heights
+}
+
+fn is_used(count: Quantity, nonce: u64) -> Result<bool, ReadError> {
+    let count = count.u64().ok_or_else(|| garbage("a nonce beyond what can exist"))?;
+    Ok(count > nonce)
 }
 
 #[cfg(test)]

@@ -52,6 +52,10 @@ pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
         let holdings = exchange.holdings().await.map_err(Into::into);
         report.say(&format!("venue {venue}: key may read holdings"), holdings);
     }
+    if let Some(signer) = &config.signer {
+        let open = tokio::net::UnixStream::connect(&signer.socket).await;
+        report.say("signer: listens", open.map(drop).map_err(Into::into));
+    }
     for (name, rail) in &connectors.rails {
         let balance = rail.balance().await.map_err(Into::into);
         report.say(&format!("rail {name}: key may read the balance"), balance);

@@ -6,11 +6,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use primitives::{Asset, MoveId, NetworkId};
+use primitives::{Amount, Asset, MoveId, NetworkId, TransferId};
 use settlement::{
     jobs,
-    treasury::{self, Forecast, Offer, Overview},
+    treasury::{self, Forecast, Item, Offer, Overview},
 };
+use workers::Connectors;
 
 use crate::{config::Config, wiring};
 
@@ -27,10 +28,32 @@ pub(crate) struct Treasury {
 enum Command {
     /// Confirms a venue's deposit address, typed in full, so that coins go there again.
     ConfirmAddress(Confirm),
-    /// Tries a parked move again, with the same intent.
+    /// Tries a parked move again; what the signer refused is drafted anew.
     Retry(Decision),
     /// Gives up a move of which nothing was ever sent.
     Cancel(Decision),
+    /// Gives up a move of which the chain proves that it can never happen, or that brought nothing.
+    Abandon(Decision),
+    /// Declares, with the venue's word, that a transfer never left: its coins and lane are free.
+    TransferNeverLeft(Declaration),
+    /// Books what a venue has credited and no rule can read, with its own page as the proof.
+    Credited(Credited),
+}
+
+#[derive(Debug, clap::Args)]
+struct Credited {
+    /// Of the move or the transfer: `mov_…` or `trf_…`.
+    id: String,
+    #[arg(long)]
+    asset: String,
+    /// What was credited, in units.
+    #[arg(long)]
+    amount: String,
+    #[arg(long)]
+    reason: String,
+    /// Who decides it.
+    #[arg(long, env = "USER", hide_env_values = true, default_value = "an operator")]
+    by: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +80,17 @@ struct Decision {
     #[arg(long)]
     reason: String,
     /// Who decides it.
+    #[arg(long, env = "USER", hide_env_values = true, default_value = "an operator")]
+    by: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Declaration {
+    /// The transfer's id, `trf_…`.
+    id: TransferId,
+    #[arg(long)]
+    reason: String,
+    /// Who declares it.
     #[arg(long, env = "USER", hide_env_values = true, default_value = "an operator")]
     by: String,
 }
@@ -115,6 +149,32 @@ pub(crate) async fn run(config: &Config, options: Treasury) -> anyhow::Result<Ex
             treasury::cancel_in(&mut tx, &base, decision.id, by).await?;
             tx.commit().await?;
             println!("{} is given up; its coins are free", decision.id);
+        }
+        Some(Command::Abandon(decision)) => {
+            tx.rollback().await?;
+            let by = (decision.by.as_str(), decision.reason.as_str());
+            let wiring::Networks { chains, carriers } = wiring::networks(config)?;
+            let connectors = Connectors { chains, carriers, ..Connectors::default() };
+            workers::abandon(&connectors, &base, decision.id, by).await?;
+            println!("{} is abandoned; its coins are free", decision.id);
+        }
+        Some(Command::TransferNeverLeft(declared)) => {
+            let by = (declared.by.as_str(), declared.reason.as_str());
+            treasury::transfer_never_left_in(&mut tx, &base, declared.id, by).await?;
+            tx.commit().await?;
+            println!("{} never left; its coins are free", declared.id);
+        }
+        Some(Command::Credited(seen)) => {
+            let item = match (seen.id.parse(), seen.id.parse()) {
+                (Ok(id), _) => Item::Move(id),
+                (_, Ok(id)) => Item::Transfer(id),
+                _ => anyhow::bail!("{:?} is no move and no transfer", seen.id),
+            };
+            let amount = Amount::parse_units(&seen.amount, asset(&seen.asset)?)?;
+            let (by, reason) = (seen.by.as_str(), seen.reason.as_str());
+            treasury::credited_by_hand_in(&mut tx, &base, item, amount, by, reason).await?;
+            tx.commit().await?;
+            println!("{}: {amount} is booked as credited", seen.id);
         }
     }
     Ok(ExitCode::SUCCESS)

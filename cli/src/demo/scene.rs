@@ -310,6 +310,7 @@ credit_gap_s = 2
 targets = {{ ETH = "10000", SOL = "1000000", USDC = "100000000", USDT = "100000000" }}
 [settlement.treasury.venues.wazirx]
 targets = {{ BTC = "1000" }}
+lists_deposits = false
 [[connectors]]
 kind = "wazirx"
 base_url = "{wazirx}"

@@ -26,6 +26,8 @@ pub(super) async fn fill_gas_stations(config: &Config, payers: &Payers) -> anyho
         let amount = Amount::parse_units(GAS, carrier.native())?;
         let payer = payers.get(&network).with_context(|| format!("nobody pays on {network}"))?;
         payer.pay(&station.address, amount).await?;
+        // What is in no block yet, the books would not find there.
+        payer.mine(1).await?;
     }
     Ok(())
 }

@@ -169,7 +169,7 @@ async fn what_the_owners_paid_in_is_booked_once() {
     let twice = ["pay-in", "--into", "bank:razorpayx", "--reference", "UTR999", "--amount", &held];
     stage.refused(&twice, "0.00 INR is not booked yet");
     let wrong = ["pay-in", "--into", "cellar", "--reference", "UTR999", "--amount", "5"];
-    stage.refused(&wrong, "bank:<rail> or venue:<venue>");
+    stage.refused(&wrong, "bank:<rail>, venue:<venue>");
     let crypto = ["pay-in", "--into", "bank:razorpayx", "--asset", "BTC"];
     let crypto = [&crypto[..], &["--reference", "UTR999", "--amount", "5"]].concat();
     stage.refused(&crypto, "a bank holds INR");

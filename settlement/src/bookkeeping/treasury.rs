@@ -137,9 +137,31 @@ pub async fn move_credited(
     amount: Amount,
 ) -> Result<(), Error> {
     let transit = chart::transit(of.network.as_str(), venue, of.asset);
-    let leg = Leg::new(chart::venue_free(venue, of.asset), transit, amount);
-    ledger::post(conn, &transfer(base, key(of, "in"), IN, of.id.uuid(), vec![leg])).await?;
+    let lost = of.arrived.map_or(Amount::zero(of.asset), |arrived| crumbs(arrived, amount));
+    let legs = arrival(venue, &transit, amount, lost);
+    ledger::post(conn, &transfer(base, key(of, "in"), IN, of.id.uuid(), legs)).await?;
     Ok(())
+}
+
+/// Venues keep balances with so many places, and cut off what a chain's coin has beyond them.
+const VENUE_PLACES: u32 = 8;
+
+/// What a venue cut off, where that is all it credited short; nothing otherwise.
+pub(crate) fn crumbs(sent: Amount, credited: Amount) -> Amount {
+    let asset = sent.asset();
+    let places = asset.scale().saturating_sub(VENUE_PLACES);
+    let unit = 10_i128.saturating_pow(places);
+    match sent.checked_sub(credited) {
+        Ok(short) if short.is_positive() && short.minor() < unit => short,
+        _ => Amount::zero(asset),
+    }
+}
+
+fn arrival(venue: &str, transit: &Account, amount: Amount, lost: Amount) -> Vec<Leg> {
+    let free = chart::venue_free(venue, amount.asset());
+    let rounding = chart::venue_crumbs(venue, amount.asset());
+    let legs = [Leg::new(free, transit.clone(), amount), Leg::new(rounding, transit.clone(), lost)];
+    legs.into_iter().filter(|leg| leg.amount.is_positive()).collect()
 }
 
 /// The final block is gone: what was posted for this round is reversed, the newest first.
@@ -230,8 +252,8 @@ pub async fn transfer_credited(
 ) -> Result<(), Error> {
     let asset = of.amount.asset();
     let transit = chart::transit(&of.from, &of.to, asset);
-    let leg = Leg::new(chart::venue_free(&of.to, asset), transit, amount);
-    ledger::post(conn, &transfer(base, transfer_key(of, "in"), IN, of.id.uuid(), vec![leg]))
-        .await?;
+    let lost = of.net.map_or(Amount::zero(asset), |net| crumbs(net, amount));
+    let legs = arrival(&of.to, &transit, amount, lost);
+    ledger::post(conn, &transfer(base, transfer_key(of, "in"), IN, of.id.uuid(), legs)).await?;
     Ok(())
 }

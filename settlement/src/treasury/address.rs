@@ -4,6 +4,7 @@
 //! there, opens a case, and counts when a person has written the row that confirms it. Rows are
 //! facts and never change.
 
+use chrono::TimeDelta;
 use primitives::{Asset, NetworkId};
 use serde_json::json;
 use sqlx::{PgConnection, Row};
@@ -86,6 +87,10 @@ pub async fn offered_in(
     let standing = match &known {
         None => "first",
         Some(known) if known.address == offer.address => return Ok(known.clone()),
+        // It is stopped already, and one that flips is written down once an hour.
+        Some(known) if !known.is_usable && is_fresh_in(conn, base, offer).await? => {
+            return Ok(known.clone());
+        }
         // Taken back: it stays stopped, and the case names the newest word.
         Some(_) => "offered",
     };
@@ -133,6 +138,25 @@ pub async fn confirm_in(
     write_in(conn, base, offer, "confirmed", by).await?;
     policy::close_case_in(conn, base, CHANGED, &offer.subject(), by.1).await?;
     Ok(())
+}
+
+/// True when the newest row is less than an hour old.
+async fn is_fresh_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    offer: &Offer<'_>,
+) -> Result<bool, Error> {
+    let fresh = sqlx::query_scalar(
+        "select exists (select from venue_addresses
+           where venue = $1 and asset = $2 and network = $3 and at > $4)",
+    )
+    .bind(offer.venue)
+    .bind(offer.asset.code())
+    .bind(offer.network.as_str())
+    .bind(base.now() - TimeDelta::hours(1))
+    .fetch_one(conn)
+    .await?;
+    Ok(fresh)
 }
 
 /// One at a time per venue, asset and network.

@@ -1,14 +1,14 @@
 //! What may be swept: where final deposits lie, and how much of them is ours to move.
 //!
-//! Invariant: only what is final and booked counts, whatever a node shows beside it, and what is
-//! owed back is covered on the network it is owed on. A liability whose network nobody can tell is
-//! covered on every one.
+//! Invariant: only what is final and booked counts, whatever a node shows beside it. What is owed
+//! back stays: `owed.rs` reckons it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use primitives::{Amount, Asset, NetworkId};
 use sqlx::{PgConnection, Row};
 
+use super::owed::owed_in;
 use crate::{Base, Error, chart, money_column};
 
 /// Places looked at in one run, the fullest first.
@@ -34,7 +34,9 @@ pub struct Candidates {
     pub booked: BTreeMap<String, Amount>,
 }
 
-/// Addresses and outputs with final deposits that no move has taken or is taking.
+/// Addresses and outputs with final deposits that no move has taken or is taking. An address that
+/// was emptied counts again when more came to it than its moves found there, whenever that was: a
+/// deposit may become final between the look at an address and the plan of its move.
 ///
 /// # Errors
 /// `Database`, `Inconsistent`.
@@ -44,17 +46,31 @@ pub async fn candidates_in(
     asset: Asset,
 ) -> Result<Candidates, Error> {
     let rows = sqlx::query(
-        "select d.address, a.path_index, sum(d.amount_minor)::text as booked,
-           array_agg(d.tx_id || ':' || d.ordinal) as outputs
+        "select d.address, a.path_index, array_agg(d.tx_id || ':' || d.ordinal) as outputs
          from deposits d
          join deposit_addresses a on a.network = d.network and a.address = d.address
          where d.network = $1 and d.asset = $2 and d.state = 'confirmed'
-           and not exists (select from move_sources s where s.network = d.network
-             and (s.source = d.tx_id || ':' || d.ordinal or s.source = d.address)
-             and (s.live or (s.spent and exists (select from moves m where m.id = s.move_id
-               and m.asset = d.asset
-               and (s.source <> d.address or m.planned_at >= d.confirmed_at)))))
-         group by d.address, a.path_index order by sum(d.amount_minor) desc limit $3",
+           and not exists (select from move_sources s
+             where s.network = d.network and s.address = d.address
+               and (s.live or s.spent) and s.source = d.tx_id || ':' || d.ordinal)
+           and not exists (select from move_sources s
+             where s.network = d.network and s.address = d.address
+               and s.live and s.source = d.address)
+         group by d.address, a.path_index
+         having not exists (select from move_sources s join moves m on m.id = s.move_id
+             where s.network = $1 and s.address = d.address and s.source = d.address
+               and s.spent and m.asset = $2)
+           or sum(left_of(d)) + coalesce((select sum(m.arrived_minor) from moves m
+               where m.network = $1 and m.asset = $2 and m.to_address = d.address
+                 and m.purpose = 'gas' and m.state = 'credited'), 0)
+             > coalesce((select sum(case when m.asset = $2 and s.spent then s.amount_minor
+                 else case when m.asset = $2 and m.state <> 'failed'
+                     then m.arrived_minor else 0 end
+                   + case when m.fee_asset = $2 then coalesce(m.cost_minor, 0) else 0 end end)
+               from moves m join move_sources s on s.move_id = m.id
+               where s.network = $1 and s.address = d.address and s.source = d.address
+                 and m.state in ('final', 'credited', 'failed')), 0)
+         order by sum(d.amount_minor) desc limit $3",
     )
     .bind(network.as_str())
     .bind(asset.code())
@@ -76,7 +92,7 @@ pub async fn candidates_in(
 }
 
 /// Final deposits to an address and top-ups of it, less what moves have taken from it.
-async fn booked_in(
+pub(super) async fn booked_in(
     conn: &mut PgConnection,
     network: &NetworkId,
     asset: Asset,
@@ -131,45 +147,4 @@ pub(super) async fn uncommitted_in(
     };
     let left = escrow.available()?.checked_sub(owed_in(conn, network, asset).await?)?;
     Ok(if left.is_positive() { left } else { Amount::zero(asset) })
-}
-
-/// What somebody may want back in kind on this network: deposits that became no rupees yet,
-/// suspense and promises. The rows tell the network of the last two; what the books owe beyond the
-/// rows counts here too, wherever it belongs.
-async fn owed_in(
-    conn: &mut PgConnection,
-    network: &NetworkId,
-    asset: Asset,
-) -> Result<Amount, Error> {
-    let mut deposits = Amount::zero(asset);
-    let mut set_aside = Amount::zero(asset);
-    for line in ledger::trial_balance(conn).await?.into_iter().filter(|l| l.asset == asset) {
-        // Liabilities: debits − credits is negative.
-        let owed = Amount::zero(asset).checked_sub(line.net)?;
-        match line.role.as_str() {
-            "deposit" => deposits = deposits.checked_add(owed)?,
-            "suspense" | "refund" => set_aside = set_aside.checked_add(owed)?,
-            _ => {}
-        }
-    }
-    let (here, everywhere): (String, String) = sqlx::query_as(
-        "with owed as (
-           select r.network, r.amount_minor as minor from refunds r
-             where r.asset = $2 and r.state in ('promised', 'addressed')
-           union all
-           select d.network, greatest(0, left_of(d) - coalesce((select sum(r.amount_minor)
-               from refunds r where r.deposit_id = d.id and r.state <> 'withdrawn'), 0))
-             from deposits d
-             where d.asset = $2 and d.state = 'confirmed' and d.purpose = 'suspense')
-         select coalesce(sum(minor) filter (where network = $1), 0)::text,
-                coalesce(sum(minor), 0)::text from owed",
-    )
-    .bind(network.as_str())
-    .bind(asset.code())
-    .fetch_one(conn)
-    .await?;
-    let here = money_column::amount(&here, asset)?;
-    let unplaced = set_aside.checked_sub(money_column::amount(&everywhere, asset)?)?;
-    let unplaced = if unplaced.is_positive() { unplaced } else { Amount::zero(asset) };
-    Ok(deposits.checked_add(here)?.checked_add(unplaced)?)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::worth::rupees_in;
-use crate::{Base, Error, chart, conversion, exposure, money_column};
+use crate::{Base, Error, chart, conversion, exposure, money_column, venue_freeze};
 
 /// What one asset will ask of venues together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub async fn demand_in(
     Ok(Demand { open: if line.total.is_positive() { line.total } else { none } })
 }
 
-/// The forecast of an asset at every venue that has a target for it, the shortest first.
+/// The forecast of an asset at every venue that has a target for it, the shortest first. What is
+/// open is spread over those that are not frozen.
 ///
 /// # Errors
 /// `Database`, `Ledger`, `Inconsistent`.
@@ -70,11 +71,22 @@ pub async fn forecasts_in(
     if targets.is_empty() {
         return Ok(Vec::new());
     }
+    let (mut selling, mut frozen) = (Vec::new(), Vec::new());
+    for (venue, target) in targets {
+        let is_frozen = venue_freeze::is_frozen_in(conn, venue).await?;
+        if is_frozen { &mut frozen } else { &mut selling }.push((venue, target));
+    }
     let open = demand_in(conn, base, asset).await?.open;
-    let weights: Vec<Amount> = targets.iter().map(|(_, target)| *target).collect();
+    let weights: Vec<Amount> = selling.iter().map(|(_, target)| *target).collect();
     let mut forecasts = Vec::new();
-    for ((venue, target), open) in targets.into_iter().zip(spread(open, &weights)?) {
+    for ((venue, target), open) in selling.into_iter().zip(spread(open, &weights)?) {
         forecasts.push(of_in(conn, base, venue, (target, open)).await?);
+    }
+    // What is frozen sells nothing of what is open, and needs nothing.
+    let none = Amount::zero(asset);
+    for (venue, target) in frozen {
+        let there = of_in(conn, base, venue, (target, none)).await?;
+        forecasts.push(Forecast { wanted: none, short: none, ..there });
     }
     forecasts.sort_by_key(|f| std::cmp::Reverse(f.short.minor()));
     Ok(forecasts)

@@ -6,9 +6,13 @@
 //! nodes and venues are deliberately elsewhere: the workers bring what they say.
 
 mod address;
+mod again;
+mod asking;
 mod candidates;
 mod credit;
 mod forecast;
+mod gas;
+mod owed;
 mod people;
 mod plan;
 mod record;
@@ -26,15 +30,22 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use address::{Offer, VenueAddress, confirm_in, known_in, offered_in};
+pub use again::{NewAttempt, bump_in, redraft_in};
+pub use asking::{asked_in, refused_by_signer_in, signed_in};
 pub use candidates::{Candidates, Place, candidates_in, coverable_in};
-pub use credit::{Balance, ByBalance, Credit, by_balance_in, credits_in, waiting_in};
+pub use credit::{
+    Balance, ByBalance, Credit, CreditState, Item, by_balance_in, credited_by_hand_in, credits_in,
+    waiting_in,
+};
 pub use forecast::{Demand, Forecast, demand_in, forecasts_in, spread};
-pub use people::{PersonError, cancel_in, retry_in};
-pub use plan::{NewMove, NewSource, Planned, bump_in, gas_out_in, is_gas_coming_in, plan_in};
+pub use gas::Served;
+pub use people::{
+    PersonError, abandon_in, cancel_in, retry_in, transfer_never_left_in, undecided_in,
+};
+pub use plan::{NewMove, NewSource, Planned, gas_out_in, is_gas_coming_in, plan_in};
 pub use record::{
-    Final, InBlock, accepted_in, asked_in, block_gone_in, failed_in, final_in, included_in,
-    is_final_in, mark_sent_in, may_go_on_in, over_limit_in, overtaken_in, refused_by_network_in,
-    refused_by_signer_in, resume_in, signed_in, stuck_in,
+    Final, InBlock, accepted_in, block_gone_in, failed_in, final_in, included_in, is_final_in,
+    mark_sent_in, may_go_on_in, overtaken_in, refused_by_network_in, resume_in, stuck_in,
 };
 pub use settings::{Amounts, Lane, NetworkTreasury, TreasurySettings, VenueTreasury};
 pub use store::{attempts_in, get_in, is_block_gone_in};
@@ -74,10 +85,13 @@ machine! {
         CreditSeen = "credit_seen",
         BumpPlanned = "bump_planned",
         BumpDropped = "bump_dropped",
+        Redrafted = "redrafted",
         Overtaken = "overtaken",
         NeedsPerson = "needs_person",
         TryAgain = "try_again",
         Cancel = "cancel",
+        Abandoned = "abandoned",
+        NothingArrived = "nothing_arrived",
     }
 }
 
@@ -105,7 +119,15 @@ impl MoveState {
             ) => Self::Replaced,
             (Self::Planned | Self::Included, E::NeedsPerson) => Self::InReview,
             // Only while nothing was handed out; what is planned after it shares its fence.
-            (Self::Planned | Self::Signed | Self::InReview, E::Cancel) => Self::Cancelled,
+            (Self::Planned | Self::Signed | Self::InReview, E::Cancel)
+            // Only with the chain's proof that nothing of it can happen any more.
+            | (
+                Self::Planned | Self::Signed | Self::Sent | Self::Unwound | Self::InReview,
+                E::Abandoned,
+            ) => Self::Cancelled,
+            (Self::InReview, E::NothingArrived) => Self::Failed,
+            // The signer's refusal was for good: another attempt stands in its place.
+            (Self::Planned, E::Redrafted) => Self::Planned,
             _ => return None,
         })
     }
@@ -189,7 +211,7 @@ pub struct MoveAttempt {
     pub asked_at: Option<DateTime<Utc>>,
     pub first_sent_at: Option<DateTime<Utc>>,
     pub sent_at: Option<DateTime<Utc>>,
-    /// Why the network will never take it as it is.
+    /// Why the signer, or the network, will never take it as it is.
     pub refused: Option<String>,
 }
 
@@ -203,7 +225,7 @@ pub enum MoveAttemptState {
     Won,
     /// Another attempt of the move won, or a foreign transaction did.
     Lost,
-    /// Never signed, and never will be.
+    /// We never had it signed, and never will.
     Dropped,
 }
 

@@ -1,15 +1,18 @@
-//! What a person may do to a move: try it again, or give it up before anything was sent.
+//! What a person may do to a move: try it again, or give it up; and to a transfer that never left.
 //!
-//! Invariant: a move of which any transaction may be on its way is never given up by hand; who
-//! decides signs with name and reason.
+//! Invariant: a move of which any transaction may be on its way is given up only with the chain's
+//! proof, attempt by attempt, that none of them can ever happen; who decides signs with name and
+//! reason, and both stay in the record of the step.
 
-use primitives::MoveId;
+use primitives::{MoveId, TransferId};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Move, MoveEvent,
+    Move, MoveAttempt, MoveAttemptState, MoveEvent, TransferEvent,
+    record::settle_attempts,
     store::{attempts_in, free_sources_in, get_in, lock_in, step_in},
+    transfer::{lock_transfer_in, step_transfer_in},
 };
 use crate::{Base, Error, bookkeeping::treasury as books, jobs::ResolveMove, policy};
 
@@ -20,12 +23,18 @@ pub enum PersonError {
     NotThere(&'static str),
     #[error("{0} takes 1 to {1} characters")]
     Unsigned(&'static str, usize),
-    #[error("a move in state {0} cannot be {1}")]
+    #[error("in state {0} it cannot be {1}")]
     NotNow(&'static str, &'static str),
     #[error(
         "a transaction of it was handed to the network: only the chain can say what became of it"
     )]
     OnItsWay,
+    #[error(
+        "it is signed, and may still happen: `chukta treasury abandon` asks the chain for proof"
+    )]
+    Signed,
+    #[error("attempt {0} may still happen: {1}")]
+    NotProven(i32, String),
     #[error(transparent)]
     Internal(#[from] Error),
 }
@@ -52,7 +61,8 @@ async fn locked(conn: &mut PgConnection, id: MoveId) -> Result<Move, PersonError
     Ok(lock_in(conn, id).await?)
 }
 
-/// Tries a parked move again, from where it stood.
+/// Tries a parked move again, from where it stood: in place of what the signer refused another
+/// attempt is drafted, because a refusal is for ever.
 ///
 /// # Errors
 /// `PersonError`.
@@ -69,6 +79,7 @@ pub async fn retry_in(
     }
     let cause = json!({ "by": by.0, "reason": by.1 });
     (moved.won, moved.block_hash, moved.height) = (None, None, None);
+    (moved.arrived, moved.cost, moved.retry_at) = (None, None, None);
     step_in(conn, base, &mut moved, MoveEvent::TryAgain, cause).await?;
     policy::close_case_in(conn, base, "signer_refused", &id.to_string(), by.1).await?;
     queue::enqueue(conn, &ResolveMove { moved: id }, base.now()).await.map_err(Error::from)?;
@@ -94,15 +105,128 @@ pub async fn cancel_in(
     if attempts.iter().any(|a| a.first_sent_at.is_some()) {
         return Err(PersonError::OnItsWay);
     }
-    free_sources_in(conn, &moved, false).await?;
-    sqlx::query("update move_attempts set state = 'dropped' where move_id = $1")
-        .bind(id.uuid())
-        .execute(&mut *conn)
-        .await?;
+    // Where nothing is fenced by an output or a nonce, the signed one and the next could both be.
+    let settings = base.settings.treasury.networks.get(&moved.network);
+    let is_fenced = settings.is_none_or(|network| network.wallet.is_none());
+    if !is_fenced && attempts.iter().any(may_happen) {
+        return Err(PersonError::Signed);
+    }
+    end_in(conn, base, &mut moved, MoveEvent::Cancel, by).await
+}
+
+/// True for what may be signed, and is not known to be over.
+fn may_happen(attempt: &MoveAttempt) -> bool {
+    match attempt.state {
+        MoveAttemptState::Planned => attempt.asked_at.is_some(),
+        MoveAttemptState::Signed | MoveAttemptState::Sent => true,
+        MoveAttemptState::Won | MoveAttemptState::Lost | MoveAttemptState::Dropped => false,
+    }
+}
+
+/// Frees all that a move keeps.
+async fn end_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    moved: &mut Move,
+    event: MoveEvent,
+    (by, reason): (&str, &str),
+) -> Result<(), PersonError> {
+    settle_attempts(conn, moved, 0).await?;
+    free_sources_in(conn, moved, false).await?;
     let hold = moved.hold_key.take();
-    step_in(conn, base, &mut moved, MoveEvent::Cancel, json!({ "by": by.0, "reason": by.1 }))
-        .await?;
-    policy::close_case_in(conn, base, "signer_refused", &id.to_string(), by.1).await?;
+    step_in(conn, base, moved, event, json!({ "by": by, "reason": reason })).await?;
+    for kind in ["signer_refused", "move_stuck", "move_differs"] {
+        policy::close_case_in(conn, base, kind, &moved.id.to_string(), reason).await?;
+    }
     books::move_released(conn, base, hold.as_deref()).await?;
+    Ok(())
+}
+
+/// The attempts of which the chain must prove that they can never happen before the move may be
+/// abandoned. None of a move that is over but for a person: a final block shows that it brought
+/// nothing.
+///
+/// # Errors
+/// `PersonError`; `NotNow` when it is at its end, or in a block that may still bring something.
+pub async fn undecided_in(
+    conn: &mut PgConnection,
+    id: MoveId,
+) -> Result<(Move, Vec<MoveAttempt>), PersonError> {
+    let moved = get_in(conn, id).await?.ok_or(PersonError::NotThere("no such move"))?;
+    let undecided = undecided(conn, &moved).await?;
+    Ok((moved, undecided))
+}
+
+async fn undecided(conn: &mut PgConnection, of: &Move) -> Result<Vec<MoveAttempt>, PersonError> {
+    if of.state.next(MoveEvent::Abandoned).is_err() {
+        return Err(PersonError::NotNow(of.state.name(), "abandoned"));
+    }
+    if of.won.is_some() {
+        return match of.arrived {
+            Some(arrived) if arrived.is_zero() => Ok(Vec::new()),
+            _ => Err(PersonError::NotNow(of.state.name(), "abandoned")),
+        };
+    }
+    Ok(attempts_in(conn, of).await?.into_iter().filter(may_happen).collect())
+}
+
+/// Gives up a move whose attempts were each proven to be over, or one whose final block brought
+/// nothing: then its fee is booked.
+///
+/// # Errors
+/// `PersonError`; `OnItsWay` when an attempt is not among the proven ones.
+pub async fn abandon_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: MoveId,
+    proven: &[i32],
+    by: (&str, &str),
+) -> Result<(), PersonError> {
+    signed_by(by)?;
+    let mut moved = locked(conn, id).await?;
+    let undecided = undecided(conn, &moved).await?;
+    if undecided.iter().any(|a| !proven.contains(&a.attempt)) {
+        return Err(PersonError::OnItsWay);
+    }
+    let Some(cost) = moved.cost.filter(|_| moved.won.is_some()) else {
+        return end_in(conn, base, &mut moved, MoveEvent::Abandoned, by).await;
+    };
+    moved.final_at = Some(base.now());
+    settle_attempts(conn, &moved, moved.won.unwrap_or(0)).await?;
+    end_in(conn, base, &mut moved, MoveEvent::NothingArrived, by).await?;
+    books::move_failed(conn, base, &moved, cost).await?;
+    Ok(())
+}
+
+/// A transfer that no venue knows, or that contradicts itself, never left: a person says so, with
+/// the venue's word. Its coins and its lane are free again.
+///
+/// # Errors
+/// `PersonError`.
+pub async fn transfer_never_left_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: TransferId,
+    by: (&str, &str),
+) -> Result<(), PersonError> {
+    signed_by(by)?;
+    let known: bool =
+        sqlx::query_scalar("select exists (select from venue_transfers where id = $1)")
+            .bind(id.uuid())
+            .fetch_one(&mut *conn)
+            .await?;
+    if !known {
+        return Err(PersonError::NotThere("no such transfer"));
+    }
+    let mut of = lock_transfer_in(conn, id).await?;
+    if of.state.next(TransferEvent::NeverLeft).is_err() {
+        return Err(PersonError::NotNow(of.state.name(), "declared as never left"));
+    }
+    let cause = json!({ "by": by.0, "reason": by.1 });
+    step_transfer_in(conn, base, &mut of, TransferEvent::NeverLeft, cause).await?;
+    for kind in ["transfer_unknown", "transfer_differs"] {
+        policy::close_case_in(conn, base, kind, &id.to_string(), by.1).await?;
+    }
+    books::transfer_released(conn, base, &of).await?;
     Ok(())
 }

@@ -4,14 +4,16 @@
 //! switch, the freeze of the venue, the confirmed address, what is owed back, worth and budget.
 //! Plans go one after the other.
 
-use primitives::{Amount, Asset, MoveId, NetworkId, derived_uuid};
+use primitives::{Amount, Asset, MoveId, NetworkId};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
-    Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, address,
+    Move, MovePurpose, MoveState, address,
+    again::attempt_in,
     candidates::{coverable_in, uncommitted_in},
-    forecast, record, store,
+    forecast,
+    gas::{self, Served},
     worth::{Worth, spent_today_in},
 };
 use crate::{
@@ -47,8 +49,8 @@ pub struct NewMove {
     pub takes_all: bool,
     pub sources: Vec<NewSource>,
     pub draft: Value,
-    /// A top-up is worth what it lets move.
-    pub lets_move: Option<Amount>,
+    /// A top-up is worth what it lets move, and is sent only while that may go.
+    pub serves: Option<Served>,
 }
 
 /// What became of planning.
@@ -82,9 +84,10 @@ pub async fn plan_in(
     if is_taken_in(conn, new).await? {
         return Ok(Planned::Taken);
     }
-    if let Some(venue) = &new.venue
-        && let Some(no) = venue_refusal_in(conn, base, new, venue).await?
-    {
+    if let Some(no) = goal_refusal_in(conn, base, new).await? {
+        return Ok(no);
+    }
+    if let Some(no) = gas::refusal_in(conn, base, new).await? {
         return Ok(no);
     }
     let fee_paise = match value_in(conn, base, new).await? {
@@ -118,7 +121,7 @@ async fn value_in(
         MovePurpose::Gas => new.fee_max.checked_add(new.amount)?,
         MovePurpose::FundVenue => new.fee_max,
     };
-    let moves = new.lets_move.unwrap_or(new.amount);
+    let moves = new.serves.as_ref().map_or(new.amount, |served| served.amount);
     let all = Worth::of_in(conn, base, moves, cost).await?;
     let own = Worth::of_in(conn, base, moves, new.fee_max).await?;
     let Some((all, own)) = all.zip(own) else {
@@ -147,20 +150,48 @@ async fn is_taken_in(conn: &mut PgConnection, new: &NewMove) -> Result<bool, Err
     Ok(taken)
 }
 
+/// Where it goes in the end may not take it: a top-up is for nothing then, too.
+async fn goal_refusal_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<Option<Planned>, Error> {
+    let (venue, goal) = match (&new.venue, &new.serves) {
+        (Some(venue), _) => (venue, Goal { to: &new.to, amount: new.amount, fee_max: new.fee_max }),
+        (None, Some(Served { venue, to, amount, fee_max })) => {
+            let coverable = coverable_in(conn, base, &new.network, amount.asset()).await?;
+            if amount.minor() > coverable.minor() {
+                return Ok(Some(Planned::No(format!("only {coverable} may leave"))));
+            }
+            (venue, Goal { to, amount: *amount, fee_max: *fee_max })
+        }
+        (None, None) => return Ok(None),
+    };
+    venue_refusal_in(conn, base, &new.network, venue, &goal).await
+}
+
+/// What is to reach a venue.
+struct Goal<'a> {
+    to: &'a str,
+    amount: Amount,
+    fee_max: Amount,
+}
+
 /// What a venue has against coins on their way to it.
 async fn venue_refusal_in(
     conn: &mut PgConnection,
     base: &Base,
-    new: &NewMove,
+    network: &NetworkId,
     venue: &str,
+    goal: &Goal<'_>,
 ) -> Result<Option<Planned>, Error> {
     venue_freeze::share_in(conn, venue).await?;
     if venue_freeze::is_frozen_in(conn, venue).await? {
         return Ok(Some(Planned::Stopped("the venue is frozen")));
     }
-    let known = address::known_in(conn, venue, new.amount.asset(), &new.network).await?;
+    let known = address::known_in(conn, venue, goal.amount.asset(), network).await?;
     match known {
-        Some(known) if known.is_usable && known.address == new.to => {}
+        Some(known) if known.is_usable && known.address == goal.to => {}
         _ => return Ok(Some(Planned::Stopped("the venue's address is not confirmed"))),
     }
     Ok(match forecast::room_in(conn, base, venue).await? {
@@ -169,7 +200,7 @@ async fn venue_refusal_in(
             Some(Planned::No("what lies at the venue cannot be valued".to_owned()))
         }
         forecast::VenueRoom::Left(left) => {
-            let value = Worth::of_in(conn, base, new.amount, new.fee_max).await?;
+            let value = Worth::of_in(conn, base, goal.amount, goal.fee_max).await?;
             let fits = value.is_some_and(|worth| worth.value.minor() <= left.minor());
             (!fits).then(|| Planned::No("the venue would hold more than it may".to_owned()))
         }
@@ -286,9 +317,9 @@ async fn write_in(
     let mut planned = shape(new, MoveId::from_uuid(base.uuid()), base);
     sqlx::query(
         "insert into moves (id, purpose, network, asset, venue, to_address, takes_all, fee_asset,
-           state, amount_minor, fee_max_minor, fee_paise, planned_at, updated_at)
+           state, amount_minor, fee_max_minor, planned_at, updated_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, 'planned', $9::text::numeric,
-           $10::text::numeric, $11, $12, $12)",
+           $10::text::numeric, $11, $11)",
     )
     .bind(planned.id.uuid())
     .bind(planned.purpose.name())
@@ -300,7 +331,6 @@ async fn write_in(
     .bind(planned.fee_max.asset().code())
     .bind(money_column::minor(planned.amount))
     .bind(money_column::minor(planned.fee_max))
-    .bind(fee_paise)
     .bind(base.now())
     .execute(&mut *conn)
     .await?;
@@ -317,7 +347,7 @@ async fn write_in(
         .execute(&mut *conn)
         .await?;
     }
-    attempt_in(conn, base, &planned, 1, &new.draft).await?;
+    attempt_in(conn, base, &planned, (1, fee_paise), &new.draft).await?;
     let cause = json!({
         "to": planned.to, "venue": planned.venue, "amount": planned.amount,
         "fee_max": planned.fee_max, "sources": new.sources.len(),
@@ -343,32 +373,6 @@ async fn write_in(
     Ok(Planned::Move(planned.id))
 }
 
-/// Freezes one attempt. Its name at the signer is derived: a restored database asks the same.
-async fn attempt_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    of: &Move,
-    attempt: i32,
-    draft: &Value,
-) -> Result<(), Error> {
-    let intent = derived_uuid(&["move", &of.id.to_string(), &attempt.to_string()]);
-    sqlx::query(
-        "insert into move_attempts (move_id, attempt, intent_id, amount_minor, fee_max_minor,
-           draft, state, planned_at)
-         values ($1, $2, $3, $4::text::numeric, $5::text::numeric, $6, 'planned', $7)",
-    )
-    .bind(of.id.uuid())
-    .bind(attempt)
-    .bind(intent)
-    .bind(money_column::minor(of.amount))
-    .bind(money_column::minor(of.fee_max))
-    .bind(draft)
-    .bind(base.now())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// True while a top-up of this address is under way.
 ///
 /// # Errors
@@ -388,72 +392,4 @@ pub async fn is_gas_coming_in(
     .fetch_one(conn)
     .await?;
     Ok(under_way)
-}
-
-/// Plans a further attempt at a higher fee, of which and the earlier ones at most one can ever be
-/// in a chain: the carrier made it so. `None` when the move has moved on, or may not go on.
-///
-/// # Errors
-/// `Database`, `Ledger`.
-pub async fn bump_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    last: &MoveAttempt,
-    (amount, fee_max): (Amount, Amount),
-    draft: &Value,
-) -> Result<Option<()>, Error> {
-    let mut moved = store::lock_in(conn, last.move_id).await?;
-    let attempts = store::attempts_in(conn, &moved).await?;
-    let newest = attempts.iter().rev().find(|a| a.state != MoveAttemptState::Dropped);
-    let is_newest =
-        newest.is_some_and(|a| a.attempt == last.attempt && a.state == MoveAttemptState::Sent);
-    if moved.state != MoveState::Sent || !is_newest {
-        return Ok(None);
-    }
-    let settings = &base.settings.treasury;
-    if attempts.len() > usize::try_from(settings.bumps_max).unwrap_or(0) {
-        record::show_stuck_in(conn, base, &moved, "no further bump is allowed").await?;
-        return Ok(None);
-    }
-    let worth = Worth::of_in(conn, base, amount, fee_max).await?;
-    let Some(worth) = worth else {
-        record::show_stuck_in(conn, base, &moved, "no fresh rate values the fee").await?;
-        return Ok(None);
-    };
-    if worth.is_fee_above(settings.bump_fee_bps_max)? {
-        record::show_stuck_in(conn, base, &moved, "the next fee is beyond its limit").await?;
-        return Ok(None);
-    }
-    (moved.amount, moved.fee_max) = (amount, fee_max);
-    for (account, least) in books::taken(&moved)? {
-        let balance = ledger::balance(conn, &account.code).await?;
-        let held = attempts_hold(&attempts, &account.code, &moved)?;
-        let available = balance.map(|b| b.available()).transpose()?;
-        let has = available.map_or(0, Amount::minor).saturating_add(held);
-        if has < least.minor() {
-            record::show_stuck_in(conn, base, &moved, "the books do not cover the next fee")
-                .await?;
-            return Ok(None);
-        }
-    }
-    let number = attempts.last().map_or(1, |a| a.attempt.saturating_add(1));
-    attempt_in(conn, base, &moved, number, draft).await?;
-    sqlx::query("update moves set fee_paise = greatest(fee_paise, $2) where id = $1")
-        .bind(moved.id.uuid())
-        .bind(worth.fee_paise()?)
-        .execute(&mut *conn)
-        .await?;
-    books::move_released(conn, base, moved.hold_key.as_deref()).await?;
-    moved.hold_key = Some(books::move_held(conn, base, &moved, number).await?);
-    let cause = json!({ "attempt": number, "amount": amount, "fee_max": fee_max });
-    store::step_in(conn, base, &mut moved, MoveEvent::BumpPlanned, cause).await?;
-    Ok(Some(()))
-}
-
-/// What the move's own hold keeps of an account: it is given up for the next one.
-fn attempts_hold(attempts: &[MoveAttempt], account: &str, of: &Move) -> Result<i128, Error> {
-    let Some(last) = attempts.last().filter(|_| of.hold_key.is_some()) else { return Ok(0) };
-    let held = Move { amount: last.amount, fee_max: last.fee_max, ..of.clone() };
-    let kept = books::taken(&held)?.into_iter().find(|(a, _)| a.code == account);
-    Ok(kept.map_or(0, |(_, amount)| amount.minor()))
 }

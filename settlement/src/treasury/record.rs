@@ -1,15 +1,14 @@
-//! What became of a move: asked, signed, sent, in a block, final, failed, overtaken.
+//! What became of a move that is signed: sent, in a block, final, failed, overtaken.
 //!
 //! Invariant: every function locks the move, does nothing where the move has moved on, and writes
 //! state, attempt, books and case together. A send is marked before it is made, on exactly one row.
 
-use chrono::TimeDelta;
 use primitives::{Amount, MoveId};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, store,
+    Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, again, store,
     store::{free_sources_in, lock_in, step_in},
 };
 use crate::{
@@ -75,150 +74,6 @@ pub async fn is_final_in(
     Ok(policy.tier(None)?.last.is_met(depth, height))
 }
 
-/// Notes that the signer is about to be asked.
-///
-/// # Errors
-/// `Database`.
-pub async fn asked_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    attempt: &MoveAttempt,
-) -> Result<(), Error> {
-    sqlx::query(
-        "update move_attempts set asked_at = coalesce(asked_at, $3)
-         where move_id = $1 and attempt = $2",
-    )
-    .bind(attempt.move_id.uuid())
-    .bind(attempt.attempt)
-    .bind(base.now())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Keeps what the signer signed. The same again is quiet.
-///
-/// # Errors
-/// `Database`; `Inconsistent` when another transaction stands there.
-pub async fn signed_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    attempt: &MoveAttempt,
-    tx_id: &str,
-    raw: &str,
-) -> Result<(), Error> {
-    let mut moved = lock_in(conn, attempt.move_id).await?;
-    let kept = sqlx::query(
-        "update move_attempts set state = 'signed', tx_id = $3, raw = $4, signed_at = $5
-         where move_id = $1 and attempt = $2 and state = 'planned'",
-    )
-    .bind(attempt.move_id.uuid())
-    .bind(attempt.attempt)
-    .bind(tx_id)
-    .bind(raw)
-    .bind(base.now())
-    .execute(&mut *conn)
-    .await?;
-    if kept.rows_affected() == 0 || moved.state != MoveState::Planned {
-        return Ok(());
-    }
-    moved.retry_at = None;
-    let cause = json!({ "attempt": attempt.attempt, "tx_id": tx_id });
-    step_in(conn, base, &mut moved, MoveEvent::Signature, cause).await?;
-    policy::close_case_in(conn, base, "signer_refused", &moved.id.to_string(), "signed").await
-}
-
-async fn signer_case_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    of: &Move,
-    attempt: i32,
-    (code, reason): (&str, &str),
-) -> Result<(), Error> {
-    let new = case::NewCase {
-        kind: "signer_refused",
-        subject: &of.id.to_string(),
-        payment: None,
-        amount: Some(of.amount),
-        detail: json!({ "attempt": attempt, "code": code, "reason": clipped(reason), "to": of.to }),
-    };
-    case::open_in(conn, base, new).await
-}
-
-/// The signer's limit is used up: the same intent is asked again later.
-///
-/// # Errors
-/// `Database`.
-pub async fn over_limit_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    attempt: &MoveAttempt,
-    reason: &str,
-) -> Result<(), Error> {
-    let moved = lock_in(conn, attempt.move_id).await?;
-    if moved.state != MoveState::Planned {
-        return Ok(());
-    }
-    let wait = TimeDelta::seconds(base.settings.treasury.retry_after_s);
-    sqlx::query("update moves set retry_at = $2 where id = $1")
-        .bind(moved.id.uuid())
-        .bind(base.now() + wait)
-        .execute(&mut *conn)
-        .await?;
-    signer_case_in(conn, base, &moved, attempt.attempt, ("over_limit", reason)).await
-}
-
-/// The signer will not sign this. A bump is dropped and the earlier attempts are waited for; a
-/// first attempt waits for a person.
-///
-/// # Errors
-/// `Database`.
-pub async fn refused_by_signer_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    attempt: &MoveAttempt,
-    (code, reason): (&str, &str),
-) -> Result<(), Error> {
-    let mut moved = lock_in(conn, attempt.move_id).await?;
-    if moved.state != MoveState::Planned {
-        return Ok(());
-    }
-    signer_case_in(conn, base, &moved, attempt.attempt, (code, reason)).await?;
-    let attempts = store::attempts_in(conn, &moved).await?;
-    if attempts.iter().any(|a| a.state == MoveAttemptState::Sent) {
-        return drop_bump(conn, base, &mut moved, &attempts, attempt.attempt).await;
-    }
-    let cause = json!({ "attempt": attempt.attempt, "code": code });
-    step_in(conn, base, &mut moved, MoveEvent::NeedsPerson, cause).await
-}
-
-/// Gives up a bump that was never signed: the earlier attempts are waited for.
-async fn drop_bump(
-    conn: &mut PgConnection,
-    base: &Base,
-    moved: &mut Move,
-    attempts: &[MoveAttempt],
-    attempt: i32,
-) -> Result<(), Error> {
-    let Some(standing) = attempts.iter().rev().find(|a| a.state == MoveAttemptState::Sent) else {
-        return Ok(());
-    };
-    let dropped = sqlx::query(
-        "update move_attempts set state = 'dropped'
-         where move_id = $1 and attempt = $2 and state = 'planned'",
-    )
-    .bind(moved.id.uuid())
-    .bind(attempt)
-    .execute(&mut *conn)
-    .await?;
-    if dropped.rows_affected() == 0 {
-        return Ok(());
-    }
-    (moved.amount, moved.fee_max) = (standing.amount, standing.fee_max);
-    let cause = json!({ "attempt": attempt });
-    step_in(conn, base, moved, MoveEvent::BumpDropped, cause).await
-}
-
 /// Marks an attempt as sent, before it is sent. `false`: stop, somebody else did or the move has
 /// moved on.
 ///
@@ -230,7 +85,11 @@ pub async fn mark_sent_in(
     attempt: &MoveAttempt,
 ) -> Result<bool, Error> {
     let mut moved = lock_in(conn, attempt.move_id).await?;
-    if !matches!(moved.state, MoveState::Signed | MoveState::Sent | MoveState::Unwound) {
+    // While a bump waits for its signature, what was sent before is handed out as ever.
+    let is_planned = moved.state == MoveState::Planned;
+    let may_be = [MoveState::Signed, MoveState::Sent, MoveState::Unwound].contains(&moved.state)
+        || (is_planned && attempt.state == MoveAttemptState::Sent);
+    if !may_be {
         return Ok(false);
     }
     let marked = sqlx::query(
@@ -248,7 +107,7 @@ pub async fn mark_sent_in(
     if marked.rows_affected() == 0 {
         return Ok(false);
     }
-    if moved.state != MoveState::Sent {
+    if moved.state != MoveState::Sent && !is_planned {
         let cause = json!({ "attempt": attempt.attempt, "tx_id": attempt.tx_id });
         step_in(conn, base, &mut moved, MoveEvent::Sending, cause).await?;
     }
@@ -294,7 +153,7 @@ async fn note_refusal(
 }
 
 /// What others wrote, as much of it as we keep.
-fn clipped(text: &str) -> String {
+pub(super) fn clipped(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
@@ -340,7 +199,7 @@ pub async fn included_in(
     moved.height = Some(at.height);
     let cause = json!({ "attempt": at.attempt, "block": at.block_hash, "height": at.height });
     step_in(conn, base, &mut moved, MoveEvent::SeenInBlock, cause).await?;
-    policy::close_case_in(conn, base, "move_stuck", &id.to_string(), "it is in a block").await
+    again::shown_no_more(conn, base, &moved, "it is in a block").await
 }
 
 /// The block that held it is not on the chain any more, or another attempt is in one.
@@ -358,7 +217,15 @@ pub async fn block_gone_in(conn: &mut PgConnection, base: &Base, id: MoveId) -> 
 async fn block_gone(conn: &mut PgConnection, base: &Base, moved: &mut Move) -> Result<(), Error> {
     let cause = json!({ "block": moved.block_hash.take(), "attempt": moved.won.take() });
     moved.height = None;
-    step_in(conn, base, moved, MoveEvent::BlockGone, cause).await
+    step_in(conn, base, moved, MoveEvent::BlockGone, cause).await?;
+    let attempts = store::attempts_in(conn, moved).await?;
+    let Some(unsigned) = attempts.iter().find(|a| a.state == MoveAttemptState::Planned) else {
+        return Ok(());
+    };
+    // The bump that was planned when the block came is wanted again: the signer may have it signed.
+    moved.retry_at = None;
+    let cause = json!({ "attempt": unsigned.attempt, "was": "planned before the block" });
+    step_in(conn, base, moved, MoveEvent::BumpPlanned, cause).await
 }
 
 /// Books what a final block shows; the coins are on their way, or home.
@@ -388,6 +255,8 @@ pub async fn final_in(
     }
     if !told.arrived.is_positive() {
         let cause = json!({ "block": told.at.block_hash, "arrived": told.arrived });
+        // Kept for who decides about it: the network took its fee all the same.
+        (moved.arrived, moved.cost) = (Some(told.arrived), Some(told.cost));
         return step_in(conn, base, &mut moved, MoveEvent::NeedsPerson, cause).await;
     }
     settle_attempts(conn, &moved, told.at.attempt).await?;
@@ -427,7 +296,11 @@ async fn winner_amount(conn: &mut PgConnection, moved: &Move) -> Result<Amount, 
     winner.map(|a| a.amount).ok_or_else(lost)
 }
 
-async fn settle_attempts(conn: &mut PgConnection, moved: &Move, winner: i32) -> Result<(), Error> {
+pub(super) async fn settle_attempts(
+    conn: &mut PgConnection,
+    moved: &Move,
+    winner: i32,
+) -> Result<(), Error> {
     sqlx::query(
         "update move_attempts set state = case
              when attempt = $2 then 'won'
@@ -506,7 +379,7 @@ pub async fn overtaken_in(
     books::move_released(conn, base, hold.as_deref()).await
 }
 
-/// Shows a move that does not get on.
+/// Shows a move that does not get on. Nothing new is tried for it before the next wait is over.
 ///
 /// # Errors
 /// `Database`.
@@ -517,7 +390,8 @@ pub async fn stuck_in(
     why: &str,
 ) -> Result<(), Error> {
     let moved = lock_in(conn, id).await?;
-    show_stuck_in(conn, base, &moved, why).await
+    show_stuck_in(conn, base, &moved, why).await?;
+    again::wait_in(conn, base, &moved, 1).await
 }
 
 pub(super) async fn show_stuck_in(

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use primitives::{Amount, Asset, Bps, NetworkId};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+/// So many places of a unit venues keep in their balances.
+pub(crate) const VENUE_PLACES: u32 = 8;
+
 /// Amounts by asset, written in units: `{ BTC = "0.5" }`.
 pub type Amounts = BTreeMap<Asset, Amount>;
 
@@ -45,6 +48,8 @@ pub struct TreasurySettings {
     pub credit_gap_s: i64,
     /// What is on its way longer than this (seconds) is shown to a person.
     pub transit_old_s: i64,
+    /// An address gets one top-up in so many seconds, unless a move went out of it since.
+    pub top_up_pause_s: i64,
 }
 
 /// How one network's coins are moved.
@@ -65,12 +70,25 @@ pub struct NetworkTreasury {
 }
 
 /// What one venue is to hold. How much may lie there at all stands in `[settlement.venues]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VenueTreasury {
     /// An asset without a target is not brought here.
     #[serde(deserialize_with = "amounts")]
     pub targets: Amounts,
+    /// False where its API lists no deposits: a credit is seen in the balance alone.
+    pub lists_deposits: bool,
+    /// The smallest part of an asset it credits, where that is more than eight places of a unit.
+    /// What goes there is cut to it.
+    #[serde(deserialize_with = "amounts")]
+    pub credit_step: Amounts,
+}
+
+impl Default for VenueTreasury {
+    fn default() -> Self {
+        let (targets, credit_step) = (Amounts::new(), Amounts::new());
+        Self { targets, lists_deposits: true, credit_step }
+    }
 }
 
 /// One way from venue to venue.
@@ -115,6 +133,7 @@ impl Default for TreasurySettings {
             forecast_hours: 4,
             credit_gap_s: 30,
             transit_old_s: 21_600,
+            top_up_pause_s: 21_600,
         }
     }
 }
@@ -123,6 +142,30 @@ impl TreasurySettings {
     /// What is swept, by network.
     pub fn sweeps(&self) -> impl Iterator<Item = (&NetworkId, Asset)> {
         self.networks.iter().flat_map(|(id, n)| n.sweep.iter().map(move |asset| (id, *asset)))
+    }
+
+    /// The smallest part of an asset that a venue credits, in minor units: where nothing is said,
+    /// the places its balances have.
+    #[must_use]
+    pub fn credit_step(&self, venue: &str, asset: Asset) -> i128 {
+        let step = self.venues.get(venue).and_then(|v| v.credit_step.get(&asset));
+        let places = asset.scale().saturating_sub(VENUE_PLACES);
+        step.map_or_else(|| 10_i128.saturating_pow(places), |step| step.minor().max(1))
+    }
+
+    /// To what amounts are cut that go to a venue. One that tells its deposits says itself what it
+    /// cut off.
+    #[must_use]
+    pub fn cut_step(&self, venue: &str, asset: Asset) -> i128 {
+        let is_said = self.venues.get(venue).is_some_and(|v| v.credit_step.contains_key(&asset));
+        let must = is_said || !self.lists_deposits(venue);
+        if must { self.credit_step(venue, asset) } else { 1 }
+    }
+
+    /// True unless a venue is known to tell no deposits.
+    #[must_use]
+    pub fn lists_deposits(&self, venue: &str) -> bool {
+        self.venues.get(venue).is_none_or(|v| v.lists_deposits)
     }
 
     pub(super) fn reserve(&self, network: &NetworkId, asset: Asset) -> Amount {

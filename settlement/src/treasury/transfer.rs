@@ -6,11 +6,16 @@
 //! aside.
 
 use chrono::{DateTime, Utc};
-use primitives::{Amount, NetworkId, TransferId, derived_uuid};
+use primitives::{Amount, NetworkId, Rounding, TransferId, derived_uuid};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::{address, forecast, plan, settings::Lane, store::network, worth::rupees_in};
+use super::{
+    address, forecast, plan,
+    settings::Lane,
+    store::network,
+    worth::{rupees_in, spent_today_in},
+};
 use crate::{
     Base, Error, Record,
     bookkeeping::treasury as books,
@@ -45,6 +50,7 @@ machine! {
         SeenFailed = "seen_failed",
         CreditSeen = "credit_seen",
         NeedsPerson = "needs_person",
+        NeverLeft = "never_left",
     }
 }
 
@@ -63,6 +69,8 @@ impl TransferState {
             (Self::Sent | Self::Unknown | Self::Leaving | Self::InReview, E::SeenFailed) => {
                 Self::Failed
             }
+            // A person's word, with the venue's letter.
+            (Self::Unknown | Self::InReview, E::NeverLeft) => Self::Failed,
             (Self::Left, E::CreditSeen) => Self::Credited,
             (Self::Sent | Self::Unknown | Self::Leaving, E::NeedsPerson) => Self::InReview,
             _ => return None,
@@ -262,8 +270,8 @@ async fn carried_in(
     Ok(worth_it.then_some(amount))
 }
 
-/// Plans a transfer: the coins are set aside, the reference and the address frozen. `None` when it
-/// must not be now.
+/// Plans a transfer: the coins are set aside, the reference and the address frozen. `fee` is what
+/// the sending venue takes. `None` when it must not be now.
 ///
 /// # Errors
 /// `Database`, `Ledger`; `WouldOverdraw` inside it when they are not free at the venue.
@@ -271,7 +279,7 @@ pub async fn plan_transfers_in(
     conn: &mut PgConnection,
     base: &Base,
     new: &NewTransfer,
-    step: Amount,
+    (step, fee): (Amount, Amount),
 ) -> Result<Option<TransferId>, Error> {
     let lane = &new.lane;
     if !switch::is_open_in(conn, Switch::Moves).await? {
@@ -286,20 +294,36 @@ pub async fn plan_transfers_in(
     });
     let Some(still) = still else { return Ok(None) };
     let smaller = if still.amount.minor() < new.amount.minor() { still.amount } else { new.amount };
+    let credited = base.settings.treasury.cut_step(&lane.to, lane.asset);
+    let step = Amount::try_new(step.minor().max(credited), lane.asset)?;
     let Some(amount) = in_steps(smaller, step)? else { return Ok(None) };
+    let Some(fee_paise) = affordable_in(conn, base, fee).await? else { return Ok(None) };
     let known = address::known_in(conn, &lane.to, lane.asset, &lane.network).await?;
     let Some(known) = known.filter(|known| known.is_usable) else { return Ok(None) };
     match forecast::room_in(conn, base, &lane.to).await? {
         forecast::VenueRoom::NoLimit => {}
         forecast::VenueRoom::Unknown => return Ok(None),
         forecast::VenueRoom::Left(left) => {
-            let value = rupees_in(conn, base, amount, primitives::Rounding::Up).await?;
+            let value = rupees_in(conn, base, amount, Rounding::Up).await?;
             if value.is_none_or(|value| value.minor() > left.minor()) {
                 return Ok(None);
             }
         }
     }
-    write_in(conn, base, lane, amount, &known.address).await.map(Some)
+    write_in(conn, base, lane, (amount, fee_paise), &known.address).await.map(Some)
+}
+
+/// What the fee is worth, if it is known and the budget of 24 hours has room for it.
+async fn affordable_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    fee: Amount,
+) -> Result<Option<i64>, Error> {
+    let Some(worth) = rupees_in(conn, base, fee, Rounding::Up).await? else { return Ok(None) };
+    let Ok(paise) = i64::try_from(worth.minor().max(0)) else { return Ok(None) };
+    let spent = spent_today_in(conn, base).await?;
+    let fits = spent.saturating_add(paise) <= base.settings.treasury.fee_budget_paise;
+    Ok(fits.then_some(paise))
 }
 
 /// True while either venue is frozen; neither freezes before the caller's transaction ends. In one
@@ -326,15 +350,15 @@ async fn write_in(
     conn: &mut PgConnection,
     base: &Base,
     lane: &Lane,
-    amount: Amount,
+    (amount, fee_paise): (Amount, i64),
     address: &str,
 ) -> Result<TransferId, Error> {
     let id = TransferId::from_uuid(base.uuid());
     let client_ref = derived_uuid(&["venue_transfer", &id.to_string()]).simple().to_string();
     sqlx::query(
         "insert into venue_transfers (id, from_venue, to_venue, network, asset, to_address,
-           amount_minor, client_ref, state, planned_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8, 'planned', $9, $9)",
+           amount_minor, client_ref, state, planned_at, updated_at, fee_paise)
+         values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8, 'planned', $9, $9, $10)",
     )
     .bind(id.uuid())
     .bind(&lane.from)
@@ -345,6 +369,7 @@ async fn write_in(
     .bind(money_column::minor(amount))
     .bind(&client_ref)
     .bind(base.now())
+    .bind(fee_paise)
     .execute(&mut *conn)
     .await?;
     let record = Record {

@@ -125,7 +125,11 @@ pub async fn left_in(
     of.tx_id = told.tx_id.clone().or(of.tx_id);
     policy::close_case_in(conn, base, "transfer_unknown", &id.to_string(), "found").await?;
     let cause = json!({ "venue_id": told.venue_id, "net": told.net, "fee": told.fee });
-    match told.done {
+    // Where deposits are listed, its transaction is what it is found by: without one it has not
+    // left for us yet.
+    let is_nameless = of.tx_id.is_none() && base.settings.treasury.lists_deposits(&of.to);
+    let done = told.done.filter(|done| !(*done && is_nameless));
+    match done {
         None if of.state == TransferState::Leaving || of.state == TransferState::InReview => Ok(()),
         None => step_transfer_in(conn, base, &mut of, TransferEvent::Taken, cause).await,
         Some(false) => {

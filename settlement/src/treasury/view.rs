@@ -164,10 +164,11 @@ pub async fn alarms_in(conn: &mut PgConnection, base: &Base) -> Result<(), Error
     let since = base.now() - TimeDelta::seconds(base.settings.treasury.transit_old_s);
     let old: Vec<(uuid::Uuid, bool, String)> = sqlx::query_as(
         "select id, false, state from moves
-           where state in ('signed', 'sent', 'included', 'final', 'unwound') and planned_at < $1
+           where state not in ('credited', 'replaced', 'failed', 'cancelled')
+             and planned_at < $1
          union all
          select id, true, state from venue_transfers
-           where state in ('sent', 'unknown', 'leaving', 'left') and planned_at < $1",
+           where state not in ('credited', 'refused', 'failed') and planned_at < $1",
     )
     .bind(since)
     .fetch_all(&mut *conn)

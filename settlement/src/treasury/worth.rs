@@ -4,7 +4,7 @@
 //! valued waits. Values of what is moved are rounded down, of fees up.
 
 use chrono::TimeDelta;
-use primitives::{Amount, Asset, Bps, Rate, Rounding};
+use primitives::{Amount, Asset, Bps, MoveId, Rate, Rounding};
 use sqlx::PgConnection;
 
 use super::TreasurySettings;
@@ -70,12 +70,32 @@ impl Worth {
     }
 }
 
-/// Paise of fees decided in the last 24 hours. What was cancelled cost nothing.
+/// Paise of fees decided in the last 24 hours, of moves and of withdrawals. What was cancelled,
+/// refused or never signed cost nothing.
 pub(super) async fn spent_today_in(conn: &mut PgConnection, base: &Base) -> Result<i64, Error> {
+    fees_in(conn, base, None).await
+}
+
+/// As [`spent_today_in`], of all moves but one. Of a move's attempts one is paid, the dearest at
+/// most; each counts from when it was decided.
+pub(super) async fn fees_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    but: Option<MoveId>,
+) -> Result<i64, Error> {
     let spent: Option<i64> = sqlx::query_scalar(
-        "select sum(fee_paise)::bigint from moves where planned_at > $1 and state <> 'cancelled'",
+        "select sum(dearest)::bigint from (
+           select fee_paise as dearest from venue_transfers
+             where coalesce(sent_at, planned_at) > $1 and state not in ('refused', 'failed')
+           union all
+           select max(a.fee_paise) as dearest
+           from move_attempts a join moves m on m.id = a.move_id
+           where a.planned_at > $1 and a.state <> 'dropped' and m.state <> 'cancelled'
+             and m.id is distinct from $2
+           group by m.id) as decided",
     )
     .bind(base.now() - TimeDelta::hours(24))
+    .bind(but.map(|id| id.uuid()))
     .fetch_one(conn)
     .await?;
     Ok(spent.unwrap_or(0))

@@ -56,7 +56,7 @@ fn to_venue(source: &str, amount: Amount) -> NewMove {
         takes_all: true,
         sources: vec![NewSource { source: source.to_owned(), address: source.to_owned(), amount }],
         draft: json!({ "what": "a carrier wrote" }),
-        lets_move: None,
+        serves: None,
     }
 }
 
@@ -343,5 +343,143 @@ async fn a_lane_carries_what_is_short() -> Result<()> {
     assert_eq!(wishes(&w).await?, [usdt("60")], "what is short");
     capital(&w, chart::venue_free("wazirx", Asset::Usdt), usdt("11")).await?;
     assert!(wishes(&w).await?.is_empty(), "49 are less than the least");
+    Ok(())
+}
+
+/// What came short on one network keeps nothing on another: neither coins nor fees.
+#[tokio::test]
+async fn what_is_unsold_is_covered_where_it_lies() -> Result<()> {
+    let w = world().await?;
+    let elsewhere = NetworkId::new("elsewhere").unwrap();
+    capital(&w, chart::escrow(&elsewhere, Asset::Eth), eth("3")).await?;
+    let there = async |w: &World| -> Result<i128> {
+        let mut conn = w.base.pool.acquire().await?;
+        let free = treasury::coverable_in(&mut conn, &w.base, &elsewhere, Asset::Eth).await?;
+        Ok(free.minor())
+    };
+    let short = w.ask(1_000_000, Asset::Eth).await?;
+    let half = Amount::try_new(short.quote.payable.minor() / 2, Asset::Eth)?;
+    w.pay(&short.quote.address, half).await?;
+    assert_eq!(there(&w).await?, eth("3").minor(), "it is owed here");
+    assert_eq!(coverable(&w, Asset::Eth).await?, 0);
+    // Too much, for a person to decide: only what was sold may leave.
+    w.choose(|choices| {
+        choices.surplus = settlement::merchant_policy::Action::Review;
+        choices.dust_paise = 0;
+    })
+    .await?;
+    let over = w.ask(1_000_000, Asset::Eth).await?;
+    let payable = over.quote.payable;
+    let double = payable.checked_add(payable)?;
+    w.pay(&over.quote.address, double).await?;
+    assert_eq!(w.state(over.id).await?, "accepted");
+    assert_eq!(coverable(&w, Asset::Eth).await?, payable.minor());
+    assert_eq!(there(&w).await?, eth("3").minor());
+    w.sound().await
+}
+
+/// A top-up comes in a block like a deposit, and is none: the move's own final block books it.
+#[tokio::test]
+async fn our_own_gas_is_no_deposit() -> Result<()> {
+    let w = world().await?;
+    capital(&w, chart::gas(&network(), Asset::Eth), eth("5")).await?;
+    capital(&w, chart::escrow(&network(), Asset::Eth), eth("5")).await?;
+    known_address(&w).await?;
+    let served = treasury::Served {
+        venue: "wazirx".to_owned(),
+        to: "0xvenue".to_owned(),
+        amount: eth("1"),
+        fee_max: eth("0.01"),
+    };
+    let new = NewMove {
+        purpose: MovePurpose::Gas,
+        venue: None,
+        serves: Some(served),
+        to: "0xaddress05".to_owned(),
+        takes_all: false,
+        ..to_venue("0xstation", eth("0.01"))
+    };
+    let Planned::Move(id) = plan(&w, &new).await? else { anyhow::bail!("not planned") };
+    let mut tx = w.base.pool.begin().await?;
+    let moved = treasury::get_in(&mut tx, id).await?.unwrap();
+    let attempts = treasury::attempts_in(&mut tx, &moved).await?;
+    treasury::signed_in(&mut tx, &w.base, &attempts[0], "0xgas", "00").await?;
+    tx.commit().await?;
+    let height = w.block(w.now()).await?;
+    let see = async |tx_id: &str, to: &str| -> Result<i64> {
+        let seen = settlement::deposit::Seen {
+            tx_id: tx_id.to_owned(),
+            ..w.sighting(to, eth("0.01"), height)
+        };
+        let mut tx = w.base.pool.begin().await?;
+        settlement::deposit::seen_in(&mut tx, &w.base, &seen).await?;
+        tx.commit().await?;
+        Ok(sqlx::query_scalar("select count(*) from deposits").fetch_one(&w.base.pool).await?)
+    };
+    assert_eq!(see("0xgas", "0xaddress05").await?, 0);
+    assert_eq!(see("0xgas", "0xaddress06").await?, 1, "it went elsewhere, too");
+    assert_eq!(see("0xother", "0xaddress05").await?, 2, "somebody else's");
+    Ok(())
+}
+
+/// A venue that flips its address stays stopped, and writes one row an hour.
+#[tokio::test]
+async fn a_flipping_address_writes_little() -> Result<()> {
+    let w = world().await?;
+    let network = network();
+    for turn in 0..20 {
+        let address = if turn % 2 == 0 { "0xvenue" } else { "0xflipped" };
+        let offer = Offer { venue: "wazirx", asset: Asset::Eth, network: &network, address };
+        let mut tx = w.base.pool.begin().await?;
+        let known = treasury::offered_in(&mut tx, &w.base, &offer).await?;
+        tx.commit().await?;
+        assert_eq!(known.is_usable, turn == 0, "{turn}");
+        w.pass(300);
+    }
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from venue_addresses").fetch_one(&w.base.pool).await?;
+    assert!((2..=3).contains(&rows), "{rows} rows in 100 minutes");
+    Ok(())
+}
+
+/// What waits to be signed, or for a person, is late like anything else.
+#[tokio::test]
+async fn what_is_planned_for_long_is_shown() -> Result<()> {
+    let w = world().await?;
+    capital(&w, chart::escrow(&network(), Asset::Eth), eth("5")).await?;
+    known_address(&w).await?;
+    planned(&w, "0xaddress01").await?;
+    let shown = async |w: &World| -> Result<i64> {
+        let mut tx = w.base.pool.begin().await?;
+        treasury::alarms_in(&mut tx, &w.base).await?;
+        tx.commit().await?;
+        let open = "select count(*) from cases where kind = 'transit_old' and closed_at is null";
+        Ok(sqlx::query_scalar(open).fetch_one(&w.base.pool).await?)
+    };
+    w.pass(21_600);
+    assert_eq!(shown(&w).await?, 0);
+    w.pass(1);
+    assert_eq!(shown(&w).await?, 1);
+    Ok(())
+}
+
+/// A frozen venue sells nothing of what is open, and needs nothing.
+#[tokio::test]
+async fn what_is_open_is_spread_over_who_sells() -> Result<()> {
+    let mut w = World::open().await?;
+    w.base.settings = Arc::new(settings(|s| {
+        s["treasury"] = json!({ "venues": {
+            "wazirx": { "targets": { "ETH": "1" } }, "binance": { "targets": { "ETH": "1" } },
+        } });
+    }));
+    let asked = w.ask(1_000_000, Asset::Eth).await?;
+    let mut tx = w.base.pool.begin().await?;
+    let why = ("ops", "a test");
+    settlement::venue_freeze::set_in(&mut tx, &w.base, "wazirx", true, why).await?;
+    let forecasts = treasury::forecasts_in(&mut tx, &w.base, Asset::Eth).await?;
+    tx.commit().await?;
+    let of = |venue: &str| forecasts.iter().find(|f| f.venue == venue).unwrap();
+    assert_eq!(of("binance").open, asked.quote.payable, "all of it");
+    assert!(of("wazirx").short.is_zero() && of("wazirx").open.is_zero());
     Ok(())
 }

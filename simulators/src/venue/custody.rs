@@ -129,6 +129,9 @@ pub(crate) struct Moved {
     pub(crate) amount: Decimal,
 }
 
+/// Of every balance.
+const PLACES: u32 = 8;
+
 /// Every deposit and every withdrawal, in the order they were told.
 #[derive(Debug, Default)]
 pub(crate) struct Custody {
@@ -147,12 +150,14 @@ impl Custody {
     /// Takes note of coins that are not confirmed yet; quiet when they are known.
     pub(crate) fn announce(
         &mut self,
-        found: Found,
+        mut found: Found,
         id: String,
         (need, unlock): (u32, u32),
         at: DateTime<Utc>,
     ) {
-        if self.place_of(&found).is_some() {
+        // A venue keeps eight places; what a coin has beyond them is nobody's there.
+        found.amount = found.amount.trunc_with_scale(PLACES).normalize();
+        if self.place_of(&found).is_some() || found.amount.is_zero() {
             return;
         }
         let (have, stage, credited_at) = (0, Stage::Pending, None);

@@ -108,7 +108,7 @@ async fn read_books(ctx: &Ctx, scopes: &[Scope]) -> Result<Vec<(Amount, bool)>, 
     let mut conn = ctx.conn().await?;
     let mut read = Vec::new();
     for scope in scopes {
-        let busy = reconcile::in_flight_in(&mut conn, scope).await?;
+        let busy = reconcile::in_flight_in(&mut conn, &ctx.base, scope).await?;
         read.push((reconcile::books_in(&mut conn, scope).await?, busy));
     }
     Ok(read)

@@ -2,14 +2,17 @@
 //!
 //! Every run looks first: whatever was ever sent may be in a block by now, whichever attempt it is.
 //! A send is marked before it is made; the same bytes twice are one transaction. Nothing new is
-//! signed for a move but a bump, which shares its fence with the attempts before it.
+//! signed for a move but a bump, which shares its fence with the attempts before it, and what
+//! stands in place of an attempt that the signer refused for ever.
 
-use chains::carrier::{Carrier, DraftError, SendError};
+use std::collections::BTreeSet;
+
+use chains::carrier::{Carrier, Draft, DraftError, SendError, Unsigned, Wish};
 use chrono::TimeDelta;
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::ResolveMove,
-    treasury::{self, Final, InBlock, Move, MoveAttempt, MoveAttemptState, MoveState},
+    treasury::{self, Final, InBlock, Move, MoveAttempt, MoveAttemptState, MoveState, NewAttempt},
 };
 use signing::SignError;
 
@@ -85,9 +88,25 @@ async fn go_on(
         MoveState::InReview => Ok(ctx.again_in(PARKED)),
         MoveState::Planned => {
             let unsigned = attempts.iter().find(|a| a.state == MoveAttemptState::Planned);
-            match unsigned {
-                Some(attempt) => sign(ctx, lease, moved, attempt).await,
-                None => {
+            match (unsigned, attempts.last()) {
+                (Some(attempt), _) => {
+                    let asked = sign(ctx, lease, moved, attempt).await;
+                    // What was sent before is handed out as ever while the signer is silent.
+                    let standing = newest(attempts).filter(|a| {
+                        !is_known && a.state == MoveAttemptState::Sent && is_quiet(ctx, a)
+                    });
+                    match (asked, standing) {
+                        (Err(silent), Some(standing)) => {
+                            tracing::warn!(moved = %moved.id, %silent, "a bump is not signed");
+                            send(ctx, lease, moved, standing).await
+                        }
+                        (asked, _) => asked,
+                    }
+                }
+                (None, Some(last)) if newest(attempts).is_none() => {
+                    redraft(ctx, lease, moved, last).await
+                }
+                _ => {
                     let mut tx = ctx.begin(lease).await?;
                     treasury::resume_in(&mut tx, &ctx.base, moved.id).await?;
                     let soon = ctx.again_in(0);
@@ -112,6 +131,64 @@ fn newest(attempts: &[MoveAttempt]) -> Option<&MoveAttempt> {
         .find(|a| matches!(a.state, MoveAttemptState::Signed | MoveAttemptState::Sent))
 }
 
+/// Long enough since it was handed out, or never handed out.
+fn is_quiet(ctx: &Ctx, attempt: &MoveAttempt) -> bool {
+    let after = TimeDelta::seconds(ctx.base.settings.treasury.resend_after_s);
+    attempt.sent_at.is_none_or(|at| ctx.now() - at >= after)
+}
+
+/// Every attempt was refused by the signer, for ever: the same move is drafted again, under another
+/// name, at its time.
+async fn redraft(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    last: &MoveAttempt,
+) -> Result<Outcome, WorkError> {
+    if let Some(at) = moved.retry_at.filter(|at| *at > ctx.now()) {
+        return Ok(Outcome::Again(at));
+    }
+    let old = moving::draft_of(last)?;
+    let amount = (!moved.takes_all).then_some(moved.amount);
+    let wish = Wish { from: old.from.clone(), to: moved.to.clone(), amount };
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let draft = match carrier.draft(&wish).await {
+        Ok(draft) => draft,
+        Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
+        Err(error) => {
+            let mut tx = ctx.begin(lease).await?;
+            treasury::stuck_in(&mut tx, &ctx.base, moved.id, &error.to_string()).await?;
+            let later = ctx.again_in(PARKED);
+            return ctx.finish(tx, lease, later).await;
+        }
+    };
+    let names = |draft: &Draft| -> BTreeSet<String> {
+        moving::sources(draft).into_iter().map(|source| source.source).collect()
+    };
+    if names(&draft) != names(&old) {
+        return Err(WorkError::Nonsense("a new draft from other sources".to_owned()));
+    }
+    let mut tx = ctx.begin(lease).await?;
+    if !treasury::may_go_on_in(&mut tx, moved).await? {
+        tx.rollback().await?;
+        return Ok(ctx.again_in(STOPPED));
+    }
+    let new = next_attempt(moved, &draft, true)?;
+    let planned = treasury::redraft_in(&mut tx, &ctx.base, last, &new).await?;
+    // Why not may be a case by now.
+    let next = ctx.again_in(if planned.is_some() { 0 } else { PARKED });
+    ctx.finish(tx, lease, next).await
+}
+
+fn next_attempt(moved: &Move, draft: &Draft, is_alone: bool) -> Result<NewAttempt, WorkError> {
+    if draft.to != moved.to {
+        return Err(WorkError::Nonsense("a draft to another destination".to_owned()));
+    }
+    let frozen = serde_json::to_value(draft)
+        .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?;
+    Ok(NewAttempt { amount: draft.amount, fee_max: draft.fee_max, draft: frozen, is_alone })
+}
+
 /// Plan: the switch, the venue and the address are asked in the transaction that notes the asking.
 async fn sign(
     ctx: &Ctx,
@@ -119,9 +196,6 @@ async fn sign(
     moved: &Move,
     attempt: &MoveAttempt,
 ) -> Result<Outcome, WorkError> {
-    if moved.retry_at.is_some_and(|at| at > ctx.now()) {
-        return Ok(Outcome::Again(moved.retry_at.unwrap_or(ctx.now())));
-    }
     let mut tx = ctx.begin(lease).await?;
     if !treasury::may_go_on_in(&mut tx, moved).await? {
         tx.rollback().await?;
@@ -138,14 +212,11 @@ async fn sign(
             treasury::signed_in(&mut tx, &ctx.base, attempt, id, raw).await?;
             ctx.again_in(0)
         }
-        Err(SignError::Refused { code, reason }) if code == "over_limit" => {
-            treasury::over_limit_in(&mut tx, &ctx.base, attempt, &reason).await?;
-            ctx.again_in(ctx.base.settings.treasury.retry_after_s)
-        }
+        // For ever, under this name: what is next is another attempt.
         Err(SignError::Refused { code, reason }) => {
             let why = (code.as_str(), reason.as_str());
             treasury::refused_by_signer_in(&mut tx, &ctx.base, attempt, why).await?;
-            ctx.again_in(PARKED)
+            later(ctx, moved)
         }
         Err(SignError::Unavailable(why)) => {
             return Err(WorkError::Node(format!("the signer: {why}")));
@@ -199,18 +270,19 @@ async fn wait_or_push(
     is_known: bool,
 ) -> Result<Outcome, WorkError> {
     let Some(last) = newest(attempts) else { return Ok(later(ctx, moved)) };
-    let settings = &ctx.base.settings.treasury;
-    let since = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| ctx.now() - at);
-    let waited = since(last.first_sent_at);
-    let too_long = waited.is_some_and(|w| w >= TimeDelta::seconds(settings.bump_after_s));
-    let idle = since(last.sent_at);
-    let quiet = idle.is_some_and(|i| i >= TimeDelta::seconds(settings.resend_after_s));
-    let is_due = too_long || (last.refused.is_some() && !is_known);
+    // Signed when a block came in between, and that block is gone.
+    if last.first_sent_at.is_none() {
+        return send(ctx, lease, moved, last).await;
+    }
+    let after = TimeDelta::seconds(ctx.base.settings.treasury.bump_after_s);
+    let too_long = last.first_sent_at.is_some_and(|at| ctx.now() - at >= after);
+    let may_ask = moved.retry_at.is_none_or(|at| at <= ctx.now());
+    let is_due = may_ask && (too_long || (last.refused.is_some() && !is_known));
     // A bump that cannot be made is no reason to stop handing out what there is.
     if is_due && let Some(outcome) = bump(ctx, lease, moved, last).await? {
         return Ok(outcome);
     }
-    if !is_known && quiet {
+    if !is_known && is_quiet(ctx, last) {
         return send(ctx, lease, moved, last).await;
     }
     Ok(later(ctx, moved))
@@ -236,18 +308,15 @@ async fn bump(
         }
         Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
     };
-    let frozen = serde_json::to_value(&draft)
-        .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?;
-    if draft.to != moved.to {
-        return Err(WorkError::Nonsense("a bump to another destination".to_owned()));
-    }
+    // There the carrier drafts a successor only after proof that the old one is over.
+    let is_alone = matches!(draft.unsigned, Unsigned::Solana(_));
+    let new = next_attempt(moved, &draft, is_alone)?;
     let mut tx = ctx.begin(lease).await?;
     if !treasury::may_go_on_in(&mut tx, moved).await? {
         tx.rollback().await?;
         return Ok(None);
     }
-    let amounts = (draft.amount, draft.fee_max);
-    let planned = treasury::bump_in(&mut tx, &ctx.base, last, amounts, &frozen).await?;
+    let planned = treasury::bump_in(&mut tx, &ctx.base, last, &new).await?;
     if planned.is_none() {
         // Why not may be a case by now.
         tx.commit().await?;

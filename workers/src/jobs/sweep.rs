@@ -10,7 +10,7 @@ use primitives::{Amount, Asset, NetworkId};
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::Sweep,
-    treasury::{self, Candidates, Forecast, MovePurpose, NewMove, Offer, Planned},
+    treasury::{self, Candidates, Forecast, MovePurpose, NewMove, Offer, Planned, Served},
 };
 
 use crate::{Ctx, WorkError, moving};
@@ -48,6 +48,21 @@ struct Asked<'a> {
     venue: &'a str,
     to: &'a str,
     short: i128,
+}
+
+impl Asked<'_> {
+    /// What a top-up would let move.
+    fn served(&self, amount: Amount, fee_max: Amount) -> Served {
+        Served { venue: self.venue.to_owned(), to: self.to.to_owned(), amount, fee_max }
+    }
+}
+
+/// What a drafted move is for.
+#[derive(Clone, Copy)]
+enum Goal<'a> {
+    /// A venue; true when nothing of ours is left behind.
+    Venue(&'a str, bool),
+    TopUp(&'a Served),
 }
 
 /// What our rows and books say before anybody is asked.
@@ -220,7 +235,7 @@ impl Sweeping<'_> {
                 None => return Ok(false),
             },
         };
-        let planned = self.plan(&draft, Some(asked.venue), (true, None)).await?;
+        let planned = self.plan(&draft, Goal::Venue(asked.venue, true)).await?;
         Ok(matches!(planned, Planned::Move(_)))
     }
 
@@ -249,7 +264,9 @@ impl Sweeping<'_> {
         let mut draft = match self.carrier.draft(&wish).await {
             Ok(draft) => draft,
             Err(DraftError::NeedsGas(gas)) => {
-                self.top_up(from, gas).await?;
+                let amount = part.unwrap_or(from.amount);
+                self.top_up(from, gas, &asked.served(amount, self.all_of(from, gas).await?))
+                    .await?;
                 return Ok(0);
             }
             Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
@@ -272,19 +289,46 @@ impl Sweeping<'_> {
             let Some(smaller) = self.draft(&wish).await? else { return Ok(0) };
             draft = smaller;
         }
-        match self.plan(&draft, Some(asked.venue), (takes_all, None)).await? {
+        // What is finer than the venue counts would be lost on the way.
+        let step = self.ctx.base.settings.treasury.cut_step(asked.venue, self.asset);
+        let rest = draft.amount.minor().checked_rem(step).unwrap_or(0);
+        if rest > 0 {
+            let cut = draft.amount.minor().saturating_sub(rest);
+            let Some(amount) = Amount::try_new(cut, self.asset).ok().filter(|a| a.is_positive())
+            else {
+                return Ok(0);
+            };
+            wish.amount = Some(amount);
+            let Some(smaller) = self.draft(&wish).await? else { return Ok(0) };
+            draft = smaller;
+        }
+        match self.plan(&draft, Goal::Venue(asked.venue, takes_all)).await? {
             Planned::Move(_) => Ok(draft.amount.minor()),
             // What lies there for the fee is owed to somebody.
             Planned::NeedsGas => {
-                self.top_up(from, draft.fee_max).await?;
+                let served = asked.served(draft.amount, draft.fee_max);
+                self.top_up(from, draft.fee_max, &served).await?;
                 Ok(0)
             }
             _ => Ok(0),
         }
     }
 
+    /// The whole fee of a token move: what its address is short of, and what it has.
+    async fn all_of(&self, of: &Movable, short: Amount) -> Result<Amount, WorkError> {
+        let native = self.carrier.native();
+        let held = self.carrier.movable(std::slice::from_ref(&of.source), native).await;
+        let mut all = short;
+        for there in held.map_err(moving::unreadable)? {
+            all = all
+                .checked_add(there.amount)
+                .map_err(|error| WorkError::Nonsense(error.to_string()))?;
+        }
+        Ok(all)
+    }
+
     /// Coin for the fee of a token move, from the gas station.
-    async fn top_up(&self, of: &Movable, gas: Amount) -> Result<(), WorkError> {
+    async fn top_up(&self, of: &Movable, gas: Amount, served: &Served) -> Result<(), WorkError> {
         let Some(station) = self.carrier.gas_station() else {
             return self.gas_is_out(gas.asset()).await;
         };
@@ -308,7 +352,7 @@ impl Sweeping<'_> {
         let Some(draft) = self.draft(&wish).await? else {
             return self.gas_is_out(native).await;
         };
-        self.plan(&draft, None, (false, Some(of.amount))).await?;
+        self.plan(&draft, Goal::TopUp(served)).await?;
         Ok(())
     }
 
@@ -320,14 +364,13 @@ impl Sweeping<'_> {
     }
 
     /// Plans what was drafted.
-    async fn plan(
-        &self,
-        draft: &Draft,
-        venue: Option<&str>,
-        (takes_all, lets_move): (bool, Option<Amount>),
-    ) -> Result<Planned, WorkError> {
+    async fn plan(&self, draft: &Draft, goal: Goal<'_>) -> Result<Planned, WorkError> {
+        let (purpose, venue, takes_all, serves) = match goal {
+            Goal::Venue(venue, takes_all) => (MovePurpose::FundVenue, Some(venue), takes_all, None),
+            Goal::TopUp(served) => (MovePurpose::Gas, None, false, Some(served.clone())),
+        };
         let new = NewMove {
-            purpose: if venue.is_some() { MovePurpose::FundVenue } else { MovePurpose::Gas },
+            purpose,
             network: self.network.clone(),
             venue: venue.map(str::to_owned),
             to: draft.to.clone(),
@@ -337,7 +380,7 @@ impl Sweeping<'_> {
             sources: moving::sources(draft),
             draft: serde_json::to_value(draft)
                 .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?,
-            lets_move,
+            serves,
         };
         let mut tx = self.ctx.begin(self.lease).await?;
         let planned = treasury::plan_in(&mut tx, &self.ctx.base, &new).await?;

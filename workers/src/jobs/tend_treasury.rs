@@ -59,7 +59,7 @@ async fn carry(ctx: &Ctx, lease: &Lease, wish: &NewTransfer) -> Result<(), WorkE
     let step = Amount::try_new(step_of(lane.asset), lane.asset)
         .map_err(|error| WorkError::Nonsense(error.to_string()))?;
     let mut tx = ctx.begin(lease).await?;
-    match treasury::plan_transfers_in(&mut tx, &ctx.base, wish, step).await {
+    match treasury::plan_transfers_in(&mut tx, &ctx.base, wish, (step, fee)).await {
         Ok(planned) => {
             tx.commit().await?;
             if let Some(id) = planned {

@@ -11,12 +11,12 @@ use queue::{Lease, Outcome};
 use settlement::{
     jobs::WatchCredits,
     reconcile::{self, Scope},
-    treasury::{self, Balance, ByBalance, Credit},
+    treasury::{self, Balance, ByBalance, Credit, CreditState},
 };
 
 use crate::{Ctx, WorkError};
 
-/// How far before the oldest of ours a venue's list is read: its clock is not ours.
+/// How far before the first of ours was sent a venue's list is read: its clock is not ours.
 const MARGIN: TimeDelta = TimeDelta::hours(6);
 const FIRST_PAUSE: i64 = 5;
 const LATER_PAUSE: i64 = 60;
@@ -26,22 +26,27 @@ pub(crate) async fn run(ctx: Ctx, job: WatchCredits, lease: Lease) -> Result<Out
         let mut conn = ctx.conn().await?;
         treasury::waiting_in(&mut conn, &job.venue, job.asset).await?
     };
-    let Some(oldest) = waiting.first() else { return Ok(Outcome::Done) };
+    // A venue may have listed it long before its block was final for us.
+    let sent = waiting.iter().map(|waits| waits.sent_at).min();
+    let Some(sent) = sent else { return Ok(Outcome::Done) };
     let custody = ctx.connectors.custody(&job.venue)?;
-    let since = oldest.since - MARGIN;
-    let told = custody.deposits(job.asset, since).await?;
+    let told = custody.deposits(job.asset, sent - MARGIN).await?;
     let Some(told) = told else {
         by_balance(&ctx, &job, &lease).await?;
         return again(&ctx, &job, &lease).await;
     };
     let credits: Vec<Credit> = told
         .into_iter()
-        .filter(|deposit| deposit.asset == job.asset && deposit.passage != Passage::Pending)
+        .filter(|deposit| deposit.asset == job.asset)
         .map(|deposit| Credit {
             network: deposit.network,
             tx_id: deposit.tx_id,
             amount: deposit.amount,
-            taken: deposit.passage == Passage::Done,
+            state: match deposit.passage {
+                Passage::Pending => CreditState::Pending,
+                Passage::Done => CreditState::Taken,
+                Passage::Failed => CreditState::Refused,
+            },
         })
         .collect();
     let mut tx = ctx.begin(&lease).await?;

@@ -27,6 +27,7 @@ mod fakes_shown;
 mod fakes_tokens;
 mod head;
 mod identity;
+mod locate;
 mod native_logs;
 mod networks;
 mod received;

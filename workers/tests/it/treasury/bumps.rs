@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use primitives::Asset;
+use signing::SignError;
 
 use super::{
     net::Kind,
@@ -56,7 +57,7 @@ async fn the_old_one_wins_after_the_bump() -> Result<()> {
 #[tokio::test]
 async fn the_old_one_wins_while_the_bump_is_planned() -> Result<()> {
     let w = stuck(Kind::Addresses).await?;
-    w.keys.desk().says.push_back(refusal("over_limit"));
+    w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
     w.turn(60).await?;
     assert_eq!(w.moves().await?, ["planned"]);
     let first = w.net.state().handed[0].clone();
@@ -76,8 +77,13 @@ async fn a_bump_the_signer_refuses_is_dropped() -> Result<()> {
     w.turn(60).await?;
     assert_eq!(w.moves().await?, ["sent"]);
     assert_eq!(w.cases().await?, ["signer_refused"]);
+    for _ in 0..5 {
+        w.turn(5).await?;
+    }
+    assert_eq!(w.keys.desk().asked.len(), 2, "no other bump before its time");
     w.net.state().block_fee = 0;
     w.settle().await?;
+    assert!(w.cases().await?.is_empty());
     assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
     w.check().await
 }
@@ -128,6 +134,89 @@ async fn what_cannot_be_replaced_yet_is_only_handed_out_again() -> Result<()> {
     assert_eq!(w.keys.desk().signed.len(), 1);
     assert_eq!(w.cases().await?, ["move_stuck"]);
     w.net.state().bump_refused = false;
+    w.settle().await?;
+    assert_eq!(w.net.mined(), 1);
+    w.check().await
+}
+
+/// What the signer refused was no bump, and the next one has another name.
+#[tokio::test]
+async fn refused_bumps_are_not_counted() -> Result<()> {
+    let w = stuck(Kind::Addresses).await?;
+    w.net.state().block_fee = 1_000_000;
+    w.keys.desk().says.extend([refusal("over_limit"), refusal("over_limit")]);
+    for _ in 0..12 {
+        w.turn(61).await?;
+        w.net.mine(1);
+    }
+    let of = |state| format!("select count(*) from move_attempts where state {state} 'dropped'");
+    let (made, dropped) = (of("<>"), of("="));
+    let count = async |sql: String| -> Result<i64> {
+        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&w.db.owner).await?)
+    };
+    assert_eq!((count(made).await?, count(dropped).await?), (4, 2));
+    w.net.state().block_fee = 0;
+    w.settle().await?;
+    assert_eq!(w.net.mined(), 1);
+    w.check().await
+}
+
+/// A top-up is small beside what it lets move: its bump is bounded by what it brings.
+#[tokio::test]
+async fn a_top_up_is_bumped() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().block_fee = 1_050;
+    w.net.state().bump_percent = 10;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.deposit(2, amount("500", Asset::Usdc)).await?;
+    w.turn(1).await?;
+    assert_eq!(w.moves().await?, ["sent"]);
+    w.turn(61).await?;
+    let cases = w.cases().await?;
+    assert_eq!((w.net.state().handed.len(), cases.len()), (2, 0));
+    w.net.state().block_fee = 2_000;
+    w.turn(61).await?;
+    w.turn(61).await?;
+    assert_eq!(w.net.state().handed.len(), 2, "more than it brings");
+    assert_eq!(w.cases().await?, ["move_stuck"]);
+    w.net.state().block_fee = 0;
+    w.settle().await?;
+    w.check().await
+}
+
+#[tokio::test]
+async fn a_bump_is_asked_of_the_budget() -> Result<()> {
+    let w = World::with(Kind::Addresses, |t| t["fee_budget_paise"] = 500_000.into()).await?;
+    w.net.state().fee = 15 * 10_i128.pow(15);
+    w.net.state().block_fee = 10_i128.pow(18);
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    for _ in 0..3 {
+        w.turn(61).await?;
+    }
+    assert_eq!(w.count("select count(*) from move_attempts").await?, 1, "₹3000, and ₹6000 next");
+    assert_eq!(w.cases().await?, ["move_stuck"]);
+    w.net.state().block_fee = 0;
+    w.settle().await?;
+    w.check().await
+}
+
+/// Where the old one is proven to be over, the next one is no bump on top of it.
+#[tokio::test]
+async fn what_is_over_is_made_anew_as_often_as_needed() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().expires = true;
+    w.net.state().block_fee = 1_000_000_000;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    for _ in 0..6 {
+        w.net.expire();
+        let failures = w.turn(61).await?;
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+    assert_eq!(w.count("select count(*) from move_attempts").await?, 7, "three bumps are allowed");
+    assert!(w.cases().await?.is_empty());
+    w.net.state().block_fee = 0;
     w.settle().await?;
     assert_eq!(w.net.mined(), 1);
     w.check().await

@@ -16,12 +16,14 @@ use chains::{
     BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError, Step,
     TxPlace, UriError, WatchSet, Witness,
     carrier::{
-        Carrier, Draft, DraftError, EvmTransfer, KeyRef, Movable, SendError, SignedTx, Source,
-        Unsigned, Wish,
+        Carrier, Draft, DraftError, EvmTransfer, KeyRef, Movable, SendError, SignedTx,
+        SolanaTransfer, Source, Unsigned, Wish,
     },
 };
 use primitives::{Amount, Asset, NetworkId};
 use signing::Intent;
+
+use super::wire::{taken_by, unhex};
 
 /// What `send` answers, and whether the network has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,12 @@ pub(crate) struct State {
     pub(crate) reverts: bool,
     pub(crate) sends: VecDeque<SendFault>,
     pub(crate) bump_refused: bool,
+    /// By how many percent of itself a fee grows.
+    pub(crate) bump_percent: i128,
+    /// Transactions end by themselves, and nothing fences two of them.
+    pub(crate) expires: bool,
+    /// What is moved never shows at its destination.
+    pub(crate) swallows: bool,
     pub(crate) is_down: bool,
     /// Every transaction that nodes were handed, in order.
     pub(crate) handed: Vec<String>,
@@ -97,6 +105,9 @@ impl Net {
             reverts: false,
             sends: VecDeque::new(),
             bump_refused: false,
+            bump_percent: 100,
+            expires: false,
+            swallows: false,
             is_down: false,
             handed: Vec::new(),
         };
@@ -169,6 +180,13 @@ impl Net {
         drop(state);
         self.mine(1);
         self.state().block_fee = keep;
+    }
+
+    /// What waits is over, and can be proven to be.
+    pub(crate) fn expire(&self) {
+        for tx in self.state().txs.values_mut().filter(|tx| tx.place == Place::Pool) {
+            tx.place = Place::Out;
+        }
     }
 
     /// The last blocks are gone; what they held is nowhere.
@@ -273,13 +291,23 @@ impl Net {
 
     fn write(
         &self,
-        wish_from: &[Movable],
+        (wish_from, expires): (&[Movable], bool),
         (to, nonce): (&str, u64),
         (amount, fee): (Amount, i128),
     ) -> Draft {
         let from = wish_from.to_vec();
         let unsigned = match self.kind {
             Kind::Outputs => Unsigned::Bitcoin { psbt: serde_json::to_string(&from).unwrap() },
+            Kind::Addresses if expires => Unsigned::Solana(SolanaTransfer {
+                from: from[0].source.clone(),
+                to: to.to_owned(),
+                token: None,
+                minor: u64::try_from(amount.minor()).unwrap(),
+                blockhash: format!("of a fee of {fee}"),
+                blockhash_slot: 1,
+                unit_price: 1,
+                unit_limit: 1,
+            }),
             Kind::Addresses => Unsigned::Evm(EvmTransfer {
                 chain_id: 1,
                 from: from[0].source.clone(),
@@ -367,7 +395,7 @@ impl Carrier for Net {
         }
         let amount = Amount::try_new(minor, asset).unwrap();
         let nonce = self.nonce(&state, address);
-        Ok(self.write(&wish.from, (&wish.to, nonce), (amount, fee)))
+        Ok(self.write((&wish.from, state.expires), (&wish.to, nonce), (amount, fee)))
     }
 
     async fn bump(&self, draft: &Draft) -> Result<Draft, DraftError> {
@@ -375,7 +403,7 @@ impl Carrier for Net {
         if state.bump_refused {
             return Err(DraftError::Refused("the old one may still come".to_owned()));
         }
-        let fee = draft.fee_max.minor() * 2;
+        let fee = draft.fee_max.minor() * (100 + state.bump_percent) / 100;
         let more = fee - draft.fee_max.minor();
         let native = draft.amount.asset() == self.native();
         let minor = draft.amount.minor() - if native { more } else { 0 };
@@ -387,7 +415,7 @@ impl Carrier for Net {
             _ => 0,
         };
         let amount = Amount::try_new(minor, draft.amount.asset()).unwrap();
-        Ok(self.write(&draft.from, (&draft.to, nonce), (amount, fee)))
+        Ok(self.write((&draft.from, state.expires), (&draft.to, nonce), (amount, fee)))
     }
 
     async fn send(&self, signed: &SignedTx) -> Result<(), SendError> {
@@ -442,30 +470,6 @@ impl Carrier for Net {
         let tx = state.txs.get(tx_id).filter(|tx| matches!(tx.place, Place::Block { .. }));
         Ok(tx.map(|tx| Amount::try_new(self.taken(tx), tx.fee.asset()).unwrap()))
     }
-}
-
-/// What a signed transaction takes, read from what was signed.
-fn taken_by(intent: &Intent) -> (Vec<Movable>, Vec<String>) {
-    match &intent.unsigned {
-        Unsigned::Bitcoin { psbt } => {
-            let from: Vec<Movable> = serde_json::from_str(psbt).unwrap();
-            let spends = from.iter().filter_map(|m| m.outpoint.clone()).collect();
-            (from, spends)
-        }
-        Unsigned::Evm(t) => {
-            let from = Movable { source: t.from.clone(), amount: intent.amount, outpoint: None };
-            (vec![from], vec![format!("{}:{}", t.from.address, t.nonce)])
-        }
-        Unsigned::Solana(_) => panic!("no Solana here"),
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
 #[async_trait]
@@ -537,7 +541,7 @@ impl Chain for Net {
         let state = self.state();
         let Some(tx) = state.txs.get(tx_id) else { return Ok(Vec::new()) };
         let Place::Block { height, ok: true } = tx.place else { return Ok(Vec::new()) };
-        if tx.to != to || tx.amount.asset() != asset {
+        if tx.to != to || tx.amount.asset() != asset || state.swallows {
             return Ok(Vec::new());
         }
         let block = self.block(&state, height);

@@ -1,8 +1,8 @@
 //! Venues and a signer of the tests' own.
 //!
 //! Invariant: a venue credits what its network shows it, after confirmations of its own, and what a
-//! test takes away from that is said by the test. The signer answers the same intent with the same
-//! bytes, and refuses another one under its id.
+//! test takes away from that is said by the test. The signer's first answer to an intent is its
+//! answer for ever, a refusal too, and it refuses another intent under the same id.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,7 +22,7 @@ use rust_decimal::Decimal;
 use signing::{Intent, SignError, Signer};
 use uuid::Uuid;
 
-use super::net::{Net, hex};
+use super::{net::Net, wire::hex};
 
 /// What becomes of asking for a withdrawal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,12 @@ pub(crate) struct Books {
     pub(crate) withdrawals: Vec<Withdrawal>,
     pub(crate) passage: Option<Passage>,
     pub(crate) asked: usize,
+    /// Of each transaction a second row is not done yet.
+    pub(crate) half_done: bool,
+    /// Its withdrawals name no transaction.
+    pub(crate) nameless: bool,
+    /// Since when it was last asked for deposits.
+    pub(crate) since: Option<DateTime<Utc>>,
     /// Deposits that came from another venue.
     pub(crate) extra: Vec<(String, Amount)>,
 }
@@ -107,9 +113,10 @@ impl Custody for Venue {
     async fn deposits(
         &self,
         asset: Asset,
-        _: DateTime<Utc>,
+        since: DateTime<Utc>,
     ) -> CallResult<Option<Vec<VenueDeposit>>> {
-        let books = self.books();
+        let mut books = self.books();
+        books.since = Some(since);
         if books.silent {
             return nothing();
         }
@@ -130,6 +137,11 @@ impl Custody for Venue {
         there.extend(books.extra.iter().cloned());
         let mut all: Vec<VenueDeposit> =
             there.into_iter().filter(|(_, a)| a.asset() == asset).map(told).collect();
+        if books.half_done {
+            let rest = |d: &VenueDeposit| VenueDeposit { passage: Passage::Pending, ..d.clone() };
+            let waits: Vec<VenueDeposit> = all.iter().map(rest).collect();
+            all.extend(waits);
+        }
         // Somebody else's is none of ours.
         all.push(VenueDeposit {
             venue_id: "9".to_owned(),
@@ -168,7 +180,7 @@ impl Custody for Venue {
             client_ref: new.client_ref.clone(),
             net: new.amount.checked_sub(fee).unwrap(),
             fee,
-            tx_id: Some(format!("0xout{}", books.withdrawals.len())),
+            tx_id: (!books.nameless).then(|| format!("0xout{}", books.withdrawals.len())),
             passage: Passage::Pending,
         };
         books.withdrawals.push(withdrawal.clone());
@@ -189,7 +201,13 @@ impl Custody for Venue {
             return nothing();
         }
         let found = books.withdrawals.iter().find(|w| w.client_ref == *client_ref).cloned();
-        Ok(found.map(|w| Withdrawal { passage: books.passage.unwrap_or(w.passage), ..w }))
+        let number = |w: &Withdrawal| format!("0xout{}", w.venue_id.trim_start_matches('w'));
+        let named = |w: &Withdrawal| (!books.nameless).then(|| number(w));
+        Ok(found.map(|w| Withdrawal {
+            passage: books.passage.unwrap_or(w.passage),
+            tx_id: named(&w),
+            ..w
+        }))
     }
 }
 
@@ -268,6 +286,7 @@ pub(crate) struct Desk {
     /// As above, after the intent was signed.
     pub(crate) silent_after: usize,
     pub(crate) signed: BTreeMap<Uuid, (Intent, SignedTx)>,
+    pub(crate) refused: BTreeMap<Uuid, SignError>,
     pub(crate) asked: Vec<Uuid>,
 }
 
@@ -292,7 +311,13 @@ impl Signer for Keys {
         if let Some((known, signed)) = desk.signed.get(&intent.id) {
             return if known == intent { Ok(signed.clone()) } else { Err(refusal("id_reused")) };
         }
+        if let Some(known) = desk.refused.get(&intent.id) {
+            return Err(known.clone());
+        }
         if let Some(says) = desk.says.pop_front() {
+            if matches!(says, SignError::Refused { .. }) {
+                desk.refused.insert(intent.id, says.clone());
+            }
             return Err(says);
         }
         let raw = hex(&serde_json::to_vec(intent).unwrap());

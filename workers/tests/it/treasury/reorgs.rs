@@ -4,6 +4,10 @@ use anyhow::Result;
 use primitives::{Amount, Asset};
 use settlement::chart;
 
+use chains::carrier::Draft;
+use settlement::treasury;
+use signing::{Intent, Purpose, SignError, Signer as _};
+
 use super::{
     net::Kind,
     world::{World, amount},
@@ -115,14 +119,14 @@ async fn after_a_final_failure() -> Result<()> {
     w.turn(1).await?;
     let confirmed = ("ops", "as before");
     let network = w.network();
-    let offer = settlement::treasury::Offer {
+    let offer = treasury::Offer {
         venue: "near",
         asset: Asset::Btc,
         network: &network,
         address: "near-deposits",
     };
     let mut tx = w.base.pool.begin().await?;
-    settlement::treasury::confirm_in(&mut tx, &w.base, &offer, confirmed).await?;
+    treasury::confirm_in(&mut tx, &w.base, &offer, confirmed).await?;
     tx.commit().await?;
     w.settle().await?;
     assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
@@ -150,5 +154,65 @@ async fn another_attempt_wins_the_second_time() -> Result<()> {
     assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
     let won = "select count(*) from move_attempts where state = 'won' and attempt = 1";
     assert_eq!(w.count(won).await?, 1);
+    w.check().await
+}
+
+/// The first one sent, a bump planned and not signed, and the first one in a block.
+async fn in_a_block_with_a_bump_planned() -> Result<(World, String)> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().block_fee = 1_500;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
+    w.turn(61).await?;
+    assert_eq!(w.moves().await?, ["planned"]);
+    let first = w.net.state().handed[0].clone();
+    w.net.mine_this(&first);
+    w.turn(600).await?;
+    assert_eq!(w.moves().await?, ["included"]);
+    Ok((w, first))
+}
+
+#[tokio::test]
+async fn while_a_bump_is_planned() -> Result<()> {
+    let (w, first) = in_a_block_with_a_bump_planned().await?;
+    w.net.reorg(1);
+    w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
+    w.turn(5).await?;
+    assert_eq!(w.moves().await?, ["planned"]);
+    let handed = w.net.state().handed.clone();
+    assert!(handed.iter().filter(|id| **id == first).count() >= 2, "sent again: {handed:?}");
+    w.turn(600).await?;
+    w.settle().await?;
+    assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
+    assert_eq!(w.keys.desk().signed.len(), 2, "the bump was wanted again");
+    w.check().await
+}
+
+#[tokio::test]
+async fn while_a_bump_is_signed_and_not_sent() -> Result<()> {
+    let (w, _) = in_a_block_with_a_bump_planned().await?;
+    let mut tx = w.base.pool.begin().await?;
+    let moved = treasury::get_in(&mut tx, w.the_move().await?).await?.unwrap();
+    let bump = treasury::attempts_in(&mut tx, &moved).await?.pop().unwrap();
+    let draft: Draft = serde_json::from_value(bump.draft.clone())?;
+    let intent = Intent {
+        id: bump.intent,
+        purpose: Purpose::FundVenue,
+        network: w.network(),
+        to: moved.to.clone(),
+        amount: bump.amount,
+        fee_max: bump.fee_max,
+        unsigned: draft.unsigned,
+    };
+    let signed = w.keys.sign(&intent).await?;
+    treasury::signed_in(&mut tx, &w.base, &bump, &signed.tx_id, &signed.raw).await?;
+    tx.commit().await?;
+    w.net.reorg(1);
+    w.turn(5).await?;
+    w.turn(5).await?;
+    assert_eq!(w.net.state().handed.last(), Some(&signed.tx_id), "the newest is handed out");
+    w.settle().await?;
+    assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
     w.check().await
 }

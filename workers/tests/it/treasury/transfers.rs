@@ -2,9 +2,13 @@
 
 use anyhow::Result;
 use exchanges::custody::Passage;
-use primitives::Asset;
+use primitives::{Asset, TransferId};
 use serde_json::json;
-use settlement::{chart, venue_freeze};
+use settlement::{
+    chart,
+    treasury::{self, PersonError},
+    venue_freeze,
+};
 
 use super::{
     net::Kind,
@@ -87,6 +91,25 @@ async fn what_is_never_found_stays_unknown() -> Result<()> {
     assert!(w.cases().await?.contains(&"transfer_unknown".to_owned()));
     let held = "select count(*) from ledger.balances where credits_pending > 0";
     assert_eq!(w.count(held).await?, 1, "its coins stay set aside");
+    // Until a person says what the venue's people said.
+    let id: uuid::Uuid =
+        sqlx::query_scalar("select id from venue_transfers").fetch_one(&w.db.owner).await?;
+    let (id, letter) = (TransferId::from_uuid(id), ("ops", "the venue's letter of today"));
+    let mut tx = w.base.pool.begin().await?;
+    let unsigned = treasury::transfer_never_left_in(&mut tx, &w.base, id, ("ops", "")).await;
+    assert!(matches!(unsigned, Err(PersonError::Unsigned("--reason", 500))), "{unsigned:?}");
+    treasury::transfer_never_left_in(&mut tx, &w.base, id, letter).await?;
+    let twice = treasury::transfer_never_left_in(&mut tx, &w.base, id, letter).await;
+    assert!(matches!(twice, Err(PersonError::NotNow("failed", _))), "{twice:?}");
+    tx.commit().await?;
+    let said = "select count(*) from transitions where event = 'never_left'
+      and cause ->> 'by' = 'ops' and cause ->> 'reason' = 'the venue''s letter of today'";
+    assert_eq!(w.count(said).await?, 1);
+    assert!(!w.cases().await?.contains(&"transfer_unknown".to_owned()));
+    w.check().await?;
+    w.rate(Asset::Usdt, w.now()).await?;
+    w.turn(61).await?;
+    assert_eq!(w.transfers().await?, ["failed", "leaving"], "the lane is free");
     Ok(())
 }
 

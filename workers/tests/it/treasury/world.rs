@@ -346,7 +346,7 @@ impl World {
             let scope = settlement::reconcile::Scope::Escrow(self.network(), asset);
             let mut conn = self.base.pool.acquire().await?;
             let books = settlement::reconcile::books_in(&mut conn, &scope).await?;
-            let busy = settlement::reconcile::in_flight_in(&mut conn, &scope).await?;
+            let busy = settlement::reconcile::in_flight_in(&mut conn, &self.base, &scope).await?;
             let addresses =
                 settlement::reconcile::funded_addresses(&mut conn, self.net.network(), asset)
                     .await?;

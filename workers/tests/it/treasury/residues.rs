@@ -1,0 +1,319 @@
+//! What must neither loop nor hide: top-ups that serve nothing, deposits between two looks, credits
+//! that a balance shows a little off, and what is late.
+
+use anyhow::Result;
+use chrono::TimeDelta;
+use exchanges::custody::Passage;
+use primitives::{Amount, Asset};
+use serde_json::json;
+use settlement::{
+    chart,
+    reconcile::{self, Scope},
+    treasury::{self, Item},
+};
+
+use super::{
+    net::Kind,
+    world::{World, amount},
+};
+
+const GAS: &str = "select count(*) from moves where purpose = 'gas'";
+const SENT: i128 = 10_i128.pow(18) - 1_000;
+
+async fn sent(change: impl FnOnce(&World)) -> Result<World> {
+    let w = World::open(Kind::Addresses).await?;
+    change(&w);
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(4);
+    w.turn(1).await?;
+    Ok(w)
+}
+
+async fn turns(w: &World, number: usize, seconds: i64) -> Result<()> {
+    for _ in 0..number {
+        w.turn(seconds).await?;
+        w.net.mine(1);
+        w.rate(Asset::Eth, w.now()).await?;
+        w.rate(Asset::Usdc, w.now()).await?;
+    }
+    Ok(())
+}
+
+/// The books owe what no row places: the address has its fee, and gets no second one.
+#[tokio::test]
+async fn a_top_up_that_frees_nothing_is_not_repeated() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.suspense(5, amount("7", Asset::Eth), "elsewhere").await?;
+    sqlx::query("delete from deposits where network = 'elsewhere'").execute(&w.db.owner).await?;
+    // So that the node has the fee at the address and the books do not.
+    w.suspense(1, amount("0.0001", Asset::Eth), "net").await?;
+    w.deposit(1, amount("500", Asset::Usdc)).await?;
+    turns(&w, 20, 5).await?;
+    assert_eq!(w.count(GAS).await?, 1);
+    assert!(w.cases().await?.contains(&"gas_loop".to_owned()), "{:?}", w.cases().await?);
+    turns(&w, 10, 7_200).await?;
+    assert_eq!(w.count(GAS).await?, 1, "however long it lasts");
+    Ok(())
+}
+
+/// The fee rose while the top-up was on its way: another one, but not at once.
+#[tokio::test]
+async fn one_top_up_in_a_while() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.deposit(1, amount("500", Asset::Usdc)).await?;
+    w.turn(1).await?;
+    w.net.state().fee = 5_000;
+    turns(&w, 20, 5).await?;
+    assert_eq!(w.count(GAS).await?, 1);
+    assert_eq!(w.cases().await?, ["gas_loop"]);
+    turns(&w, 8, 3_600).await?;
+    turns(&w, 20, 5).await?;
+    assert_eq!(w.count(GAS).await?, 2);
+    assert_eq!(w.at_near(Asset::Usdc).await?, 500_000_000);
+    w.check().await
+}
+
+/// A venue that takes nothing makes no top-up worth it.
+#[tokio::test]
+async fn a_full_venue_gets_no_gas_spent_for_it() -> Result<()> {
+    let w = World::built(
+        Kind::Addresses,
+        |_| (),
+        |s| {
+            let near = json!({ "near": { "cap_paise": 100 } });
+            s.venues = serde_json::from_value(near).unwrap();
+        },
+    )
+    .await?;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.deposit(1, amount("500", Asset::Usdc)).await?;
+    turns(&w, 3, 5).await?;
+    assert!(w.moves().await?.is_empty());
+    w.check().await
+}
+
+/// It became final after the address was looked at and before its move was planned.
+#[tokio::test]
+async fn a_deposit_between_the_look_and_the_plan_is_not_lost() -> Result<()> {
+    for asset in [Asset::Eth, Asset::Usdc] {
+        let w = World::open(Kind::Addresses).await?;
+        w.gas(amount("0.5", Asset::Eth)).await?;
+        let (first, second) = (amount("500", asset), amount("700", asset));
+        if asset == Asset::Eth {
+            w.stock(&w.near, amount("1", Asset::Eth)).await?;
+        }
+        let (first, second) = match asset {
+            Asset::Eth => (amount("5", asset), amount("7", asset)),
+            _ => (first, second),
+        };
+        w.deposit(3, first).await?;
+        w.turn(1).await?;
+        // Of the same instant as the plan.
+        w.deposit(3, second).await?;
+        w.settle().await?;
+        w.settle().await?;
+        let there = w.at_near(asset).await?;
+        let most = first.minor() + second.minor();
+        assert!(there > most - most / 1_000, "{asset}: {there}");
+        w.turn(60).await?;
+        let open = "select count(*) from moves where state <> 'credited'";
+        assert_eq!(w.count(open).await?, 0, "what is left is not worth it");
+        w.check().await?;
+    }
+    Ok(())
+}
+
+/// A venue lists a deposit when it sees it, which may be long before it is final for us.
+#[tokio::test]
+async fn a_venues_list_is_read_from_when_it_was_sent() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    let sent_at = w.now();
+    w.net.mine(4);
+    w.clock.advance(TimeDelta::hours(30));
+    w.turn(1).await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    assert!(w.near.books().since.is_some_and(|since| since < sent_at));
+    w.check().await
+}
+
+/// One row of the transaction is done, another is not: nothing is closed on a part.
+#[tokio::test]
+async fn a_part_is_no_credit() -> Result<()> {
+    let w = sent(|w| w.near.books().half_done = true).await?;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["final"]);
+    w.near.books().half_done = false;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    assert_eq!(w.at_near(Asset::Eth).await?, SENT);
+    w.check().await
+}
+
+/// Orders of ours make a balance say nothing; they do not make forgotten what it said.
+#[tokio::test]
+async fn what_was_seen_is_kept_while_we_trade() -> Result<()> {
+    let w = sent(|w| w.near.books().tells = false).await?;
+    let conversion = w.base.uuid();
+    sqlx::query(
+        "insert into conversions (id, venue, asset, state, target_minor, created_at, updated_at)
+         values ($1, 'near', 'ETH', 'submitted', 1, $2, $2)",
+    )
+    .bind(conversion)
+    .bind(w.now())
+    .execute(&w.db.owner)
+    .await?;
+    sqlx::query(
+        "insert into order_attempts (conversion_id, attempt, client_ref, quantity, quantity_minor,
+           price, state, planned_at) values ($1, 1, 'o1', 1, 1, 1, 'open', $2)",
+    )
+    .bind(conversion)
+    .bind(w.now())
+    .execute(&w.db.owner)
+    .await?;
+    w.turn(60).await?;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["final"]);
+    sqlx::query("update order_attempts set state = 'closed', looked_at = now()")
+        .execute(&w.db.owner)
+        .await?;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["credited"], "the first quiet look is the second sight");
+    w.check().await
+}
+
+/// What goes to a venue that counts coarser is cut to what it counts.
+#[tokio::test]
+async fn amounts_are_cut_to_what_a_venue_credits() -> Result<()> {
+    let w = World::with(Kind::Addresses, |t| {
+        t["venues"]["near"]["lists_deposits"] = json!(false);
+        t["venues"]["near"]["credit_step"] = json!({ "ETH": "0.000001", "USDC": "0.01" });
+    })
+    .await?;
+    w.near.books().tells = false;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.deposit(1, amount("1.0000015", Asset::Eth)).await?;
+    w.deposit(2, amount("500.001234", Asset::Usdc)).await?;
+    for _ in 0..3 {
+        w.settle().await?;
+    }
+    assert_eq!(w.at_near(Asset::Eth).await?, 1_000_001 * 10_i128.pow(12));
+    assert_eq!(w.at_near(Asset::Usdc).await?, 500_000_000);
+    assert_eq!(w.escrow(Asset::Usdc).await?, 1_234);
+    assert!(w.cases().await?.is_empty(), "{:?}", w.cases().await?);
+    w.check().await
+}
+
+/// Finer than its places: what it cut off keeps nobody waiting.
+#[tokio::test]
+async fn a_balance_that_lacks_crumbs_is_read() -> Result<()> {
+    let short = 9_999_999_999;
+    let w = sent(|w| {
+        w.near.books().tells = false;
+        w.near.books().short = short;
+    })
+    .await?;
+    w.turn(60).await?;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    assert_eq!((w.at_near(Asset::Eth).await?, w.in_transit(Asset::Eth).await?), (SENT - short, 0));
+    w.check().await
+}
+
+/// What no rule can read, a person signs for; never more than left.
+#[tokio::test]
+async fn a_person_books_a_credit() -> Result<()> {
+    let w = sent(|w| {
+        w.near.books().tells = false;
+        w.near.books().own.insert(Asset::Eth, 5);
+    })
+    .await?;
+    w.turn(60).await?;
+    w.turn(60).await?;
+    assert_eq!(w.moves().await?, ["final"]);
+    let item = Item::Move(w.the_move().await?);
+    let by_hand = async |minor: i128, who: &str| -> Result<bool> {
+        let mut tx = w.base.pool.begin().await?;
+        let told = Amount::try_new(minor, Asset::Eth)?;
+        let booked =
+            treasury::credited_by_hand_in(&mut tx, &w.base, item, told, who, "its page").await;
+        tx.commit().await?;
+        Ok(booked.is_ok())
+    };
+    assert!(!by_hand(SENT, "").await?, "unsigned");
+    assert!(!by_hand(SENT + 1, "asha").await?, "more than left");
+    assert!(!by_hand(0, "asha").await?);
+    assert!(by_hand(SENT, "asha").await?);
+    assert!(!by_hand(SENT, "asha").await?, "once");
+    assert_eq!(w.moves().await?, ["credited"]);
+    assert_eq!(w.at_near(Asset::Eth).await?, SENT);
+    let signed = "select count(*) from transitions where cause->>'by' = 'asha'";
+    assert_eq!(w.count(signed).await?, 1);
+    Ok(())
+}
+
+/// What is late does not explain for ever why books and venue differ.
+#[tokio::test]
+async fn what_is_late_hides_no_difference() -> Result<()> {
+    let w = sent(|w| w.near.books().silent = true).await?;
+    let scope = Scope::Venue("near".to_owned(), Asset::Eth);
+    let busy = async |w: &World| -> Result<bool> {
+        let mut conn = w.base.pool.acquire().await?;
+        Ok(reconcile::in_flight_in(&mut conn, &w.base, &scope).await?)
+    };
+    assert!(busy(&w).await?);
+    w.clock.advance(TimeDelta::seconds(3_601));
+    assert!(!busy(&w).await?);
+    Ok(())
+}
+
+async fn lane(budget: i64) -> Result<World> {
+    let w = World::with(Kind::Addresses, |t| {
+        t["lanes"] = json!([{
+            "asset": "USDT", "from": "far", "to": "near", "network": "net",
+            "keep": "1000", "least": "500",
+        }]);
+        t["fee_budget_paise"] = json!(budget);
+    })
+    .await?;
+    w.stock(&w.far, amount("4000", Asset::Usdt)).await?;
+    Ok(w)
+}
+
+/// Without its transaction nobody could find it in the other venue's list: it has not left yet.
+#[tokio::test]
+async fn a_transfer_without_a_transaction_has_not_left() -> Result<()> {
+    let w = lane(5_000_000).await?;
+    w.far.books().nameless = true;
+    w.far.books().passage = Some(Passage::Done);
+    for _ in 0..3 {
+        w.turn(60).await?;
+    }
+    assert_eq!(w.transfers().await?, ["leaving"]);
+    w.far.books().nameless = false;
+    w.turn(60).await?;
+    assert_eq!(w.transfers().await?, ["left"]);
+    let named = "select count(*) from venue_transfers where tx_id is not null";
+    assert_eq!(w.count(named).await?, 1);
+    Ok(())
+}
+
+/// A withdrawal's fee is of the same budget: ₹ 80 for one dollar.
+#[tokio::test]
+async fn withdrawals_are_of_the_budget() -> Result<()> {
+    let w = lane(7_999).await?;
+    turns(&w, 2, 60).await?;
+    assert!(w.transfers().await?.is_empty());
+    let w = lane(8_000).await?;
+    turns(&w, 2, 60).await?;
+    assert_eq!(w.transfers().await?, ["leaving"]);
+    let mut conn = w.base.pool.acquire().await?;
+    assert_eq!(treasury::overview_in(&mut conn, &w.base).await?.fees_paise, 8_000);
+    drop(conn);
+    assert_eq!(w.balance(&chart::venue_fee(Asset::Usdt)).await?, 0);
+    Ok(())
+}
