@@ -1,5 +1,6 @@
-# One image with the one binary; the role is the command: `docker run chukta api`.
-# The targets `anvil` and `bitcoind` are the local chain nodes of docker-compose.yml.
+# One image with the one binary; the role is the command: `docker run chukta api`. The signer, the
+# only program with keys of the escrow, is an image and a user of its own (target `signer`). The targets
+# `anvil` and `bitcoind` are the local chain nodes of docker-compose.yml.
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
@@ -7,7 +8,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release -p chukta --bin chukta
+RUN cargo build --locked --release -p chukta --bin chukta -p signer --bin chukta-signer
 
 FROM node:20-bookworm-slim AS anvil
 WORKDIR /opt/anvil
@@ -33,6 +34,19 @@ USER regtest
 EXPOSE 18443
 HEALTHCHECK --interval=3s --timeout=3s --retries=20 CMD ["bitcoin-cli", "-regtest", "-rpcuser=chukta", "-rpcpassword=regtest", "getblockcount"]
 ENTRYPOINT ["bitcoind", "-regtest", "-datadir=/var/lib/regtest", "-server", "-txindex=1", "-disablewallet=1", "-listen=0", "-connect=0", "-dnsseed=0", "-listenonion=0", "-rpcbind=0.0.0.0", "-rpcallowip=0.0.0.0/0", "-rpcport=18443", "-rpcuser=chukta", "-rpcpassword=regtest"]
+
+# The socket's folder is open to the group 10010, and to nobody else.
+FROM debian:bookworm-slim AS signer
+RUN groupadd --gid 10010 signing \
+    && useradd --system --no-create-home --uid 10003 --gid 10010 --shell /usr/sbin/nologin signer \
+    && mkdir -p /var/lib/signer /run/signer \
+    && chown signer:signing /var/lib/signer /run/signer \
+    && chmod 700 /var/lib/signer && chmod 710 /run/signer
+COPY --from=build /src/target/release/chukta-signer /usr/local/bin/chukta-signer
+USER 10003:10010
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["chukta-signer"]
+CMD ["--help"]
 
 FROM debian:bookworm-slim AS chukta
 RUN apt-get update \

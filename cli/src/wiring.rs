@@ -120,6 +120,7 @@ pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
         let connector = exchanges::registry::connect(settings, Arc::clone(&clock))?;
         connectors.rate_sources.extend(connector.rates);
         connectors.price_streams.extend(connector.stream);
+        connectors.order_news.extend(connector.news);
         if let Some(exchange) = connector.exchange {
             connectors.exchanges.insert(exchange.venue().to_owned(), exchange);
         }

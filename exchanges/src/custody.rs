@@ -74,11 +74,24 @@ pub struct WithdrawalTerms {
     pub is_open: bool,
 }
 
+/// What the key in our settings may do at the venue, as the venue tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRights {
+    pub may_withdraw: bool,
+    /// Only from the machines that stand in the venue's own list.
+    pub is_bound_to_ips: bool,
+}
+
 /// A venue that takes and gives coins over chains. Networks are named as in our settings; the
 /// adapter knows the venue's names for them.
 #[async_trait]
 pub trait Custody: Send + Sync {
     fn venue(&self) -> &'static str;
+
+    /// `None` where the venue's API does not tell.
+    async fn key_rights(&self) -> CallResult<Option<KeyRights>> {
+        Ok(None)
+    }
 
     async fn deposit_address(&self, asset: Asset, network: &NetworkId) -> CallResult<VenueAddress>;
 

@@ -10,12 +10,15 @@ pub mod coingecko;
 pub mod conformance;
 pub mod custody;
 mod decimal;
+mod listening;
+mod mapping;
 mod order;
 mod rates;
 pub mod registry;
 mod shelf;
 mod socket;
 mod streams;
+mod venue_clock;
 pub mod wazirx;
 
 use async_trait::async_trait;

@@ -18,7 +18,7 @@ use crate::{
 pub enum Config {
     Wazirx(wazirx::Config),
     Binance(Box<binance::Config>),
-    Coinbase(coinbase::Config),
+    Coinbase(Box<coinbase::Config>),
     Coingecko(coingecko::Config),
 }
 
@@ -45,11 +45,10 @@ pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Connector, Buil
     Ok(match config {
         Config::Wazirx(config) => wazirx::connect(config, clock)?,
         Config::Binance(config) => binance::connect(config, clock)?,
-        Config::Coinbase(config) => source(coinbase::Coinbase::try_new(config, clock)?),
-        Config::Coingecko(config) => source(coingecko::CoinGecko::try_new(config, clock)?),
+        Config::Coinbase(config) => coinbase::connect(config, clock)?,
+        Config::Coingecko(config) => Connector {
+            rates: Some(Arc::new(coingecko::CoinGecko::try_new(config, clock)?)),
+            ..Connector::default()
+        },
     })
-}
-
-fn source<T: RateSource + 'static>(source: T) -> Connector {
-    Connector { rates: Some(Arc::new(source)), ..Connector::default() }
 }

@@ -32,8 +32,11 @@ impl<K: Ord, V: Clone> Shelf<K, V> {
         (age >= TimeDelta::zero() && age <= self.age_max).then(|| value.clone())
     }
 
+    /// What has grown too old is dropped, so a shelf is no longer than what is put in one age.
     pub(crate) fn put(&self, key: K, value: V, now: DateTime<Utc>) {
-        self.kept().insert(key, (now, value));
+        let mut kept = self.kept();
+        kept.retain(|_, (at, _)| now.signed_duration_since(*at) <= self.age_max);
+        kept.insert(key, (now, value));
     }
 
     pub(crate) fn clear(&self) {

@@ -27,7 +27,7 @@ pub use error::LedgerError;
 pub use holds::{capture, capture_part, release, reverse};
 pub use pool::connect_pool;
 pub use post::{hold, post, post_many};
-pub use read::{Balance, balance, balance_as_of};
+pub use read::{Balance, balance, balance_as_of, balances};
 pub use record::{LegRecord, Phase, TransferRecord, find, transfers_of};
 pub use reports::{
     AccountClass, Defect, SealCheck, TrialLine, audit, seal, trial_balance, unbalanced,

@@ -73,6 +73,31 @@ pub async fn balance(conn: &mut PgConnection, code: &str) -> Result<Option<Balan
     row.map(Balance::try_from).transpose()
 }
 
+/// The balances of those of these accounts that exist, in one question.
+///
+/// # Errors
+/// `Database`.
+pub async fn balances(
+    conn: &mut PgConnection,
+    codes: &[String],
+) -> Result<Vec<Balance>, LedgerError> {
+    let rows: Vec<BalanceRow> = sqlx::query_as(
+        "select a.code, r.code as role, r.class::text as class, s.code as asset,
+                (b.debits_posted - b.credits_posted)::text as net,
+                b.debits_pending::text as debits_pending,
+                b.credits_pending::text as credits_pending, b.frozen, b.version
+         from ledger.accounts a
+         join ledger.balances b on b.account_id = a.id
+         join ledger.roles r on r.id = a.role_id
+         join ledger.assets s on s.id = a.asset_id
+         where a.code = any($1)",
+    )
+    .bind(codes)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Balance::try_from).collect()
+}
+
 impl TryFrom<BalanceRow> for Balance {
     type Error = LedgerError;
 

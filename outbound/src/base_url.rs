@@ -45,6 +45,12 @@ impl BaseUrl {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// Host and, where it is not the scheme's own, port: what the `host` header says.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
     pub(crate) const fn url(&self) -> &Url {
         &self.0
     }

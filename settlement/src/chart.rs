@@ -137,3 +137,9 @@ pub fn gas(network: &NetworkId, asset: Asset) -> Account {
 pub fn transit(from: &str, to: &str, asset: Asset) -> Account {
     Account::new("transit", format!("transit:{from}:{to}:{asset}"), asset)
 }
+
+/// Cold storage: keys that no process of ours has.
+#[must_use]
+pub fn cold(network: &NetworkId, asset: Asset) -> Account {
+    Account::new("treasury", format!("custody:cold:{network}:{asset}"), asset)
+}

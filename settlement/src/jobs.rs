@@ -56,6 +56,9 @@ jobs! {
     /// Listen to price streams, and judge anew what they move.
     WatchRates {} = "watch_rates",
         attempts 3, seconds 60, workers 1;
+    /// Listen to the venues' news about our orders and balances.
+    WatchOrders {} = "watch_orders",
+        attempts 3, seconds 60, workers 1;
     /// Keep the history of rates: days ahead of time, thinned with age.
     ThinRates {} = "thin_rates",
         attempts 3, seconds 120, workers 1;

@@ -22,13 +22,18 @@ pub enum Scope {
     Escrow(NetworkId, Asset),
     /// The gas station of one network, in the coin that pays its fees.
     Gas(NetworkId, Asset),
+    /// Cold storage on one network.
+    Cold(NetworkId, Asset),
 }
 
 impl Scope {
     #[must_use]
     pub const fn asset(&self) -> Asset {
         match self {
-            Self::Venue(_, asset) | Self::Escrow(_, asset) | Self::Gas(_, asset) => *asset,
+            Self::Venue(_, asset)
+            | Self::Escrow(_, asset)
+            | Self::Gas(_, asset)
+            | Self::Cold(_, asset) => *asset,
             Self::Rail(_) => Asset::Inr,
         }
     }
@@ -39,6 +44,7 @@ impl Scope {
             Self::Rail(rail) => format!("rail:{rail}"),
             Self::Escrow(network, _) => format!("escrow:{network}"),
             Self::Gas(network, _) => format!("gas:{network}"),
+            Self::Cold(network, _) => format!("cold:{network}"),
         }
     }
 }
@@ -72,6 +78,7 @@ pub async fn books_in(conn: &mut PgConnection, scope: &Scope) -> Result<Amount, 
         Scope::Rail(rail) => vec![chart::bank(rail).code],
         Scope::Escrow(network, asset) => vec![chart::escrow(network, *asset).code],
         Scope::Gas(network, asset) => vec![chart::gas(network, *asset).code],
+        Scope::Cold(network, asset) => vec![chart::cold(network, *asset).code],
     };
     let mut total = Amount::zero(scope.asset());
     for code in codes {
@@ -94,7 +101,7 @@ pub async fn in_flight_in(
     let busy: bool = match scope {
         // An order of ours there, or coins between there and somewhere else.
         Scope::Venue(venue, asset) => {
-            is_venue_trading_in(conn, venue).await?
+            is_venue_trading_in(conn, venue, *asset).await?
                 || is_carrying_in(conn, base, venue, *asset).await?
         }
         Scope::Rail(_) => {
@@ -114,6 +121,17 @@ pub async fn in_flight_in(
             .fetch_one(conn)
             .await?
         }
+        Scope::Cold(network, asset) => {
+            sqlx::query_scalar(
+                "select exists (select from moves where network = $1 and asset = $2
+                   and purpose = 'to_cold'
+                   and state not in ('credited', 'replaced', 'failed', 'cancelled'))",
+            )
+            .bind(network.as_str())
+            .bind(asset.code())
+            .fetch_one(conn)
+            .await?
+        }
         Scope::Escrow(network, _) => {
             sqlx::query_scalar(
                 "select exists (select from deposits where network = $1 and state = 'seen')
@@ -130,17 +148,27 @@ pub async fn in_flight_in(
     Ok(busy)
 }
 
-/// True while an order of ours may change what a venue holds.
+/// True while an order of ours may change what a venue holds of an asset: what it sells, what it
+/// brings, and the coin some venues take their fees in. An order that is planned and not sent
+/// cannot: whoever compares reads the books and this before and after the balance, and an order
+/// that was sent in between is seen by one of the two.
 ///
 /// # Errors
 /// `Database`.
-pub async fn is_venue_trading_in(conn: &mut PgConnection, venue: &str) -> Result<bool, Error> {
+pub async fn is_venue_trading_in(
+    conn: &mut PgConnection,
+    venue: &str,
+    asset: Asset,
+) -> Result<bool, Error> {
     let trading = sqlx::query_scalar(
         "select exists (select from order_attempts a
            join conversions c on c.id = a.conversion_id
-           where c.venue = $1 and a.state in ('planned', 'sent', 'unknown', 'open'))",
+           where c.venue = $1 and a.state in ('sent', 'unknown', 'open')
+             and (c.asset = $2 or c.quote = $2 or $2 = $3))",
     )
     .bind(venue)
+    .bind(asset.code())
+    .bind(Asset::Bnb.code())
     .fetch_one(conn)
     .await?;
     Ok(trading)
@@ -187,7 +215,7 @@ pub(crate) async fn crumb_room_in(
     let (trades, taken_back): (i64, i64) = sqlx::query_as(
         "select count(*), count(r.trade_id) from fills f
          join conversions c on c.id = f.conversion_id
-         left join fill_reversals r on r.venue = f.venue and r.trade_id = f.trade_id
+         left join fills_taken_back r on r.venue = f.venue and r.trade_id = f.trade_id
          where f.venue = $1 and c.quote = $2",
     )
     .bind(venue)

@@ -89,6 +89,10 @@ pub struct Settings {
     pub book_spread_max_bps: Bps,
     /// A jump from the last good price beyond this is an anomaly.
     pub jump_max_bps: Bps,
+    /// A price this far from the median of the last ten minutes is an anomaly: many small jumps
+    /// are a large one.
+    #[serde(default = "five_percent")]
+    pub median_max_bps: Bps,
     /// A streamed price this far from the last tick makes a new one at once.
     #[serde(default = "five_bps")]
     pub rate_stream_bps: Bps,
@@ -101,6 +105,9 @@ pub struct Settings {
     /// How long one run listens to the streams before it begins anew (milliseconds). 0 never does.
     #[serde(default)]
     pub rate_stream_linger_ms: u64,
+    /// How long one run listens to the venues' news about our orders (milliseconds). 0 never does.
+    #[serde(default)]
+    pub order_news_linger_ms: u64,
     /// An asset without a price for so many seconds calls a person.
     #[serde(default = "five_minutes")]
     pub rate_unusable_case_s: i64,
@@ -125,6 +132,10 @@ pub struct Settings {
     /// and it becomes dust.
     #[serde(default = "ten_minutes")]
     pub dust_age_s: i64,
+    /// A sale that waited so long for its venue (silent, closed, without bids) goes elsewhere, when
+    /// nothing of it can still sell there.
+    #[serde(default = "two_minutes")]
+    pub venue_patience_s: i64,
     /// The limit price lies this far below the best bid.
     pub slippage_bps: Bps,
     /// An order rests this long before the rest is cancelled.
@@ -178,6 +189,13 @@ const fn five_bps() -> Bps {
     }
 }
 
+const fn five_percent() -> Bps {
+    match Bps::new(500) {
+        Some(bps) => bps,
+        None => Bps::ZERO,
+    }
+}
+
 const fn one_percent() -> Bps {
     match Bps::new(100) {
         Some(bps) => bps,
@@ -192,6 +210,10 @@ const fn fifteen_seconds() -> i64 {
 /// Venues tell a book twice a second at most, and sales need it too.
 const fn five_seconds_ms() -> i64 {
     5_000
+}
+
+const fn two_minutes() -> i64 {
+    120
 }
 
 const fn five_minutes() -> i64 {

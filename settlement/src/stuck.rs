@@ -131,8 +131,19 @@ async fn sweep_treasury(
     let gone = "select m.id from chain_blocks b
                 join moves m on m.network = b.network and m.block_hash = b.hash
                 where not b.canonical and m.state in ('final', 'credited', 'failed') limit $1";
-    for sql in [moving, gone] {
-        for id in ids(conn, sql).await? {
+    // The scan stood still while its block came and went: another stands there now.
+    let replaced = sqlx::query_scalar(
+        "select m.id from moves m
+         join chain_blocks b on b.network = m.network and b.height = m.height and b.canonical
+           and b.hash <> m.block_hash
+         where m.state in ('final', 'credited', 'failed') and m.planned_at > $2 limit $1",
+    )
+    .bind(BATCH)
+    .bind(now - TimeDelta::days(7))
+    .fetch_all(&mut *conn)
+    .await?;
+    for some in [ids(conn, moving).await?, ids(conn, gone).await?, replaced] {
+        for id in some {
             let job = ResolveMove { moved: MoveId::from_uuid(id) };
             found.count(queue::ensure(conn, &job, now).await?);
         }

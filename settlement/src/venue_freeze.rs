@@ -1,9 +1,9 @@
 //! Venues: which of them take no new orders, and what the books say is there.
 //!
 //! Invariant: a freeze counts from its commit on: whoever plans or sends an order shares a lock on
-//! the venue's name until it commits, and a freeze waits for them. It stops new orders and new
-//! quotes only; what is under way is followed to its end, and payouts do not ask here. Asking a
-//! venue anything is deliberately elsewhere.
+//! the venue's name until it commits, and a freeze waits for them. It stops new orders, new quotes
+//! and new moves of coins to the venue or from it; what is under way is followed to its end, and
+//! payouts do not ask here. Asking a venue anything is deliberately elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::{
     Base, Error, case,
-    conversion::worth_in,
+    conversion::{self, worth_in},
     switch::{self, Switch},
 };
 
@@ -196,6 +196,8 @@ pub struct Venue {
     /// Orders whose end is not known yet, and those of them whose answer was lost.
     pub orders_open: i64,
     pub orders_unknown: i64,
+    /// Sales that wait there, since when, and for what.
+    pub waiting: Vec<conversion::Held>,
     /// When it last told what we hold, or an execution that we booked.
     pub last_answer: Option<DateTime<Utc>>,
 }
@@ -232,6 +234,7 @@ pub async fn list_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<Venue>,
             held: books.remove(&venue).unwrap_or_default().into_values().collect(),
             orders_open,
             orders_unknown,
+            waiting: conversion::held_at_in(conn, &venue).await?,
             last_answer,
             venue,
         });

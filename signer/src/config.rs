@@ -36,6 +36,9 @@ pub struct Config {
     pub networks: Vec<NetworkConfig>,
     #[serde(default)]
     pub limits: Vec<LimitConfig>,
+    /// How much may be written down, whatever is asked.
+    #[serde(default)]
+    pub answers: AnswerLimits,
     /// Of the file's bytes, for the log: a changed limit leaves a trace.
     #[serde(skip)]
     pub digest: String,
@@ -89,9 +92,6 @@ pub struct EvmConfig {
     pub tokens: Vec<ContractConfig>,
     /// Of the account, where the key comes from the seed: `m/44'/60'/0'`.
     pub path: Option<String>,
-    /// Deposit addresses below this index are ours for the purpose `gas`.
-    #[serde(default = "default_deposits")]
-    pub deposits: u32,
     pub fee: FeeLimit,
 }
 
@@ -151,6 +151,29 @@ pub struct LimitConfig {
     pub per_day: i128,
 }
 
+/// What the log takes: so nobody fills the disk by asking. Beyond it nothing is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerLimits {
+    pub signed_per_minute: u64,
+    pub signed_per_day: u64,
+    pub refused_per_minute: u64,
+    pub refused_per_day: u64,
+    pub bytes_per_day: u64,
+}
+
+impl Default for AnswerLimits {
+    fn default() -> Self {
+        Self {
+            signed_per_minute: 300,
+            signed_per_day: 5_000,
+            refused_per_minute: 120,
+            refused_per_day: 5_000,
+            bytes_per_day: 256 * 1024 * 1024,
+        }
+    }
+}
+
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -179,6 +202,15 @@ impl NetworkConfig {
         }
     }
 
+    /// What two networks must not share.
+    const fn chain(&self) -> (u8, u64) {
+        match self {
+            Self::Bitcoin(_) => (0, 0),
+            Self::Evm(evm) => (1, evm.chain_id),
+            Self::Solana(_) => (2, 0),
+        }
+    }
+
     /// The coin that pays fees.
     #[must_use]
     pub const fn coin(&self) -> Asset {
@@ -194,7 +226,7 @@ impl Config {
     /// # Errors
     /// A sentence naming what is wrong.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let bytes = disk::read_bounded(file, MAX_BYTES)?;
+        let bytes = disk::read_guarded(file, MAX_BYTES)?;
         let text = String::from_utf8(bytes).map_err(|_| ConfigError::Wrong("no text".into()))?;
         let mut config = Self::parse(&text)?;
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
@@ -219,17 +251,19 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
-        let mut chain_ids = BTreeSet::new();
+        let mut chains = BTreeSet::new();
         for network in &self.networks {
             let name = network.network();
             if !names.insert(name) {
                 return Err(format!("two networks are called {name}"));
             }
+            // What excludes each other counts once on one network. A second name for it would count
+            // it twice, and would be a second list; a transaction of Bitcoin or Solana does not say
+            // which chain it is for, so of each there is one.
+            if !chains.insert(network.chain()) {
+                return Err(format!("{name} is another network's chain, or may be"));
+            }
             if let NetworkConfig::Evm(evm) = network {
-                // A nonce counts once for one chain; a second name for it would count it twice.
-                if !chain_ids.insert(evm.chain_id) {
-                    return Err(format!("two networks have the chain id {}", evm.chain_id));
-                }
                 one_each(name, evm.tokens.iter().map(|token| token.asset).chain([evm.coin]))?;
             }
             if let NetworkConfig::Solana(solana) = network {
@@ -280,10 +314,6 @@ fn minor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
 
 const fn ether() -> Asset {
     Asset::Eth
-}
-
-const fn default_deposits() -> u32 {
-    20_000
 }
 
 fn token_program() -> String {

@@ -1,11 +1,12 @@
 //! Files as the signer reads and makes them: bounded, and closed to others where they hold secrets.
 //!
-//! Invariant: a file with a secret that others may read is refused, not warned about.
+//! Invariants: a file with a secret that others may read is refused, not warned about; so is one
+//! with limits, addresses or the log that others may write.
 
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -23,11 +24,6 @@ pub(crate) fn disk_error(path: &Path, reason: impl ToString) -> DiskError {
     DiskError { path: path.display().to_string(), reason: reason.to_string() }
 }
 
-pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, DiskError> {
-    let file = File::open(path).map_err(|error| disk_error(path, error))?;
-    read(path, file, most)
-}
-
 fn read(path: &Path, file: File, most: u64) -> Result<Vec<u8>, DiskError> {
     let mut bytes = Vec::new();
     let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
@@ -41,11 +37,40 @@ fn read(path: &Path, file: File, most: u64) -> Result<Vec<u8>, DiskError> {
 /// A file nobody but its owner may open.
 pub(crate) fn read_private(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, DiskError> {
     let file = File::open(path).map_err(|error| disk_error(path, error))?;
-    let mode = file.metadata().map_err(|error| disk_error(path, error))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(disk_error(path, "others may open it: chmod 600"));
-    }
+    is_private(path, &file)?;
     read(path, file, most).map(Zeroizing::new)
+}
+
+/// A file others may read, and nobody but its owner may write: limits and lists.
+pub(crate) fn read_guarded(path: &Path, most: u64) -> Result<Vec<u8>, DiskError> {
+    let file = File::open(path).map_err(|error| disk_error(path, error))?;
+    is_ours(path, &file, 0o022, "others may write it: chmod go-w")?;
+    read(path, file, most)
+}
+
+/// The same rule for a file that is open already.
+pub(crate) fn is_private(path: &Path, file: &File) -> Result<(), DiskError> {
+    is_ours(path, file, 0o077, "others may open it: chmod 600")
+}
+
+fn is_ours(path: &Path, file: &File, closed: u32, why: &str) -> Result<(), DiskError> {
+    let found = file.metadata().map_err(|error| disk_error(path, error))?;
+    if found.permissions().mode() & closed != 0 {
+        return Err(disk_error(path, why));
+    }
+    // Whoever owns a file may change it whatever its mode says. Where the system does not tell who
+    // we are, having opened a closed file is all there is.
+    if own_user().is_some_and(|own| found.uid() != own && found.uid() != 0) {
+        return Err(disk_error(path, "it is another user's: chown it to the signer's"));
+    }
+    Ok(())
+}
+
+/// The user this process acts as, where the system says so.
+fn own_user() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// A passphrase and its like.

@@ -3,12 +3,14 @@
 //!
 //! Invariants: intents are typed and transactions are built or taken apart here, so no blind bytes
 //! are signed; every answer is in the signer's own log before anybody hears it. No other product
-//! room links this crate; the fleet speaks to it through `signing`.
+//! room links this crate; the fleet speaks to it through `signing`. The demo's own payers have keys
+//! of local nodes' wallets, which are none of these.
 
 mod allow;
 mod config;
 mod disk;
 mod examine;
+mod flow;
 mod keys;
 mod limits;
 mod local;
@@ -17,8 +19,9 @@ mod public;
 mod refusal;
 mod server;
 mod sign;
+mod steady;
 
-pub use config::{Clients, Config, ConfigError, NetworkConfig};
+pub use config::{AnswerLimits, Clients, Config, ConfigError, NetworkConfig};
 pub use disk::{DiskError, read_secret};
 pub use keys::{
     DeriveError, FileKeys, KeyError, KeyPath, KeyStore, PublicAccount, SealError, Secrets, ToSign,

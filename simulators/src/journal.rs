@@ -54,7 +54,7 @@ pub struct NewEntry {
     pub detail: Value,
 }
 
-/// The books of all simulators, by name (`wazirx`, `binance`, `razorpayx`, `merchant`).
+/// The books of all simulators, by name (`wazirx`, `binance`, `coinbase`, `razorpayx`, `merchant`).
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<BTreeMap<String, Vec<Entry>>>);
 

@@ -14,7 +14,7 @@ const PKCS8_HEAD: [u8; 16] = [
 ];
 
 /// The 32 bytes a key is made of.
-fn private_bytes(seed: u64, label: &str) -> [u8; 32] {
+pub(crate) fn private_bytes(seed: u64, label: &str) -> [u8; 32] {
     Sha256::new()
         .chain_update(seed.to_be_bytes())
         .chain_update(format!("ed25519/{label}"))
@@ -28,7 +28,16 @@ pub(crate) fn public_key(seed: u64, label: &str) -> Vec<u8> {
     public_of(&private_bytes(seed, label))
 }
 
-fn public_of(private: &[u8; 32]) -> Vec<u8> {
+/// What the private key of a label makes of a message: 64 bytes.
+#[must_use]
+pub(crate) fn sign(seed: u64, label: &str, message: &[u8]) -> Vec<u8> {
+    // Every 32 bytes are a private key, so the error arm cannot be reached.
+    Ed25519KeyPair::from_seed_unchecked(&private_bytes(seed, label))
+        .map(|pair| pair.sign(message).as_ref().to_vec())
+        .unwrap_or_default()
+}
+
+pub(crate) fn public_of(private: &[u8; 32]) -> Vec<u8> {
     // Every 32 bytes are a private key, so the error arm cannot be reached.
     Ed25519KeyPair::from_seed_unchecked(private)
         .map(|pair| pair.public_key().as_ref().to_vec())

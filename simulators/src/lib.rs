@@ -104,6 +104,7 @@ pub struct Running {
     pub inbox: Arc<merchant::Inbox>,
     pub wazirx: Arc<wazirx::Exchange>,
     pub binance: Arc<binance::Exchange>,
+    pub coinbase: Arc<coinbase::Exchange>,
     pub coingecko: Arc<coingecko::Source>,
     pub chains: Arc<chains::Watchers>,
     advertised_host: Option<String>,
@@ -121,7 +122,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let (merchant_router, inbox) = merchant::router(Arc::clone(&world));
     let (wazirx_router, wazirx) = wazirx::router(Arc::clone(&world));
     let (binance_router, binance) = binance::router(Arc::clone(&world));
-    let coinbase_router = coinbase::router(Arc::clone(&world));
+    let (coinbase_router, coinbase) = coinbase::router(Arc::clone(&world));
     let (coingecko_router, coingecko) = coingecko::router(Arc::clone(&world));
     let watchers = Arc::new(chains::Watchers::new(Arc::clone(&world)));
     for spec in &options.chains {
@@ -133,6 +134,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         inbox: Arc::clone(&inbox),
         wazirx: Arc::clone(&wazirx),
         binance: Arc::clone(&binance),
+        coinbase: Arc::clone(&coinbase),
         chains: Arc::clone(&watchers),
     });
     let at = |port| SocketAddr::new(options.host, port);
@@ -155,6 +157,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         inbox,
         wazirx,
         binance,
+        coinbase,
         coingecko,
         chains: watchers,
         advertised_host: options.advertised_host,
@@ -185,6 +188,7 @@ impl Running {
         let bank = self.bank.credentials();
         let (wazirx, binance) = (self.wazirx.credentials(), self.binance.credentials());
         let ed25519 = self.binance.ed25519();
+        let (es256, edwards) = (self.coinbase.key(), self.coinbase.ed25519());
         json!({
             "wazirx": {
                 "base_url": self.base_url(self.addresses.wazirx),
@@ -198,7 +202,13 @@ impl Running {
                 "ed25519_api_key": ed25519.api_key,
                 "ed25519_private_key": ed25519.private_key_pem.expose(),
             },
-            "coinbase": {"base_url": self.base_url(self.addresses.coinbase)},
+            "coinbase": {
+                "base_url": self.base_url(self.addresses.coinbase),
+                "api_key": es256.name,
+                "secret": es256.secret.expose(),
+                "ed25519_api_key": edwards.name,
+                "ed25519_private_key": edwards.secret.expose(),
+            },
             "coingecko": {
                 "base_url": self.base_url(self.addresses.coingecko),
                 "api_key": self.coingecko.api_key().expose(),

@@ -1,22 +1,26 @@
 //! Coins between the venues of this world: who owns an address, and the way from one to the other.
 //!
 //! Invariant: what a venue sends to another venue's own address arrives there once, under the same
-//! transaction id, after the delay that is set, by the world's clock. What is sent anywhere else
-//! leaves this world.
+//! transaction id. Where a node stands for the network, a withdrawal is an errand for that chain:
+//! a real transaction, credited by whoever sees it arrive there and by nobody else. On the other
+//! networks it arrives after the delay that is set, by the world's clock; what is sent anywhere
+//! else leaves this world.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use chrono::TimeDelta;
+use rust_decimal::Decimal;
 
 use crate::{
     World,
-    venue::{Departing, Found},
+    venue::{Custody, Departing, Found, Rail},
 };
 
 /// A minute, unless told.
@@ -37,17 +41,35 @@ pub(crate) trait Custodian: Send + Sync {
 
     /// Moves one of the venue's own withdrawals on; `false` when there is none under way.
     fn send(&self, id: &str, stage: Departing) -> bool;
+
+    /// A withdrawal of the venue's own that a chain was to send has left under this id. Only a
+    /// venue that hands its withdrawals over is told.
+    fn left(&self, _id: &str, _tx_id: &str) {}
+}
+
+/// A withdrawal that leaves over a local chain.
+#[derive(Debug, Clone)]
+pub(crate) struct Errand {
+    pub(crate) venue: &'static str,
+    /// The withdrawal's.
+    pub(crate) id: String,
+    pub(crate) rail: &'static Rail,
+    /// What arrives.
+    pub(crate) amount: Decimal,
+    pub(crate) address: String,
 }
 
 /// The venues, and how long the way between them is.
 pub struct Transit {
     custodians: Mutex<Vec<Weak<dyn Custodian>>>,
+    errands: Mutex<VecDeque<Errand>>,
     delay_ms: AtomicU64,
 }
 
 impl Default for Transit {
     fn default() -> Self {
-        Self { custodians: Mutex::default(), delay_ms: AtomicU64::new(DELAY_MS) }
+        let (custodians, errands) = (Mutex::default(), Mutex::default());
+        Self { custodians, errands, delay_ms: AtomicU64::new(DELAY_MS) }
     }
 }
 
@@ -67,8 +89,37 @@ impl Transit {
         known.iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn named(&self, name: &str) -> Option<Arc<dyn Custodian>> {
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<dyn Custodian>> {
         self.custodians().into_iter().find(|custodian| custodian.name() == name)
+    }
+
+    fn errands(&self) -> MutexGuard<'_, VecDeque<Errand>> {
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an errand behind the others, the first time or again.
+    pub(crate) fn hand_over(&self, errand: Errand) {
+        self.errands().push_back(errand);
+    }
+
+    /// The next errand on a network, for whoever sends it now.
+    pub(crate) fn take(&self, network: &str) -> Option<Errand> {
+        let mut errands = self.errands();
+        let at = errands.iter().position(|errand| errand.rail.network == network)?;
+        errands.remove(at)
+    }
+
+    /// How many wait on a network.
+    pub(crate) fn waiting(&self, network: &str) -> usize {
+        self.errands().iter().filter(|errand| errand.rail.network == network).count()
+    }
+
+    /// Takes an errand back; `false` when it is being sent, or was.
+    fn recall(&self, venue: &str, id: &str) -> bool {
+        let mut errands = self.errands();
+        let before = errands.len();
+        errands.retain(|errand| (errand.venue, errand.id.as_str()) != (venue, id));
+        errands.len() < before
     }
 
     /// How long coins are on the way from one venue to another.
@@ -114,6 +165,35 @@ impl World {
             }
         };
         self.later(due, Box::new(effect));
+    }
+
+    /// What a venue's `send` begins with. A withdrawal that is to leave on a network with a node is
+    /// handed to that chain; of one that a chain is sending already, nobody decides anything.
+    /// `None`: the venue goes on by itself.
+    pub(crate) fn by_chain(
+        &self,
+        venue: &'static str,
+        custody: &mut Custody,
+        id: &str,
+        stage: Departing,
+    ) -> Option<bool> {
+        let departure = custody.under_way(id)?;
+        if departure.handed && !self.transit.recall(venue, id) {
+            return Some(false);
+        }
+        departure.handed = false;
+        if stage != Departing::Completed || !self.networks.is_local(departure.rail.network) {
+            return None;
+        }
+        departure.handed = true;
+        self.transit.hand_over(Errand {
+            venue,
+            id: id.to_owned(),
+            rail: departure.rail,
+            amount: departure.amount,
+            address: departure.address.clone(),
+        });
+        Some(true)
     }
 
     /// Coins have left a venue: to another one, or out of this world.

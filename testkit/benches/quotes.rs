@@ -20,10 +20,11 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use settlement::{
     Base,
+    conversion::{Market, Offer},
     deposit::address_pool::{self, NewAddress},
     destination,
     payment::{self, NewPayment},
-    rates::{self, Board, Judgement, Level, RouteBook, SourcePrice, Verdict},
+    rates::{self, Board, Judgement, Level, RouteBook, Routes, SourcePrice, Verdict},
 };
 use testkit::Http;
 use testkit_db::TestDb;
@@ -193,17 +194,31 @@ async fn tick(base: &Base, board: &Board, price: Decimal) -> Result<()> {
         ask: Some(price),
         sources: ["wazirx", "coinbase", "binance×wazirx", "binance×coinbase"].map(said).to_vec(),
     };
-    let route = |venues: &[&str], less: i64| RouteBook {
+    let bids = |best: Decimal, quantity: Decimal| -> Vec<Level> {
+        let step = best / Decimal::from(50_000);
+        let level = |place: i64| Level { price: best - step * Decimal::from(place), quantity };
+        (0..20).map(level).collect()
+    };
+    let book = |venues: &[&str], less: i64| RouteBook {
         venues: venues.iter().map(ToString::to_string).collect(),
-        bids: (0..20)
-            .map(|place| Level {
-                price: price - Decimal::from(less + place * 5),
-                quantity: Decimal::new(2, 3),
-            })
-            .collect(),
+        bids: bids(price - Decimal::from(less), Decimal::new(2, 3)),
         refused: None,
     };
-    let routes = vec![route(&["wazirx"], 10), route(&["binance", "wazirx"], 0)];
+    let offer = |venue: &str, (sell, quote): (Asset, Asset), best, quantity| Offer {
+        venue: venue.to_owned(),
+        sell,
+        quote,
+        market: Ok(Market::of_book(bids(best, quantity), base.now())),
+    };
+    let (dollar, coins) = (Decimal::from(88), Decimal::new(2, 3));
+    let routes = Routes {
+        books: vec![book(&["wazirx"], 10), book(&["binance", "wazirx"], 0)],
+        markets: vec![
+            offer("wazirx", (Asset::Eth, Asset::Inr), price - Decimal::TEN, coins),
+            offer("binance", (Asset::Eth, Asset::Usdt), price / dollar, coins),
+            offer("wazirx", (Asset::Usdt, Asset::Inr), dollar, Decimal::from(100)),
+        ],
+    };
     let mut tx = base.pool.begin().await?;
     let rate = rates::record_in(&mut tx, base, Asset::Eth, judged, routes).await?;
     tx.commit().await?;

@@ -76,6 +76,14 @@ impl Fleet {
         Ok(rows(&self.outside.sims.binance.book(), "orders")?.count())
     }
 
+    /// How many orders Coinbase took, by its own book.
+    ///
+    /// # Errors
+    /// When the book cannot be read.
+    pub fn orders_at_coinbase(&self) -> anyhow::Result<usize> {
+        Ok(rows(&self.outside.sims.coinbase.book(), "orders")?.count())
+    }
+
     /// How many payouts the bank made because it was asked, by its own book; repeats of a key are
     /// not counted.
     ///
@@ -100,7 +108,7 @@ impl Fleet {
         rows(&books, "paid")?.filter(kept).map(|row| whole(row, "amount")).sum()
     }
 
-    /// What every simulated venue has, by its own book.
+    /// What every simulated venue has, by its own book; Coinbase where we have an account.
     fn venues(&self) -> Vec<VenueBook> {
         let sims = &self.outside.sims;
         let (wazirx, binance) = (sims.wazirx.book(), sims.binance.book());
@@ -108,7 +116,7 @@ impl Fleet {
             Asset::ALL.into_iter().map(|asset| (asset, of(asset.code()))).collect()
         };
         let sum = |pockets: Pockets| pockets.free + pockets.locked;
-        vec![
+        let mut venues = vec![
             VenueBook {
                 name: "binance",
                 held: held(&|code| sum(sims.binance.balance(code))),
@@ -119,7 +127,15 @@ impl Fleet {
                 held: held(&|code| sum(sims.wazirx.balance(code))),
                 book: wazirx,
             },
-        ]
+        ];
+        if self.worker.ctx.connectors.exchanges.contains_key("coinbase") {
+            venues.push(VenueBook {
+                name: "coinbase",
+                held: held(&|code| sum(sims.coinbase.balance(code))),
+                book: sims.coinbase.book(),
+            });
+        }
+        venues
     }
 
     /// What a venue counts finer than we do, as the reconciliation books it.
@@ -159,7 +175,10 @@ impl Fleet {
         }
         let oversold: Vec<uuid::Uuid> = sqlx::query_scalar(
             "select c.id from conversions c left join (select conversion_id,
-               sum(sold_minor) as sold from fills group by 1) f on f.conversion_id = c.id
+               sum(sold_minor) as sold from fills k where not exists (
+                 select from fills_taken_back r
+                 where r.venue = k.venue and r.trade_id = k.trade_id)
+               group by 1) f on f.conversion_id = c.id
              where coalesce(f.sold, 0) > c.target_minor
                 or (c.state = 'filled' and coalesce(f.sold, 0) <> c.sold_minor)",
         )
@@ -201,7 +220,8 @@ impl Fleet {
         let book = &venue.book;
         let mut theirs = BTreeSet::new();
         for order in rows(book, "orders")? {
-            let reference = word(order, "clientOrderId")?;
+            let reference =
+                word(order, "clientOrderId").or_else(|_| word(order, "client_order_id"))?;
             ensure!(theirs.insert(reference.to_owned()), "S1: {reference} was accepted twice");
         }
         let ours: BTreeSet<String> = sqlx::query_scalar(
@@ -226,7 +246,7 @@ impl Fleet {
             rows(book, "trades")?.map(trade_name).collect::<Result<_, _>>()?;
         let booked: BTreeSet<String> = sqlx::query_scalar(
             "select trade_id from fills f where venue = $1 and not exists (
-               select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)",
+               select from fills_taken_back r where r.venue = f.venue and r.trade_id = f.trade_id)",
         )
         .bind(venue.name)
         .fetch_all(&mut *conn)
@@ -484,10 +504,13 @@ fn whole(row: &Value, field: &str) -> anyhow::Result<i128> {
     value.map(i128::from).with_context(|| format!("a row without the number {field}"))
 }
 
-/// A trade as our books name it: with its market where the venue numbers each market for itself.
+/// A trade as our books name it: with its market, for a venue may number each for itself.
 fn trade_name(trade: &Value) -> anyhow::Result<String> {
+    if let Ok(id) = word(trade, "trade_id") {
+        return Ok(format!("{}-{id}", word(trade, "product_id")?.replace('-', "")));
+    }
     let (market, id) = (word(trade, "symbol")?.to_ascii_uppercase(), number(trade, "id")?);
-    Ok(if market.ends_with("INR") { id } else { format!("{market}-{id}") })
+    Ok(format!("{market}-{id}"))
 }
 
 fn number(row: &Value, field: &str) -> anyhow::Result<String> {

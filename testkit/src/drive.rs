@@ -235,7 +235,7 @@ impl Fleet {
         let next: Option<DateTime<Utc>> = sqlx::query_scalar(
             "select min(run_at) from apalis.jobs where status in ('Pending', 'Failed')
              and job_type not in ('scan_chain', 'refill_addresses', 'sync_rates', 'watch_rates',
-               'thin_rates', 'sweep_stuck',
+               'watch_orders', 'thin_rates', 'sweep_stuck',
                'reconcile', 'expire_payment')",
         )
         .fetch_one(&self.base.pool)

@@ -85,6 +85,17 @@ impl Options {
         options.settings.venues.insert("binance".to_owned(), venue);
         Ok(options)
     }
+
+    /// As [`Options::with_binance`], and Coinbase sells for dollars as well.
+    ///
+    /// # Errors
+    /// As [`Options::new`].
+    pub fn with_coinbase() -> anyhow::Result<Self> {
+        let mut options = Self::with_binance()?;
+        let venue = VenueSettings { cap_paise: None, sells: true };
+        options.settings.venues.insert("coinbase".to_owned(), venue);
+        Ok(options)
+    }
 }
 
 /// A merchant with everything it needs.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use primitives::{Clock, ManualClock};
 use serde_json::{Value, json};
+use settlement::Settings;
 use simulators::{Options, Running, fault::Fault};
 use workers::Connectors;
 
-use crate::{Http, Node, settings};
+use crate::{Http, Node, settings::network};
 
 /// The simulators, and their control.
 #[derive(Debug)]
@@ -63,6 +64,19 @@ impl Outside {
         Ok(())
     }
 
+    /// Coinbase as a source of rates; with its keys, where it sells, as a venue.
+    fn coinbase(&self, sells: bool) -> anyhow::Result<Value> {
+        let base_url = self.text("coinbase", "base_url")?;
+        if !sells {
+            return Ok(json!({ "kind": "coinbase", "base_url": base_url }));
+        }
+        Ok(json!({
+            "kind": "coinbase", "base_url": base_url, "paced": false,
+            "api_key": self.text("coinbase", "api_key")?,
+            "private_key": self.text("coinbase", "secret")?,
+        }))
+    }
+
     /// The adapters of one process: the same code as in production, with other addresses.
     ///
     /// # Errors
@@ -71,9 +85,10 @@ impl Outside {
         &self,
         clock: &ManualClock,
         node: &Node,
+        settings: &Settings,
     ) -> anyhow::Result<Connectors> {
         let mut connectors = Connectors::default();
-        connectors.chains.insert(settings::network()?, node.chain()?);
+        connectors.chains.insert(network()?, node.chain()?);
         for other in &node.others {
             connectors.chains.insert(other.network.clone(), Arc::clone(&other.chain));
         }
@@ -88,8 +103,9 @@ impl Outside {
                 "api_key": self.text("binance", "api_key")?,
                 "secret": self.text("binance", "secret")?,
                 "stream_url": self.text("binance", "base_url")?.replacen("http", "ws", 1),
+                "ws_api_url": self.text("binance", "base_url")?.replacen("http", "ws", 1),
             }),
-            json!({ "kind": "coinbase", "base_url": self.text("coinbase", "base_url")? }),
+            self.coinbase(settings.venues.contains_key("coinbase"))?,
             json!({
                 "kind": "coingecko", "base_url": self.text("coingecko", "base_url")?,
                 "api_key": self.text("coingecko", "api_key")?,
@@ -99,6 +115,10 @@ impl Outside {
             let connector = exchanges::registry::connect(&config, Arc::new(clock.clone()))?;
             connectors.rate_sources.extend(connector.rates);
             connectors.price_streams.extend(connector.stream);
+            connectors.order_news.extend(connector.news);
+            if let Some(custody) = connector.custody {
+                connectors.custody.insert(custody.venue().to_owned(), custody);
+            }
             if let Some(exchange) = connector.exchange {
                 connectors.exchanges.insert(exchange.venue().to_owned(), exchange);
             }

@@ -47,7 +47,7 @@ impl Plant<'_> {
         board: Board,
         wanted: &dyn Fn(&str) -> bool,
     ) -> anyhow::Result<Process> {
-        let connectors = self.outside.connectors(self.clock, self.node)?;
+        let connectors = self.outside.connectors(self.clock, self.node, self.settings)?;
         let policy = Policy {
             allow_loopback: self.settings.webhook_loopback,
             trusted_hosts: self.settings.webhook_hosts.clone(),

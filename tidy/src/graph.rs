@@ -177,6 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn a_role_that_could_sign_for_a_chain_is_caught() {
+        for signing in
+            ["alloy-signer-local", "solana-keypair", "k256", "secp256k1", "ed25519-dalek"]
+        {
+            for room in ["workers", "api", "settlement", "ledger", "queue", "exchanges", "chukta"] {
+                let planted = package(room, vec![edge(signing, false, false)]);
+                assert!(!strayed_crates(&[planted], OWNERS).is_empty(), "{room} with {signing}");
+            }
+        }
+        // The one key of a venue's API.
+        assert_eq!(
+            strayed_crates(&[package("exchanges", vec![edge("ring", false, false)])], OWNERS),
+            []
+        );
+    }
+
+    #[test]
     fn tests_may_use_the_testkit() {
         let fine = package("exchanges", vec![edge("simulators", true, true)]);
         assert_eq!(forbidden_edges(&[fine], ROOMS), []);

@@ -8,6 +8,7 @@
 pub mod code;
 pub mod documents;
 pub mod graph;
+pub mod keys;
 pub mod migrations;
 pub mod names;
 pub mod owners;

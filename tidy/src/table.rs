@@ -163,6 +163,15 @@ pub const OWNERS: &[Owned] = &[
     ),
     owned("clap", &["chukta", "signer"], false),
     owned("bip39", &["signer"], false),
+    // Signatures that move coins. The curves themselves come with the crates of the chains; what
+    // may use them there is judged file by file, in `keys.rs`.
+    owned("k256", &[], false),
+    owned("secp256k1*", &[], false),
+    owned("ed25519*", &[], false),
+    owned("alloy-signer*", &[], false),
+    // Venue API keys (Ed25519, ES256), and the simulated venues that check them.
+    owned("ring", &["exchanges", "simulators"], true),
+    owned("p256", &["simulators"], true),
     owned("argon2", &["signer"], false),
     owned("chacha20poly1305", &["signer"], false),
     owned("figment", &["chukta"], false),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chains::{Chain, carrier::Carrier};
-use exchanges::{Custody, Exchange, PriceStream, RateSource};
+use exchanges::{Custody, Exchange, OrderNews, PriceStream, RateSource};
 use payouts::Rail;
 use primitives::NetworkId;
 use signing::Signer;
@@ -17,6 +17,7 @@ pub struct Connectors {
     pub exchanges: BTreeMap<String, Arc<dyn Exchange>>,
     pub rate_sources: Vec<Arc<dyn RateSource>>,
     pub price_streams: Vec<Arc<dyn PriceStream>>,
+    pub order_news: Vec<Arc<dyn OrderNews>>,
     pub rails: BTreeMap<String, Arc<dyn Rail>>,
     /// The treasury's side of each network, and of each venue.
     pub carriers: BTreeMap<NetworkId, Arc<dyn Carrier>>,

@@ -48,14 +48,9 @@ pub(crate) fn market(rules: &MarketRules, levies: Levies, immediate: bool, book:
 }
 
 /// A trade's name among all trades of its venue. Some venues number each market for itself, so the
-/// market is part of it; rupee markets were booked under the bare number before there were others,
-/// and an old trade must stay the same trade.
+/// market is part of it.
 pub(crate) fn trade_id(fill: &Fill) -> String {
-    let (sold, gross) = (fill.sold.asset(), fill.gross.asset());
-    if gross == Asset::Inr {
-        return fill.trade_id.clone();
-    }
-    format!("{sold}{gross}-{}", fill.trade_id)
+    format!("{}{}-{}", fill.sold.asset(), fill.gross.asset(), fill.trade_id)
 }
 
 fn fill(fill: &Fill) -> FillFacts {

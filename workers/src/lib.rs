@@ -5,6 +5,7 @@
 //! nothing. What a payment may do next is deliberately elsewhere: in `settlement`.
 
 mod abandon;
+mod adopt;
 mod connectors;
 mod ctx;
 mod error;
@@ -16,8 +17,12 @@ mod registry;
 mod rescan;
 mod schedule;
 mod selling;
+mod topping;
+mod transfers;
+mod witnessed;
 
 pub use abandon::abandon;
+pub use adopt::{Logged, adopt};
 pub use connectors::Connectors;
 pub use ctx::Ctx;
 pub use error::WorkError;
@@ -25,3 +30,4 @@ pub use jobs::reconcile::compare_all;
 pub use registry::runner;
 pub use rescan::{Rescanned, rescan};
 pub use schedule::schedule;
+pub use transfers::{transfer_left, transfer_never_left};

@@ -7,13 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchanges::{Book, Exchange, Pair, Quotation};
+use exchanges::{Book, Exchange, OrderKind, Pair, Quotation};
 use futures::future::join_all;
 use primitives::Asset;
 use queue::Lease;
-use settlement::rates::{self, Evidence, Leg, Level, Limits, Offered, SourcePrice};
+use settlement::{
+    conversion::{Market as Terms, Offer},
+    rates::{self, Evidence, Leg, Level, Limits, Offered, Routes, SourcePrice},
+};
 
-use crate::{Ctx, WorkError};
+use crate::{Ctx, WorkError, in_our_words};
 
 const BOOK_LEVELS: usize = 20;
 
@@ -70,8 +73,15 @@ fn ways_of(ctx: &Ctx, asset: Asset) -> Vec<Vec<Market>> {
     ways
 }
 
-/// The books of every way of every asset, each market read once.
-pub(crate) async fn ask_books(ctx: &Ctx, assets: &[Asset]) -> BTreeMap<Asset, Vec<Offered>> {
+/// What the venues show of one asset: every way as books, and the markets those pass.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    ways: Vec<Offered>,
+    markets: Vec<Offer>,
+}
+
+/// The ways of every asset, each market read once.
+pub(crate) async fn ask_books(ctx: &Ctx, assets: &[Asset]) -> BTreeMap<Asset, Shown> {
     let ways: BTreeMap<Asset, Vec<Vec<Market>>> =
         assets.iter().map(|asset| (*asset, ways_of(ctx, *asset))).collect();
     let markets: BTreeSet<&Market> = ways.values().flatten().flatten().collect();
@@ -81,33 +91,71 @@ pub(crate) async fn ask_books(ctx: &Ctx, assets: &[Asset]) -> BTreeMap<Asset, Ve
     }
     // One after the other at each venue: their limits are per second, and sales need them too.
     let read = join_all(by_venue.into_values().map(|markets| async move {
-        let mut books = Vec::new();
+        let mut read = Vec::new();
         for market in markets {
-            books.push((market.clone(), read_book(ctx, market).await));
+            read.push((market.clone(), read_market(ctx, market).await));
         }
-        books
+        read
     }));
-    let books: BTreeMap<Market, Option<Book>> = read.await.into_iter().flatten().collect();
-    let offer = |way: Vec<Market>| {
-        let legs: Vec<Leg> = way
-            .iter()
-            .map(|market| leg(ctx, &market.0, books.get(market).and_then(Option::as_ref)))
-            .collect();
-        let unread = way.iter().any(|market| books.get(market).is_none_or(Option::is_none));
-        Offered { legs, unread }
-    };
-    ways.into_iter().map(|(asset, ways)| (asset, ways.into_iter().map(offer).collect())).collect()
+    let read: BTreeMap<Market, Read> = read.await.into_iter().flatten().collect();
+    ways.into_iter().map(|(asset, ways)| (asset, shown(ctx, &ways, &read))).collect()
 }
 
-async fn read_book(ctx: &Ctx, (venue, pair): &Market) -> Option<Book> {
-    let book = match ctx.connectors.exchange(venue) {
-        Ok(exchange) => exchange.book(*pair).await.map_err(WorkError::from),
-        Err(error) => Err(error),
+fn shown(ctx: &Ctx, ways: &[Vec<Market>], read: &BTreeMap<Market, Read>) -> Shown {
+    let book = |market: &Market| read.get(market).and_then(|read| read.book.as_ref());
+    let offered = ways.iter().map(|way| Offered {
+        legs: way.iter().map(|market| leg(ctx, &market.0, book(market))).collect(),
+        unread: way.iter().any(|market| book(market).is_none()),
+    });
+    let passed: BTreeSet<&Market> = ways.iter().flatten().collect();
+    let offer = |market: &Market| {
+        let unread = || Err("it was not read".to_owned());
+        Offer {
+            venue: market.0.clone(),
+            sell: market.1.base,
+            quote: market.1.quote,
+            market: read.get(market).map_or_else(unread, |read| read.terms.clone()),
+        }
     };
-    if let Err(error) = &book {
-        tracing::warn!(venue, %pair, %error, "a venue's book is unreadable");
+    Shown { ways: offered.collect(), markets: passed.into_iter().map(offer).collect() }
+}
+
+/// One market as it was read: its book, and what a sale would reckon with.
+struct Read {
+    book: Option<Book>,
+    terms: Result<Terms, String>,
+}
+
+async fn read_market(ctx: &Ctx, (venue, pair): &Market) -> Read {
+    let read = async {
+        let exchange = ctx.connectors.exchange(venue)?;
+        let book = exchange.book(*pair).await?;
+        let terms = terms(exchange, *pair, &book).await;
+        Ok::<_, WorkError>((book, terms))
+    };
+    match read.await {
+        Ok((book, terms)) => {
+            let terms = terms.map_err(|error| format!("it does not answer: {error}"));
+            if let Err(why) = &terms {
+                tracing::warn!(venue, %pair, why, "a venue's terms are unreadable");
+            }
+            Read { book: Some(book), terms }
+        }
+        Err(error) => {
+            tracing::warn!(venue, %pair, %error, "a venue's book is unreadable");
+            Read { book: None, terms: Err(format!("it does not answer: {error}")) }
+        }
     }
-    book.ok()
+}
+
+/// What the venue's rules and levies make of its book: as a sale sees it, and as deep as is kept.
+async fn terms(exchange: &dyn Exchange, pair: Pair, book: &Book) -> Result<Terms, WorkError> {
+    let rules = exchange.rules(pair).await?;
+    let levies = in_our_words::levies(exchange.levies(pair).await?);
+    let immediate = exchange.takes(OrderKind::ImmediateOrCancel);
+    let mut terms = in_our_words::market(&rules, levies, immediate, book);
+    terms.bids.truncate(BOOK_LEVELS);
+    Ok(terms)
 }
 
 fn leg(ctx: &Ctx, venue: &str, book: Option<&Book>) -> Leg {
@@ -170,16 +218,19 @@ pub(crate) async fn judge(
     lease: &Lease,
     asset: Asset,
     sources: Vec<SourcePrice>,
-    routes: Vec<Offered>,
+    shown: Shown,
 ) -> Result<(), WorkError> {
+    let Shown { ways: routes, markets } = shown;
     let mut tx = ctx.begin(lease).await?;
     let rate = if routes.iter().all(|way| way.unread) {
         let why = "no venue's book could be read";
         rates::missing_in(&mut tx, &ctx.base, asset, why).await?
     } else {
         let last_good = rates::last_usable_in(&mut tx, asset).await?;
-        let evidence = Evidence { sources, routes, last_good, now: ctx.now() };
-        let (judged, routes) = rates::judge(&Limits::from(&*ctx.base.settings), evidence);
+        let median = rates::median_in(&mut tx, &ctx.base, asset).await?;
+        let evidence = Evidence { sources, routes, last_good, median, now: ctx.now() };
+        let (judged, books) = rates::judge(&Limits::from(&*ctx.base.settings), evidence);
+        let routes = Routes { books, markets };
         Some(rates::record_in(&mut tx, &ctx.base, asset, judged, routes).await?)
     };
     tx.commit().await?;

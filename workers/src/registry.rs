@@ -22,6 +22,7 @@ pub fn runner(ctx: &Ctx, name: &str, wanted: &dyn Fn(&str) -> bool) -> Runner {
     let runner = with(runner, ctx, jobs::refill_addresses::run);
     let runner = with(runner, ctx, jobs::sync_rates::run);
     let runner = with(runner, ctx, jobs::watch_rates::run);
+    let runner = with(runner, ctx, jobs::watch_orders::run);
     let runner = with(runner, ctx, jobs::thin_rates::run);
     let runner = with(runner, ctx, jobs::convert::run);
     let runner = with(runner, ctx, jobs::resolve_conversion::run);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use queue::ticks::Schedule;
-use settlement::jobs::{Reconcile, SweepStuck, SyncRates, TendTreasury, ThinRates, WatchRates};
+use settlement::jobs::{
+    Reconcile, SweepStuck, SyncRates, TendTreasury, ThinRates, WatchOrders, WatchRates,
+};
 
 /// What runs how often.
 #[must_use]
@@ -11,6 +13,7 @@ pub fn schedule() -> Schedule {
     Schedule::new()
         .every("sync_rates", Duration::from_secs(30), || SyncRates {})
         .every("watch_rates", Duration::from_secs(30), || WatchRates {})
+        .every("watch_orders", Duration::from_secs(30), || WatchOrders {})
         .every("thin_rates", Duration::from_secs(60), || ThinRates {})
         .every("tend_treasury", Duration::from_secs(60), || TendTreasury {})
         .every("sweep_stuck", Duration::from_secs(30), || SweepStuck {})

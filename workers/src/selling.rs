@@ -211,11 +211,8 @@ pub(crate) async fn no_route_in(
         ("price_collar", 15)
     } else if route.refused_for(Why::Cap) {
         ("venue_cap_reached", 60)
-    } else if route.refused_for(Why::Frozen) {
-        // A person froze it: that has its case.
-        return Ok(15);
     } else {
-        // Closed or silent: weather, until it lasts.
+        // Closed, silent or frozen by a person, which has its own case: weather, until it lasts.
         let since = conversion::held_since_in(conn, waits).await?;
         if since.is_none_or(|since| ctx.now() < since + WEATHER_MAX) {
             return Ok(15);

@@ -79,25 +79,6 @@ impl BitcoinChain {
         })
     }
 
-    /// Compares every node with the settings.
-    ///
-    /// # Errors
-    /// `Untrusted` if any node that answers disagrees, `Unavailable` if none answers.
-    pub async fn verify(&self) -> Result<(), ReadError> {
-        let mut silent = None;
-        let mut good = 0_usize;
-        for node in self.nodes.all() {
-            match verify::problem(node, self.chain).await {
-                Ok(()) => good += 1,
-                Err(ReadError::Untrusted(why)) => {
-                    return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
-                }
-                Err(error) => silent = silent.or(Some(error)),
-            }
-        }
-        silent.filter(|_| good == 0).map_or(Ok(()), Err)
-    }
-
     /// A block's bytes and its header.
     async fn raw(&self, hash: &str) -> Result<(Block, Header), ReadError> {
         block_hash(hash)?;
@@ -128,7 +109,7 @@ struct Scanned {
     total_amount: Box<serde_json::value::RawValue>,
 }
 
-async fn head(node: &Node) -> Result<Head, ReadError> {
+pub(crate) async fn head(node: &Node) -> Result<Head, ReadError> {
     let info = node.info().await?;
     let header = node.header(&info.bestblockhash).await?;
     let header = header.ok_or_else(|| garbage("a tip it lacks"))?;

@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use bitcoin::{Network, NetworkKind};
 use primitives::NetworkId;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use url::Url;
 
 /// Which of Bitcoin's chains. Signet and testnet4 share their address format, not their genesis.
@@ -61,7 +61,7 @@ pub struct BitcoinConfig {
     pub chain: BitcoinNetwork,
     /// `http` or `https`, with the login of the RPC server in it. The first one is followed; the
     /// others take over when it fails. The nodes need `txindex`.
-    #[serde(deserialize_with = "urls")]
+    #[serde(deserialize_with = "chains::settings::urls")]
     pub rpc_urls: Vec<Url>,
     /// Public key of an account, m/84'/0'/n' (xpub or zpub; tpub or vpub on test networks).
     /// Deposit addresses are its children /0/i.
@@ -107,19 +107,13 @@ impl BitcoinConfig {
 
 impl fmt::Debug for BitcoinConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<String> = self.rpc_urls.iter().map(host_of).collect();
+        let hosts: Vec<String> = self.rpc_urls.iter().map(chains::settings::host_of).collect();
         f.debug_struct("BitcoinConfig")
             .field("network", &self.network)
             .field("chain", &self.chain)
             .field("rpc_hosts", &hosts)
             .finish_non_exhaustive()
     }
-}
-
-/// The part of a node's address that may be shown.
-pub(crate) fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("?");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 const fn default_timeout_ms() -> u64 {
@@ -136,13 +130,6 @@ const fn default_max_bytes() -> usize {
 
 const fn default_fee_cap() -> u64 {
     300
-}
-
-fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    // The text itself stays out of the error: it carries the login.
-    let parse = |text: String| Url::parse(&text).map_err(|_| D::Error::custom("not a URL"));
-    texts.into_iter().map(parse).collect()
 }
 
 #[cfg(test)]

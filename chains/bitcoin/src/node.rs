@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    config::{BitcoinConfig, host_of},
+    config::BitcoinConfig,
     rpc::{self, Limits, Lost},
 };
 
@@ -121,7 +121,7 @@ impl Node {
         Ok(Self {
             client: client(quick)?,
             patient: client(Limits { timeout, max_bytes })?,
-            host: host_of(url),
+            host: chains::settings::host_of(url),
             genesis: config.chain.genesis(),
             is_ours: AtomicBool::new(false),
             calls,
@@ -295,11 +295,10 @@ impl Node {
         Ok(!self.call::<Value>("gettxout", params).await?.is_null())
     }
 
-    pub(crate) async fn spender_in_mempool(
-        &self,
-        output: OutPoint,
-    ) -> Result<Option<Txid>, ReadError> {
-        Ok(self.spenders_in_mempool(&[output]).await?.into_iter().next())
+    /// Whether its index of transactions has come to its tip once.
+    pub(crate) async fn has_whole_index(&self) -> Result<bool, ReadError> {
+        let indexes: Value = self.call("getindexinfo", vec![json!("txindex")]).await?;
+        Ok(indexes.pointer("/txindex/synced").and_then(Value::as_bool) == Some(true))
     }
 
     /// The transactions of the mempool that spend any of these, each once.

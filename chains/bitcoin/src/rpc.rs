@@ -147,6 +147,6 @@ impl Transport for BoundedHttp {
     }
 
     fn fmt_target(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::config::host_of(&self.url))
+        f.write_str(&chains::settings::host_of(&self.url))
     }
 }

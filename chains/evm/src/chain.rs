@@ -2,7 +2,7 @@
 //!
 //! Invariant: no type of alloy crosses this door. Connecting does no IO, so a process starts while
 //! its node is down; whether the node is the right one is asked with every tip, and in full by
-//! [`EvmChain::verify`].
+//! `examine`.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
 use chains::{
     Arrived, BlockFacts, BlockRef, Chain, DepositAddress, Head, NodeReport, Outgoing, ReadError,
-    Step, TxPlace, UriError, WatchSet, Witness, eip681,
-    nodes::{Node as _, Nodes},
+    Step, TxPlace, UriError, WatchSet, Witness, eip681, nodes::Nodes,
 };
 use primitives::{Amount, Asset, NetworkId};
 
@@ -87,29 +86,6 @@ impl EvmChain {
             news: News::try_new(&config.ws_urls)?,
             patience: config.request_timeout(),
         })
-    }
-
-    /// Compares every node with the settings: chain id, finality, tracing, code and decimals of
-    /// each token.
-    ///
-    /// # Errors
-    /// `Untrusted` if any node that answers disagrees, `Unavailable` if none answers.
-    pub async fn verify(&self) -> Result<(), ReadError> {
-        let mut silent = None;
-        let mut good = 0_usize;
-        for node in self.nodes.all() {
-            match verify::node(node, &self.scope).await {
-                Ok(()) => good += 1,
-                Err(ReadError::Untrusted(why)) => {
-                    return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
-                }
-                Err(error) => {
-                    tracing::warn!(node = node.host(), %error, "a node could not be verified");
-                    silent = silent.or(Some(error));
-                }
-            }
-        }
-        silent.filter(|_| good == 0).map_or(Ok(()), Err)
     }
 
     /// The contract a URI names: none for the native coin.

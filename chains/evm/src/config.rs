@@ -7,7 +7,7 @@
 use std::{fmt, time::Duration};
 
 use primitives::{Asset, NetworkId};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use url::Url;
 
 /// How payments made by contracts (Safe, ERC-4337, EIP-7702) are found.
@@ -65,10 +65,10 @@ pub struct EvmConfig {
     pub network: NetworkId,
     pub chain_id: u64,
     /// `http` or `https`. The first one is followed; the others take over when it fails.
-    #[serde(deserialize_with = "urls")]
+    #[serde(deserialize_with = "chains::settings::urls")]
     pub rpc_urls: Vec<Url>,
     /// `ws` or `wss`: nodes that push new heads. Polling goes on without.
-    #[serde(default, deserialize_with = "urls")]
+    #[serde(default, deserialize_with = "chains::settings::urls")]
     pub ws_urls: Vec<Url>,
     /// Public key of an account, m/44'/60'/n'. Deposit addresses are its children /0/i.
     pub xpub: String,
@@ -122,7 +122,7 @@ impl EvmConfig {
 
 impl fmt::Debug for EvmConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<String> = self.rpc_urls.iter().map(host_of).collect();
+        let hosts: Vec<String> = self.rpc_urls.iter().map(chains::settings::host_of).collect();
         f.debug_struct("EvmConfig")
             .field("network", &self.network)
             .field("chain_id", &self.chain_id)
@@ -136,12 +136,6 @@ impl fmt::Debug for EvmConfig {
     }
 }
 
-/// The part of a node's address that may be shown.
-pub(crate) fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("?");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
 const fn ether() -> Asset {
     Asset::Eth
 }
@@ -152,13 +146,6 @@ const fn default_timeout_ms() -> u64 {
 
 const fn default_max_bytes() -> usize {
     32 * 1024 * 1024
-}
-
-fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    // The text itself stays out of the error: it may carry a key.
-    let parse = |text: String| Url::parse(&text).map_err(|_| D::Error::custom("not a URL"));
-    texts.into_iter().map(parse).collect()
 }
 
 #[cfg(test)]

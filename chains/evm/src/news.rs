@@ -67,7 +67,7 @@ impl News {
 
 /// One node that pushes, and what is wrong with it.
 async fn report(url: &Url, chain_id: u64, at_most: Duration) -> NodeReport {
-    let node = format!("{} (ws)", crate::config::host_of(url));
+    let node = format!("{} (ws)", chains::settings::host_of(url));
     let asked = tokio::time::timeout(at_most, ask(url, chain_id)).await;
     let (tip, problem) = match asked {
         Ok(Ok(tip)) => (Some(tip), None),
@@ -97,7 +97,7 @@ async fn connect(url: &Url) -> Result<impl Provider, &'static str> {
 async fn listen(url: Url, heard: Arc<watch::Sender<u64>>) {
     loop {
         if let Err(why) = subscribed(&url, &heard).await {
-            let host = crate::config::host_of(&url);
+            let host = chains::settings::host_of(&url);
             tracing::debug!(host, why, "no news from this node");
         }
         tokio::time::sleep(PAUSE).await;

@@ -25,7 +25,6 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    config::host_of,
     rpc::{self, Limits},
     traces::Tracer,
     wire::{Block, Header, garbage, text_of_hash},
@@ -88,7 +87,7 @@ impl Node {
             .collect();
         Ok(Self {
             client: rpc::client(url.clone(), limits)?,
-            host: host_of(url),
+            host: chains::settings::host_of(url),
             withheld,
             chain_id,
             is_ours: AtomicBool::new(false),

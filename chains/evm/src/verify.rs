@@ -51,11 +51,6 @@ pub(crate) fn tokens_of(config: &EvmConfig) -> Result<Vec<(Address, Asset)>, Str
     Ok(tokens)
 }
 
-/// Compares one node with the settings: the first thing that is wrong.
-pub(crate) async fn node(node: &Node, scope: &Scope) -> Result<(), ReadError> {
-    problems(node, scope).await.into_iter().next().map_or(Ok(()), Err)
-}
-
 /// Everything that is wrong with a node, most telling first.
 pub(crate) async fn problems(node: &Node, scope: &Scope) -> Vec<ReadError> {
     // Of another network, or silent: whatever else it says is no news.

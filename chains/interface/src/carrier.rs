@@ -10,6 +10,7 @@ use primitives::{Amount, Asset, NetworkId};
 use serde::{Deserialize, Serialize};
 
 use crate::ReadError;
+pub use crate::witnessed::{NotYet, Ours, Overtaken, Standing, Testimony, Tips, Told, Witnessed};
 
 /// Which of our keys a place belongs to. The key itself is the signer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -217,4 +218,9 @@ pub trait Carrier: Send + Sync {
     /// What the network took for a transaction that is in a block, also for one that failed there.
     /// `None` while it is in none.
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError>;
+
+    /// Where every configured node by itself has a transaction of ours, and how far its chain is:
+    /// none stands in for another. `spends` as in [`crate::Chain::locate`]. [`Witnessed`] says what
+    /// follows from it; whoever asks no node gets nothing concluded.
+    async fn testimonies(&self, tx_id: &str, spends: &[String]) -> Vec<Testimony>;
 }

@@ -10,11 +10,13 @@ mod block;
 pub mod carrier;
 pub mod nodes;
 pub mod sandbox;
+pub mod settings;
 pub mod solana_pay;
 mod tx;
 pub mod uri;
 mod watch;
 mod witness;
+mod witnessed;
 
 use std::time::Duration;
 

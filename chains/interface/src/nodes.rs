@@ -121,6 +121,20 @@ impl<N: Node> Nodes<N> {
         ask_one(self.all.get(followed).ok_or_else(no_node)?, &work).await
     }
 
+    /// Does the work at every node by itself: an answer each, by the node's name.
+    pub async fn each<'a, T, F>(&'a self, work: F) -> Vec<(String, Result<T, ReadError>)>
+    where
+        F: Fn(&'a N) -> Work<'a, T>,
+    {
+        let work = &work;
+        join_all(
+            self.all
+                .iter()
+                .map(|node| async move { (node.host().to_owned(), ask_one(node, work).await) }),
+        )
+        .await
+    }
+
     /// Remembers a block that was shown to somebody; `tip` when it was the newest.
     pub fn followed(&self, block: &BlockRef, tip: bool) {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);

@@ -90,25 +90,6 @@ impl SolanaChain {
         })
     }
 
-    /// Compares every node with the settings.
-    ///
-    /// # Errors
-    /// `Untrusted` if any node that answers disagrees, `Unavailable` if none answers.
-    pub async fn verify(&self) -> Result<(), ReadError> {
-        let mut silent = None;
-        let mut good = 0_usize;
-        for node in self.nodes.all() {
-            match verify::problem(node, &self.scope).await {
-                Ok(()) => good += 1,
-                Err(ReadError::Untrusted(why)) => {
-                    return Err(ReadError::Untrusted(format!("{}: {why}", node.host())));
-                }
-                Err(error) => silent = silent.or(Some(error)),
-            }
-        }
-        silent.filter(|_| good == 0).map_or(Ok(()), Err)
-    }
-
     pub(crate) fn mint(&self, asset: Asset) -> Option<&str> {
         self.scope.mints.iter().find(|(_, listed)| **listed == asset).map(|(mint, _)| mint.as_str())
     }
@@ -225,7 +206,7 @@ async fn read(
     Ok(BlockFacts { block: found.header.reference(block.height)?, sightings })
 }
 
-async fn locate(node: &Node, signature: &str) -> Result<TxPlace, ReadError> {
+pub(crate) async fn locate(node: &Node, signature: &str) -> Result<TxPlace, ReadError> {
     let Some(status) = node.status(signature).await? else {
         return Ok(TxPlace::Absent);
     };

@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use primitives::{Asset, NetworkId, Secret};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use url::Url;
 
 /// A token by its mint, never by symbol.
@@ -28,10 +28,10 @@ pub struct SolanaConfig {
     /// Base58; by it a node is known to be of this network.
     pub genesis_hash: String,
     /// `http` or `https`. The first one is followed; the others take over when it fails.
-    #[serde(deserialize_with = "urls")]
+    #[serde(deserialize_with = "chains::settings::urls")]
     pub rpc_urls: Vec<Url>,
     /// `ws` or `wss`: nodes that push. Polling goes on without.
-    #[serde(default, deserialize_with = "urls")]
+    #[serde(default, deserialize_with = "chains::settings::urls")]
     pub ws_urls: Vec<Url>,
     /// The wallet all payments come to: its public key, base58. It must not hold or receive
     /// anything else.
@@ -67,7 +67,7 @@ impl SolanaConfig {
 
 impl fmt::Debug for SolanaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<String> = self.rpc_urls.iter().map(host_of).collect();
+        let hosts: Vec<String> = self.rpc_urls.iter().map(chains::settings::host_of).collect();
         f.debug_struct("SolanaConfig")
             .field("network", &self.network)
             .field("genesis_hash", &self.genesis_hash)
@@ -75,12 +75,6 @@ impl fmt::Debug for SolanaConfig {
             .field("mints", &self.mints)
             .finish_non_exhaustive()
     }
-}
-
-/// The part of a node's address that may be shown.
-pub(crate) fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("?");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Two thousand transfers, or five new accounts.
@@ -98,13 +92,6 @@ pub(crate) const fn default_timeout_ms() -> u64 {
 
 pub(crate) const fn default_max_bytes() -> usize {
     32 * 1024 * 1024
-}
-
-fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    // The text itself stays out of the error: it may carry a key.
-    let parse = |text: String| Url::parse(&text).map_err(|_| D::Error::custom("not a URL"));
-    texts.into_iter().map(parse).collect()
 }
 
 #[cfg(test)]

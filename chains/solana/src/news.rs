@@ -21,7 +21,7 @@ use solana_commitment_config::CommitmentConfig;
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 
-use crate::config::host_of;
+use chains::settings::host_of;
 
 /// Between two tries to subscribe.
 const PAUSE: Duration = Duration::from_secs(2);

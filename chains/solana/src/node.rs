@@ -25,7 +25,7 @@ use solana_client::{
 use url::Url;
 
 use crate::{
-    config::{SolanaConfig, host_of},
+    config::SolanaConfig,
     rpc::{self, Limits},
     wire::{Block, Header, InContext, Status, garbage},
 };
@@ -74,7 +74,7 @@ impl Node {
         let calls = Arc::new(AtomicU64::new(0));
         Ok(Self {
             client: rpc::client(url.clone(), limits, Arc::clone(&calls))?,
-            host: host_of(url),
+            host: chains::settings::host_of(url),
             withheld: withheld(url),
             genesis: config.genesis_hash.clone(),
             is_ours: AtomicBool::new(false),

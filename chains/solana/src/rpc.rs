@@ -135,6 +135,6 @@ impl RpcSender for BoundedHttp {
     }
 
     fn url(&self) -> String {
-        crate::config::host_of(&self.url)
+        chains::settings::host_of(&self.url)
     }
 }

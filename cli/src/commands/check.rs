@@ -52,6 +52,11 @@ pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
         let holdings = exchange.holdings().await.map_err(Into::into);
         report.say(&format!("venue {venue}: key may read holdings"), holdings);
     }
+    for (venue, custody) in &connectors.custody {
+        let rights = custody.key_rights().await.map_err(Into::into);
+        let guarded = rights.and_then(|rights| guarded(rights).map_err(anyhow::Error::msg));
+        report.say(&format!("venue {venue}: its key withdraws from nowhere but here"), guarded);
+    }
     if let Some(signer) = &config.signer {
         let open = tokio::net::UnixStream::connect(&signer.socket).await;
         report.say("signer: listens", open.map(drop).map_err(Into::into));
@@ -60,18 +65,29 @@ pub(crate) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
         let balance = rail.balance().await.map_err(Into::into);
         report.say(&format!("rail {name}: key may read the balance"), balance);
     }
-    for (what, name, has) in [
-        (
-            "venue",
-            &config.settlement.venue,
-            connectors.exchanges.contains_key(&config.settlement.venue),
-        ),
-        ("rail", &config.settlement.rail, connectors.rails.contains_key(&config.settlement.rail)),
-    ] {
+    // A rate source without a key is no venue: what is to sell has to be able to.
+    let rail = config.settlement.rail.as_str();
+    let venues = config.settlement.selling_venues().into_iter();
+    for (what, name, has) in venues
+        .map(|venue| ("venue", venue, connectors.exchanges.contains_key(venue)))
+        .chain([("rail", rail, connectors.rails.contains_key(rail))])
+    {
         let known = if has { Ok(()) } else { Err(anyhow::anyhow!("not configured")) };
         report.say(&format!("{what} {name}: has a connector"), known);
     }
     Ok(report.code())
+}
+
+/// Whoever has a key that may withdraw, and may use it from anywhere, has the coins at the venue.
+/// Where a venue does not tell, there is nothing to say.
+fn guarded(rights: Option<exchanges::custody::KeyRights>) -> Result<(), &'static str> {
+    match rights {
+        Some(rights) if rights.may_withdraw && !rights.is_bound_to_ips => Err(
+            "it may withdraw from any machine: bind it to the addresses of the workers, and turn \
+             on the venue's list of withdrawal addresses",
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Every node of every network, each with what is wrong with it.

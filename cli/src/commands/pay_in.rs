@@ -15,7 +15,7 @@ use crate::{config::Config, wiring};
 #[derive(Debug, clap::Args)]
 pub(crate) struct PayIn {
     /// Where it was paid in: `bank:<rail>`, `venue:<venue>`, `gas:<network>` for its gas station,
-    /// or `chain:<network>` for our deposit addresses or wallet there.
+    /// `chain:<network>` for our deposit addresses or wallet there, or `cold:<network>`.
     #[arg(long)]
     into: String,
     /// How much, in units: 50000.00 rupees, 0.25 BTC.
@@ -48,7 +48,11 @@ fn place(into: &str, asset: Asset) -> anyhow::Result<(ledger::Account, Scope)> {
             let network = NetworkId::new(network).context("--into: no name of a network")?;
             Ok((chart::escrow(&network, asset), Scope::Escrow(network, asset)))
         }
-        _ => bail!("--into is bank:<rail>, venue:<venue>, gas:<network> or chain:<network>"),
+        Some(("cold", network)) => {
+            let network = NetworkId::new(network).context("--into: no name of a network")?;
+            Ok((chart::cold(&network, asset), Scope::Cold(network, asset)))
+        }
+        _ => bail!("--into is bank:<rail>, venue:<venue>, gas:, chain: or cold:<network>"),
     }
 }
 

@@ -6,11 +6,13 @@
 use std::process::ExitCode;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use primitives::Asset;
+use primitives::{Amount, Asset};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use settlement::{
     Base,
+    conversion::route::{Candidate, Verdict as Choice},
+    quote::{self, QuoteError},
     rates::{self, BoardRate, RateEvent, Verdict},
 };
 use sqlx::PgConnection;
@@ -27,6 +29,10 @@ pub(crate) struct Rates {
     /// Only what changed: verdicts, and the reasons why there was no price.
     #[arg(long)]
     events: bool,
+    /// Show by which way a payment of so many rupees would be quoted.
+    #[arg(long = "for", value_name = "RUPEES", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    rupees: u32,
     #[arg(long)]
     json: bool,
 }
@@ -42,8 +48,10 @@ struct Line {
     ask: Option<String>,
     /// The best bid of the venue's book that quotes walk.
     venue_bid: Option<String>,
-    /// Every way a sale can take; quotes are made from the best of those without a fault.
+    /// Every way a sale can take, with what the board has against it.
     routes: Vec<Route>,
+    /// By which way so many rupees would be quoted now; or why they would not.
+    quoted: Option<Quoted>,
     at: Option<DateTime<Utc>>,
     age_s: Option<i64>,
     sources: Vec<Source>,
@@ -55,6 +63,18 @@ struct Route {
     over: Vec<String>,
     bid: Option<String>,
     refused: Option<String>,
+}
+
+/// The way of a quote, chosen as a sale chooses it.
+#[derive(Debug, Serialize)]
+struct Quoted {
+    rupees: u32,
+    /// Of that way's own book, for this size, before the spread.
+    price: Option<String>,
+    /// The way, or why there is no quote.
+    over: String,
+    /// The other ways, and why they are not taken.
+    others: Vec<String>,
 }
 
 /// What one source said, by its own clock.
@@ -79,7 +99,10 @@ pub(crate) async fn run(config: &Config, options: &Rates) -> anyhow::Result<Exit
     for asset in Asset::ALL.into_iter().filter(|asset| asset.is_crypto()) {
         let offered = base.settings.networks.values().any(|n| n.assets.contains(&asset));
         match rates::latest_in(&mut conn, asset).await? {
-            Some(rate) => lines.push(line(&base, rate)),
+            Some(rate) => {
+                let quoted = quoted(&mut conn, &base, asset, options.rupees).await?;
+                lines.push(Line { quoted: offered.then_some(quoted), ..line(&base, rate) });
+            }
             None if offered => lines.push(missing(asset)),
             None => {}
         }
@@ -96,6 +119,34 @@ pub(crate) async fn run(config: &Config, options: &Rates) -> anyhow::Result<Exit
     }
     print!("{}", lately(&mut conn, base.now()).await?);
     Ok(ExitCode::SUCCESS)
+}
+
+/// By which way a payment would be quoted now, or why it would not.
+async fn quoted(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+    rupees: u32,
+) -> anyhow::Result<Quoted> {
+    let amount = Amount::try_new(i128::from(rupees) * 100, Asset::Inr)?;
+    let (price, route) = match quote::preview_in(conn, base, asset, amount).await {
+        Ok(found) => found,
+        Err(QuoteError::Internal(error)) => return Err(error.into()),
+        Err(why) => {
+            let over = format!("NO QUOTES: {why}");
+            return Ok(Quoted { rupees, price: None, over, others: Vec::new() });
+        }
+    };
+    let taken = route.taken().map_or_else(String::new, |taken| taken.path.clone());
+    let other = |way: &Candidate| match &way.verdict {
+        Choice::Taken => None,
+        Choice::Behind { reason } | Choice::Refused { reason, .. } => {
+            Some(format!("{}: {reason}", way.path))
+        }
+    };
+    let others = route.candidates.iter().filter_map(other).collect();
+    let price = Some(price.round_dp(8).normalize().to_string());
+    Ok(Quoted { rupees, price, over: taken, others })
 }
 
 async fn events(conn: &mut PgConnection, json: bool) -> anyhow::Result<ExitCode> {
@@ -138,6 +189,7 @@ const fn missing(asset: Asset) -> Line {
         ask: None,
         venue_bid: None,
         routes: Vec::new(),
+        quoted: None,
         at: None,
         age_s: None,
         sources: Vec::new(),
@@ -177,6 +229,7 @@ fn line(base: &Base, rate: BoardRate) -> Line {
         ask: rate.ask.map(text),
         venue_bid: rate.bids.first().map(|level| text(level.price)),
         routes: routes.collect(),
+        quoted: None,
         at: Some(rate.at),
         age_s: Some(age_s),
         sources: sources.collect(),
@@ -205,6 +258,13 @@ fn tell(line: &Line) -> String {
         let refused =
             route.refused.as_ref().map_or_else(String::new, |why| format!("  refused: {why}"));
         text.push_str(&format!("      over {:15} {bid}{refused}\n", route.over.join(", ")));
+    }
+    if let Some(quoted) = &line.quoted {
+        let at = quoted.price.as_ref().map_or_else(String::new, |price| format!(" at ₹{price}"));
+        text.push_str(&format!("      ₹{} quoted{at}: {}\n", quoted.rupees, quoted.over));
+        for other in &quoted.others {
+            text.push_str(&format!("        not {other}\n"));
+        }
     }
     for said in &line.sources {
         let refused =

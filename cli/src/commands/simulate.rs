@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -28,9 +29,17 @@ pub(crate) struct Simulate {
     /// control, coingecko. Free ones when absent.
     #[arg(long, value_delimiter = ',')]
     ports: Vec<u16>,
+    /// Local nodes that stand for networks: a file with what `POST /chains` takes, as a list.
+    #[arg(long)]
+    chains: Option<PathBuf>,
     /// Where the rail sends its webhooks.
     #[arg(long)]
     webhook_url: Option<String>,
+}
+
+fn chains(file: &Path) -> anyhow::Result<Vec<simulators::chains::Spec>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| file.display().to_string())
 }
 
 pub(crate) async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
@@ -56,6 +65,7 @@ pub(crate) async fn run(options: Simulate) -> anyhow::Result<ExitCode> {
         advertised_host: options.advertise,
         ports,
         webhook_url: options.webhook_url,
+        chains: options.chains.as_deref().map(chains).transpose()?.unwrap_or_default(),
         ..Options::new(Arc::new(SystemClock))
     })
     .await

@@ -17,6 +17,7 @@ pub(crate) enum Command {
     /// Sends a venue no new orders, and quotes nothing that only it can sell.
     Freeze(Decision),
     /// Lets a frozen venue take orders again.
+    #[command(visible_alias = "unfreeze")]
     Thaw(Decision),
 }
 
@@ -85,6 +86,26 @@ fn tell(base: &Base, venue: &Venue) -> String {
         "{}  {state}  {answer}  orders open {}, of them unknown {}\n",
         venue.venue, venue.orders_open, venue.orders_unknown
     );
+    let worth = venue.worth.map_or_else(
+        || "of unknown worth: a rate of something there is missing".to_owned(),
+        |worth| format!("worth ₹{}", worth.to_units()),
+    );
+    let cap = venue.cap.map_or_else(
+        || "no cap".to_owned(),
+        |cap| match venue.worth {
+            Some(worth) if worth.minor() < cap.minor() => format!("cap ₹{}", cap.to_units()),
+            _ => format!("cap ₹{}: REACHED, nothing more is sold there", cap.to_units()),
+        },
+    );
+    text.push_str(&format!("      {worth}  {cap}\n"));
+    for sale in &venue.waiting {
+        text.push_str(&format!(
+            "      WAITS since {}  {}: {}\n",
+            sale.since.format("%Y-%m-%d %H:%M:%S"),
+            sale.subject,
+            sale.reason
+        ));
+    }
     for held in &venue.held {
         text.push_str(&format!(
             "      {:5} free {}  locked {}\n",

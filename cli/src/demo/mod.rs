@@ -23,7 +23,8 @@ pub(crate) struct Demo {
     /// End after the drive instead of staying up.
     #[arg(long)]
     once: bool,
-    /// Kill the fleet without a word every so many seconds during the drive.
+    /// Kill the fleet, and the signer the next time, without a word every so many seconds during
+    /// the drive.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..))]
     kill_every: Option<u64>,
     /// The database to make anew for this run.
@@ -33,16 +34,23 @@ pub(crate) struct Demo {
 
 /// Drives the stories, with a killer beside them where one is asked for.
 async fn driven(scene: &scene::Scene, options: &Demo) -> anyhow::Result<stories::Report> {
-    let Some(seconds) = options.kill_every else { return stories::drive(scene).await };
+    let driven = async {
+        let (report, ()) = tokio::try_join!(stories::drive(scene), treasury::trouble(scene))?;
+        Ok(report)
+    };
+    let Some(seconds) = options.kill_every else { return driven.await };
     let killer = async {
         loop {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             scene.kill_fleet().await?;
             println!("── fleet killed and started again");
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            scene.kill_signer().await?;
+            println!("── signer killed and started again");
         }
     };
     tokio::select! {
-        report = stories::drive(scene) => report,
+        report = driven => report,
         broken = killer => broken,
     }
 }

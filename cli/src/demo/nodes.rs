@@ -3,7 +3,13 @@
 //! Invariant: every node listens on loopback, at a port of its own choice, and ends with this
 //! process.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chains::sandbox::Sandbox as _;
 use chains_bitcoin::sandbox::{self as bitcoin, Bitcoind, BitcoindOptions};
@@ -24,6 +30,7 @@ pub(crate) struct Nodes {
     base: Evm,
     surfnet: Surfnet,
     miner: JoinHandle<()>,
+    is_held: Arc<AtomicBool>,
 }
 
 /// An EVM network and its tokens.
@@ -66,15 +73,25 @@ impl Nodes {
             Evm::start("ethereum", 31_337, 0),
             Evm::start(BASE, 84_532, 1),
         )?;
+        let is_held = Arc::<AtomicBool>::default();
+        let held = Arc::clone(&is_held);
         let miner = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(BLOCK).await;
+                if held.load(Ordering::Relaxed) {
+                    continue;
+                }
                 if let Err(error) = payer.mine(1).await {
                     tracing::warn!(%error, "no block of bitcoin");
                 }
             }
         });
-        Ok(Self { bitcoind, ethereum, base, surfnet, miner })
+        Ok(Self { bitcoind, ethereum, base, surfnet, miner, is_held })
+    }
+
+    /// No more blocks of Bitcoin, or again: what is sent meanwhile waits.
+    pub(crate) fn hold_bitcoin(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
     }
 
     /// Where each node listens, for a person.

@@ -17,6 +17,7 @@ use super::scene::Scene;
 pub(crate) async fn prove(scene: &Scene) -> anyhow::Result<bool> {
     let mut good = trial_balance(scene).await?;
     good &= venues(scene).await?;
+    good &= transfers(scene).await?;
     good &= bank(scene).await?;
     good &= escrow(scene).await?;
     good &= told(scene).await?;
@@ -31,6 +32,14 @@ async fn trial_balance(scene: &Scene) -> anyhow::Result<bool> {
     {
         println!("  {:52} {:>10} {}", line.code, format!("{:?}", line.class), line.net);
     }
+    let on_the_way: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.role == "transit" && !line.net.is_zero())
+        .map(|line| line.code.as_str())
+        .collect();
+    for code in &on_the_way {
+        println!("  NOT THERE YET {code}");
+    }
     let unbalanced = ledger::unbalanced(&lines)?;
     let defects = ledger::audit(&mut conn).await?;
     for defect in &defects {
@@ -43,7 +52,8 @@ async fn trial_balance(scene: &Scene) -> anyhow::Result<bool> {
         defects.len(),
         seals.len()
     );
-    Ok(unbalanced.is_empty() && defects.is_empty() && seals.iter().all(|seal| seal.ok))
+    let nothing_left = unbalanced.is_empty() && on_the_way.is_empty();
+    Ok(nothing_left && defects.is_empty() && seals.iter().all(|seal| seal.ok))
 }
 
 fn same(what: &str, ours: Amount, theirs: Amount) -> bool {
@@ -96,12 +106,85 @@ fn total(entry: &Value, asset: Asset) -> anyhow::Result<Amount> {
     let mut sum = Amount::zero(asset);
     for field in ["free", "locked"] {
         let text = entry.get(field).and_then(Value::as_str).unwrap_or("0");
-        // A venue may keep more places than the asset has on its chain.
-        let (whole, places) = text.split_once('.').unwrap_or((text, ""));
-        let kept = places.get(..usize::try_from(asset.scale())?).unwrap_or(places);
-        sum = sum.checked_add(Amount::parse_units(&format!("{whole}.{kept}"), asset)?)?;
+        sum = sum.checked_add(units(text, asset)?)?;
     }
     Ok(sum)
+}
+
+fn units(text: &str, asset: Asset) -> anyhow::Result<Amount> {
+    // A venue may keep more places than the asset has on its chain.
+    let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
+    let kept = places.get(..usize::try_from(asset.scale())?).unwrap_or(places);
+    Ok(Amount::parse_units(&format!("{whole}.{kept}"), asset)?)
+}
+
+/// A transfer as our rows have it.
+#[derive(sqlx::FromRow)]
+struct Carried {
+    from_venue: String,
+    to_venue: String,
+    asset: String,
+    client_ref: String,
+    tx_id: Option<String>,
+    net: Option<String>,
+    fee: Option<String>,
+    credited: Option<String>,
+}
+
+/// Each transfer against the books of both venues: what the one sent, under our reference, and what
+/// the other credited for the very transaction of the chain.
+async fn transfers(scene: &Scene) -> anyhow::Result<bool> {
+    println!("\ntransfers, in the books of both venues");
+    let carried: Vec<Carried> = sqlx::query_as(
+        "select from_venue, to_venue, asset::text, client_ref, tx_id, net_minor::text as net,
+           fee_minor::text as fee, credited_minor::text as credited
+         from venue_transfers where state not in ('refused', 'failed') order by planned_at",
+    )
+    .fetch_all(&scene.base.pool)
+    .await?;
+    let mut books = BTreeMap::new();
+    for venue in ["wazirx", "binance"] {
+        books.insert(venue, scene.control.get(&format!("/books/{venue}?limit=1")).await?);
+    }
+    let list = |venue: &str, what: &str| {
+        let book = books.get(venue).and_then(|book| book.get(what));
+        book.and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
+    };
+    let mut good = true;
+    for of in &carried {
+        let asset: Asset = of.asset.parse()?;
+        let minor =
+            |text: &Option<String>| Amount::parse_minor(text.as_deref().unwrap_or("0"), asset);
+        let sent = list(&of.from_venue, "withdrawals");
+        let sent = sent.iter().find(|one| field(one, "withdrawOrderId") == of.client_ref);
+        let sent = sent.context("the venue shows no such withdrawal")?;
+        let tx_id = of.tx_id.as_deref().unwrap_or_default();
+        let is_mine = |one: &&Value| [field(one, "txId"), field(one, "tx_id")].contains(&tx_id);
+        let mut credited = Amount::zero(asset);
+        for one in list(&of.to_venue, "deposits").iter().filter(is_mine) {
+            credited = credited.checked_add(units(field(one, "amount"), asset)?)?;
+        }
+        let (from, to) = (&of.from_venue, &of.to_venue);
+        good &= !tx_id.is_empty() && field(sent, "txId") == tx_id;
+        good &=
+            same(&format!("{from} sent"), minor(&of.net)?, units(field(sent, "amount"), asset)?);
+        let fee = units(field(sent, "transactionFee"), asset)?;
+        good &= same(&format!("{from} kept"), minor(&of.fee)?, fee);
+        good &= same(&format!("{to} credited"), minor(&of.credited)?, credited);
+    }
+    let known =
+        list("wazirx", "withdrawals").len().saturating_add(list("binance", "withdrawals").len());
+    let matched = known == carried.len();
+    let verdict = if matched { "equal " } else { "DIFFER" };
+    println!(
+        "  {verdict} {known} withdrawals at the venues, {} of ours, one for one",
+        carried.len()
+    );
+    Ok(good && matched)
+}
+
+fn field<'a>(of: &'a Value, name: &str) -> &'a str {
+    of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The bank's balance, and each payout's debit: once, to the right person, for the right amount.

@@ -68,7 +68,7 @@ pub(crate) struct Scene {
     pub(crate) nodes: Nodes,
     pub(crate) outside: Outside,
     payers: Payers,
-    signer: Signer,
+    signer: tokio::sync::Mutex<Signer>,
     pub(crate) api_url: String,
     pub(crate) api_key: Secret,
     pub(crate) merchant: Caller,
@@ -112,7 +112,8 @@ impl Scene {
         let payers = payers(&settings).await?;
         treasury::fill_gas_stations(&Config::load(Some(&settings))?, &payers).await?;
         let (base, api_key) = open(&settings, &app_url, &outside).await?;
-        let signer = Signer::start(&dir, &Config::load(Some(&settings))?).await?;
+        treasury::fill_hot_wallets(&control, &payers).await?;
+        let signer = Signer::start(&dir, &Config::load(Some(&settings))?, &control).await?;
         let launch = Launch {
             settings: settings.clone(),
             app_url,
@@ -135,7 +136,7 @@ impl Scene {
             api_key,
             merchant,
             control,
-            signer,
+            signer: tokio::sync::Mutex::new(signer),
             fleet,
             launch,
         };
@@ -157,11 +158,17 @@ impl Scene {
             let followed: i64 = sqlx::query_scalar("select count(*) from chain_cursors")
                 .fetch_one(&self.base.pool)
                 .await?;
+            let methods: i64 = sqlx::query_scalar("select count(*) from payment_methods")
+                .fetch_one(&self.base.pool)
+                .await?;
             let told = rates.map(|rates| rates.to_string()).unwrap_or_default();
             // BTC, ETH and SOL; the dollar has fewer sources.
             let quoted = told.matches("\"good\"").count() >= 3 && !told.contains("unusable");
             let all = i64::try_from(self.payers.len())?;
-            if quoted && addresses >= all && followed >= all {
+            let networks = self.config.settlement.networks.values();
+            let ways: usize = networks.map(|network| network.assets.len()).sum();
+            let known = addresses >= all && methods >= i64::try_from(ways)?;
+            if quoted && known && followed >= all {
                 println!("fleet open at {}", self.api_url);
                 return Ok(());
             }
@@ -215,10 +222,18 @@ impl Scene {
         Ok(())
     }
 
+    /// Kills the signer without a word and starts it again over the same files.
+    ///
+    /// # Errors
+    /// When it does not serve again.
+    pub(crate) async fn kill_signer(&self) -> anyhow::Result<()> {
+        self.signer.lock().await.kill().await
+    }
+
     /// Ends every process that was started.
     pub(crate) async fn strike(mut self) {
         end(self.fleet.get_mut()).await;
-        self.signer.end().await;
+        self.signer.get_mut().end().await;
         end(&mut self.outside.child).await;
     }
 }
@@ -306,12 +321,14 @@ sweep_every_s = 2
 sweep_min_paise = 10000
 sweep_fee_bps_max = 1000
 credit_gap_s = 2
+retry_after_s = 5
+bump_after_s = 6
 [settlement.treasury.venues.binance]
-targets = {{ ETH = "10000", SOL = "1000000", USDC = "100000000", USDT = "100000000" }}
+targets = {{ BTC = "1000", ETH = "10000", SOL = "1000000", USDC = "100000000", USDT = "100000000" }}
 [settlement.treasury.venues.wazirx]
-targets = {{ BTC = "1000" }}
+targets = {{ USDT = "2000250" }}
 lists_deposits = false
-[[connectors]]
+{lanes}[[connectors]]
 kind = "wazirx"
 base_url = "{wazirx}"
 api_key = "{wazirx_key}"
@@ -322,6 +339,7 @@ base_url = "{binance}"
 api_key = "{binance_key}"
 secret = "{binance_secret}"
 stream_url = "{binance_stream}"
+ws_api_url = "{binance_stream}"
 [[connectors]]
 kind = "coinbase"
 base_url = "{coinbase}"
@@ -338,6 +356,7 @@ account_number = "{account}"
 webhook_secrets = ["{webhook_secret}"]
 "#,
         redis = config.redis_url.expose(),
+        lanes = treasury::lanes(),
         wazirx = of("wazirx", "base_url"),
         wazirx_key = of("wazirx", "api_key"),
         wazirx_secret = of("wazirx", "secret"),

@@ -1,24 +1,27 @@
 //! The signer of the demo: a process of its own beside this one, with the publicly known keys of
 //! the local nodes, a list of the simulated venues' addresses, and limits.
 //!
-//! Invariant: this process starts it and never sees a key of it: the secrets go in over its
-//! standard input, sealed into a file only it can open.
+//! Invariant: what signs is that process alone: this one hands it test keys that everybody has
+//! (they stand in the repository, and in this program) over its standard input, and uses none.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail, ensure};
+use primitives::NetworkId;
+use serde_json::Value;
 use settlement::treasury::TreasurySettings;
 use tokio::{
     io::AsyncWriteExt as _,
     process::{Child, Command},
 };
 
-use super::private_file;
-use crate::{config::Config, wiring};
+use super::{http::Caller, private_file};
+use crate::config::Config;
 
 const START: Duration = Duration::from_secs(60);
 /// Keys of local nodes, known to everybody.
@@ -28,6 +31,8 @@ const PASSPHRASE: &str = "the passphrase of a sandbox";
 /// The process, and where it listens.
 pub(crate) struct Signer {
     child: Child,
+    program: PathBuf,
+    dir: PathBuf,
 }
 
 /// Where the signer of a demo in `dir` listens.
@@ -40,7 +45,11 @@ impl Signer {
     ///
     /// # Errors
     /// A sentence naming what does not work.
-    pub(crate) async fn start(dir: &Path, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        dir: &Path,
+        config: &Config,
+        control: &Caller,
+    ) -> anyhow::Result<Self> {
         let program = program()?;
         let dir = dir.join("signer");
         if dir.is_dir() {
@@ -48,25 +57,28 @@ impl Signer {
         }
         tokio::fs::create_dir_all(&dir).await?;
         private_file(&dir.join("passphrase"), &format!("{PASSPHRASE}\n")).await?;
-        private_file(&dir.join("allow.toml"), &allow_list(config).await?).await?;
+        private_file(&dir.join("allow.toml"), &allow_list(config, control).await?).await?;
         private_file(&dir.join("signer.toml"), &settings(config)?).await?;
         make_keys(&program, &dir).await?;
-        let log = std::fs::File::create(dir.join("signer.out"))?;
-        let child = Command::new(&program)
-            .args(["serve", "--config", "signer.toml"])
-            .current_dir(&dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()?;
-        let mut signer = Self { child };
-        signer.wait_until_open(&dir).await?;
+        let child = serve(&program, &dir)?;
+        let mut signer = Self { child, program, dir };
+        signer.wait_until_open().await?;
         Ok(signer)
     }
 
-    async fn wait_until_open(&mut self, dir: &Path) -> anyhow::Result<()> {
+    /// Kills it without a word and starts it again: what it knows is what its log says.
+    ///
+    /// # Errors
+    /// When it does not serve again.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        self.child = serve(&self.program, &self.dir)?;
+        self.wait_until_open().await
+    }
+
+    async fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let started = tokio::time::Instant::now();
+        let dir = &self.dir;
         let socket = dir.join("run/signer.sock");
         while tokio::net::UnixStream::connect(&socket).await.is_err() {
             let ended = self.child.try_wait()?.is_some();
@@ -83,7 +95,21 @@ impl Signer {
     }
 }
 
-/// The signer's own binary, beside this one: no other links a signing key.
+fn serve(program: &Path, dir: &Path) -> anyhow::Result<Child> {
+    let log = dir.join("signer.out");
+    let log = std::fs::OpenOptions::new().append(true).create(true).open(log)?;
+    let child = Command::new(program)
+        .args(["serve", "--config", "signer.toml"])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(child)
+}
+
+/// The signer's own binary, beside this one: no other has keys of the escrow.
 fn program() -> anyhow::Result<PathBuf> {
     let mine = std::env::current_exe()?;
     let program = mine.with_file_name("chukta-signer");
@@ -113,28 +139,31 @@ async fn make_keys(program: &Path, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where each swept asset may go: what the venues themselves name.
-async fn allow_list(config: &Config) -> anyhow::Result<String> {
-    let connectors = wiring::connectors(config)?;
+/// Where each swept asset may go, as a person copies it from the venues' own pages.
+async fn allow_list(config: &Config, control: &Caller) -> anyhow::Result<String> {
+    let pages = control.get("/chains").await?;
     let treasury: &TreasurySettings = &config.settlement.treasury;
-    let mut lines = vec!["version = 1".to_owned()];
-    let mut seen = std::collections::BTreeSet::new();
+    let mut all: BTreeMap<(NetworkId, &str), (&str, Vec<String>)> = BTreeMap::new();
     for (network, asset) in treasury.sweeps() {
         let venues = treasury.venues.iter().filter(|(_, v)| v.targets.contains_key(&asset));
         for (venue, _) in venues {
-            let custody = connectors.custody.get(venue);
-            let custody = custody.with_context(|| format!("venue {venue} takes no coins"))?;
-            let address = custody.deposit_address(asset, network).await?.address;
-            if !seen.insert((network.clone(), address.clone())) {
-                continue;
-            }
-            lines.push(format!(
-                "[[allow]]\nnetwork = \"{network}\"\npurpose = \"fund_venue\"\n\
-                 address = \"{address}\"\nnote = \"{venue}\""
-            ));
+            let address = pages.pointer(&format!("/{network}/addresses/{venue}"));
+            let address = address.and_then(Value::as_str);
+            let address = address.with_context(|| format!("venue {venue} takes no coins"))?;
+            let entry = all.entry((network.clone(), address)).or_insert((venue, Vec::new()));
+            entry.1.push(format!("\"{asset}\""));
         }
     }
-    Ok(lines.join("\n"))
+    let entry =
+        |((network, address), (venue, assets)): (&(NetworkId, &str), &(&str, Vec<String>))| {
+            let assets = assets.join(", ");
+            format!(
+                "[[allow]]\nnetwork = \"{network}\"\npurpose = \"fund_venue\"\n\
+             assets = [{assets}]\naddress = \"{address}\"\nnote = \"{venue}\"\n"
+            )
+        };
+    let entries: String = all.iter().map(entry).collect();
+    Ok(format!("version = 1\n{entries}"))
 }
 
 fn settings(config: &Config) -> anyhow::Result<String> {

@@ -1,18 +1,18 @@
-//! The whole product under `kill -9`: the demo's own drive, with its fleet killed and started again
-//! every few seconds. Each payment must still end as expected, every event reach the merchant, and
-//! the simulators' books equal ours: nothing lost, nothing doubled.
+//! The whole product under `kill -9`: the demo's own drive, with its fleet and its signer killed in
+//! turn and started again, every few seconds. Each payment must still end as expected, every event
+//! reach the merchant, and the simulators' books equal ours: nothing lost, nothing doubled.
 
 use crate::binary::{chukta, given, text};
 
 #[test]
-fn killing_the_fleet_loses_and_doubles_nothing() {
+fn killing_the_fleet_and_the_signer_loses_and_doubles_nothing() {
     let owner = given("CHUKTA_TEST_POSTGRES_URL");
     let mut app = url::Url::parse(&owner).unwrap();
     app.set_username("chukta_app").unwrap();
     app.set_password(None).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let output = chukta()
-        .args(["demo", "--once", "--kill-every", "9", "--database", "chukta_killed"])
+        .args(["demo", "--once", "--kill-every", "7", "--database", "chukta_killed"])
         .current_dir(dir.path())
         .env("CHUKTA_OWNER_DATABASE_URL", &owner)
         .env("CHUKTA_DATABASE_URL", app.as_str())
@@ -24,7 +24,9 @@ fn killing_the_fleet_loses_and_doubles_nothing() {
         .unwrap();
     let (said, complained) = text(&output);
     let last = said.lines().last().unwrap_or_default();
-    assert!(said.contains("fleet killed"), "the fleet was never killed: {said}");
+    for who in ["fleet", "signer"] {
+        assert!(said.contains(&format!("{who} killed")), "the {who} was never killed: {said}");
+    }
     assert!(
         output.status.success() && last == "demo: 16 payments, 16 as expected, books balanced",
         "{said}\n{complained}"

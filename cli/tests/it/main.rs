@@ -13,6 +13,7 @@
 )]
 
 mod binary;
+mod compose;
 mod drive;
 mod everybodys_money;
 mod settings;

@@ -1,6 +1,6 @@
 //! Settings and checks: wrong ones give a clear sentence and never echo a secret.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 
 use crate::binary::{chukta, given, text};
 
@@ -88,4 +88,67 @@ fn generated_documents_are_current() {
         let output = chukta().arg(command).output().unwrap();
         assert_eq!(text(&output).0.trim(), committed.trim(), "run `make generate`");
     }
+}
+
+/// The outside of a test, ended with it.
+struct Outside {
+    child: std::process::Child,
+    said: serde_json::Value,
+}
+
+impl Outside {
+    fn start() -> Self {
+        let mut child = chukta()
+            .arg("simulate")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, said: serde_json::from_str(&line).unwrap() }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+// Coinbase by either kind of key; without one it tells rates and is no venue to sell at.
+#[test]
+fn doctor_asks_coinbase_by_its_key() {
+    let outside = Outside::start();
+    let said = &outside.said["coinbase"];
+    let word = |field: &str| said[field].as_str().unwrap();
+    let asked = |keys: &str| {
+        let url = word("base_url");
+        let file = file(&format!(
+            "[settlement.venues.coinbase]\n[[connectors]]\nkind = \"coinbase\"\n\
+             base_url = \"{url}\"\n{keys}"
+        ));
+        let output = chukta().args(["doctor", "--config"]).arg(file.path()).output().unwrap();
+        let (told, complained) = text(&output);
+        assert!(told.contains("has a connector"), "{told}{complained}");
+        told
+    };
+    // A TOML text escapes as this does: the line breaks of a PEM become `\n`.
+    let with = |name: &str, key: &str| {
+        let (name, key) = (word(name), word(key));
+        asked(&format!("api_key = {name:?}\nprivate_key = {key:?}\n"))
+    };
+    for told in [with("api_key", "secret"), with("ed25519_api_key", "ed25519_private_key")] {
+        for line in [
+            "ok    venue coinbase: answers, clocks agree",
+            "ok    venue coinbase: key may read holdings",
+            "ok    venue coinbase: has a connector",
+        ] {
+            assert!(told.contains(line), "{line} in: {told}");
+        }
+    }
+    let told = with("api_key", "ed25519_private_key");
+    assert!(told.contains("FAIL  venue coinbase: key may read holdings"), "{told}");
+    assert!(told.contains("access refused"), "{told}");
+    assert!(asked("").contains("FAIL  venue coinbase: has a connector"));
 }

@@ -37,6 +37,7 @@ fn first_line_and_end() {
     for (simulator, fields) in [
         ("wazirx", vec!["api_key", "secret"]),
         ("binance", vec!["api_key", "secret", "ed25519_api_key", "ed25519_private_key"]),
+        ("coinbase", vec!["api_key", "secret", "ed25519_api_key", "ed25519_private_key"]),
         ("coingecko", vec!["api_key"]),
         ("razorpayx", vec!["key_id", "key_secret", "account_number", "webhook_secret"]),
     ] {
@@ -46,7 +47,7 @@ fn first_line_and_end() {
         assert_eq!(
             said[simulator].as_object().unwrap().len(),
             1 + match simulator {
-                "razorpayx" | "binance" => 4,
+                "razorpayx" | "binance" | "coinbase" => 4,
                 "coingecko" => 1,
                 _ => 2,
             }

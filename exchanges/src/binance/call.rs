@@ -4,7 +4,7 @@
 //! venue's time as we last measured it, and a refused stamp proves that nothing happened. Nothing
 //! is sent beyond the venue's limits, nor before a pause it asked for is over.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use outbound::{BaseUrl, Body, BuildError, Client, Effect, Response, Target};
@@ -18,6 +18,7 @@ use super::{
     refusal::{self, Refusal},
     wire,
 };
+use crate::venue_clock::VenueClock;
 
 /// RFC 3986 unreserved characters stay as they are.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -37,6 +38,7 @@ pub(super) enum Endpoint {
     Trades,
     Account,
     Commission,
+    Restrictions,
     Coins,
     DepositAddress,
     Deposits,
@@ -57,6 +59,7 @@ impl Endpoint {
             Self::TradesOfOrder | Self::Trades => "/api/v3/myTrades",
             Self::Account => "/api/v3/account",
             Self::Commission => "/api/v3/account/commission",
+            Self::Restrictions => "/sapi/v1/account/apiRestrictions",
             Self::Coins => "/sapi/v1/capital/config/getall",
             Self::DepositAddress => "/sapi/v1/capital/deposit/address",
             Self::Deposits => "/sapi/v1/capital/deposit/hisrec",
@@ -68,9 +71,11 @@ impl Endpoint {
 
     const fn costs(self) -> Costs {
         match self {
-            Self::Time | Self::CancelOrder | Self::Deposits | Self::Questionnaire => {
-                &[(Count::Weight, 1)]
-            }
+            Self::Time
+            | Self::CancelOrder
+            | Self::Restrictions
+            | Self::Deposits
+            | Self::Questionnaire => &[(Count::Weight, 1)],
             Self::BookTicker | Self::ShowOrder => &[(Count::Weight, 4)],
             Self::Depth | Self::TradesOfOrder => &[(Count::Weight, 5)],
             Self::OpenOrders => &[(Count::Weight, 6)],
@@ -105,8 +110,7 @@ pub(super) struct Caller {
     paced: bool,
     clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
-    /// Venue's clock minus ours, once measured.
-    offset: Mutex<Option<TimeDelta>>,
+    theirs: VenueClock,
 }
 
 impl Caller {
@@ -119,7 +123,7 @@ impl Caller {
             paced: config.paced,
             clock,
             limits: Limits::new(),
-            offset: Mutex::default(),
+            theirs: VenueClock::default(),
         })
     }
 
@@ -141,9 +145,8 @@ impl Caller {
 
     /// The venue's time as far as we know it: its windows follow it.
     fn venue_now(&self) -> DateTime<Utc> {
-        let offset = *self.offset.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        offset.and_then(|offset| now.checked_add_signed(offset)).unwrap_or(now)
+        self.theirs.known().and_then(|offset| now.checked_add_signed(offset)).unwrap_or(now)
     }
 
     /// A call without key or signature. The query is percent-encoded already.
@@ -226,7 +229,7 @@ impl Caller {
         match refusal::read(&response, endpoint.effect()) {
             Refusal::Stale => {
                 tracing::warn!(vendor = NAME, "timestamp refused; measuring the clock again");
-                *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.theirs.forget();
                 Err(Refusal::Stale)
             }
             Refusal::UsedUp(count) => Err(self.limits.used_up(count, self.venue_now()).into()),
@@ -242,15 +245,7 @@ impl Caller {
     }
 
     async fn measured_offset(&self) -> CallResult<TimeDelta> {
-        if let Some(offset) = *self.offset.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(offset);
-        }
-        let theirs = self.server_time().await?;
-        // Ours is read after the answer: the stamp may be late by the way back, never early.
-        // Early stamps are refused from one second on, late ones only outside the window.
-        let offset = theirs.signed_duration_since(self.clock.now());
-        *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
-        Ok(offset)
+        self.theirs.offset(self.clock.as_ref(), self.server_time()).await
     }
 
     /// The parameters of a signed request over the WebSocket API: sorted, signed as they are.

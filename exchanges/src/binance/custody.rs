@@ -10,20 +10,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use outbound::Effect;
-use primitives::{Amount, Asset, CallResult, NetworkId, Rounding};
+use primitives::{Amount, Asset, CallResult, NetworkId};
 
 use super::{Binance, NAME, call::Endpoint, mapped, periods, read, rejected, wallet, wire};
 use crate::{
     ClientRef, Custody,
-    custody::{NewWithdrawal, Passage, VenueAddress, VenueDeposit, Withdrawal, WithdrawalTerms},
-    decimal::{print, to_amount, units},
+    custody::{
+        KeyRights, NewWithdrawal, Passage, VenueAddress, VenueDeposit, Withdrawal, WithdrawalTerms,
+    },
+    decimal::print,
+    mapping::split,
 };
 
 const DEPOSITS_PER_PAGE: usize = 1_000;
+/// More would keep everything else at this venue waiting.
+const DEPOSITS_QUESTIONS_MAX: usize = 64;
 /// The longest period of deposits the venue tells at once is ninety days.
 const DEPOSITS_WINDOW: TimeDelta = TimeDelta::days(89);
 /// What the venue answers where it wants no questionnaire.
 const NO_QUESTIONNAIRE: &str = "NIL";
+
+type Period = (DateTime<Utc>, DateTime<Utc>);
+
+/// A period as two that touch each other nowhere; none for a single instant.
+fn halves(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<(Period, Period)> {
+    let (first, last) = (from.timestamp_millis(), to.timestamp_millis());
+    let middle = first.checked_add(last.checked_sub(first)?.checked_div(2)?)?;
+    let at = DateTime::from_timestamp_millis;
+    (first < last).then_some(())?;
+    Some(((at(first)?, at(middle)?), (at(middle.checked_add(1)?)?, at(last)?)))
+}
 
 impl Binance {
     fn network(&self, network: &NetworkId) -> CallResult<&str> {
@@ -66,6 +82,15 @@ impl Custody for Binance {
         NAME
     }
 
+    async fn key_rights(&self) -> CallResult<Option<KeyRights>> {
+        let response = self.caller.signed(Endpoint::Restrictions, &[]).await?;
+        let told: wire::Restrictions = read(&response, Effect::None)?;
+        Ok(Some(KeyRights {
+            may_withdraw: told.enable_withdrawals,
+            is_bound_to_ips: told.ip_restrict,
+        }))
+    }
+
     async fn deposit_address(&self, asset: Asset, network: &NetworkId) -> CallResult<VenueAddress> {
         let params =
             [("coin", asset.code().to_owned()), ("network", self.network(network)?.to_owned())];
@@ -79,8 +104,14 @@ impl Custody for Binance {
         since: DateTime<Utc>,
     ) -> CallResult<Option<Vec<VenueDeposit>>> {
         let until = self.caller.server_time().await?;
-        let mut deposits = Vec::new();
-        for (from, to) in periods(since, until, DEPOSITS_WINDOW)? {
+        let mut ahead = periods(since, until, DEPOSITS_WINDOW)?;
+        ahead.reverse();
+        let (mut deposits, mut asked) = (Vec::new(), 0_usize);
+        while let Some((from, to)) = ahead.pop() {
+            asked = asked.saturating_add(1);
+            if asked > DEPOSITS_QUESTIONS_MAX {
+                return Err(Effect::None.failed("binance: too many deposits since then"));
+            }
             let params = [
                 ("coin", asset.code().to_owned()),
                 ("startTime", from.timestamp_millis().to_string()),
@@ -89,9 +120,13 @@ impl Custody for Binance {
             ];
             let response = self.caller.signed(Endpoint::Deposits, &params).await?;
             let page: Vec<wire::Deposit> = read(&response, Effect::None)?;
-            // A full page may hide the very deposit that is looked for.
+            // A full page may hide the very deposit that is looked for: each half is asked alone.
             if page.len() >= DEPOSITS_PER_PAGE {
-                return Err(Effect::None.failed("binance: too many deposits since then"));
+                let Some((early, late)) = halves(from, to) else {
+                    return Err(Effect::None.failed("binance: too many deposits at one instant"));
+                };
+                ahead.extend([late, early]);
+                continue;
             }
             let ours = |deposit| wallet::deposit(deposit, asset, |name| self.our_network(name));
             let page: Vec<_> = mapped(page.iter().map(ours).collect(), Effect::None)?;
@@ -120,12 +155,7 @@ impl Custody for Binance {
                 "the venue sends none over this network now",
             ));
         }
-        let gross = units(new.amount).ok_or_else(|| rejected("out_of_range", "no such amount"))?;
-        let fee = to_amount(terms.fee, asset, Rounding::Up);
-        let net = fee.and_then(|fee| Some((new.amount.checked_sub(fee).ok()?, fee)));
-        let Some((net, fee)) =
-            net.filter(|(net, _)| net.is_positive() && gross >= terms.amount_min)
-        else {
+        let Some((gross, net, fee)) = split(new.amount, terms.fee, terms.amount_min) else {
             return Err(rejected("too_little", "below the least the venue sends"));
         };
         self.refuse_questionnaire().await?;

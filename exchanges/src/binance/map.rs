@@ -6,21 +6,17 @@
 //! The venue keeps eight places, our dollar tokens have six. Of each execution we book the whole
 //! minor units that its credit surely brings; what is finer stays at the venue, in our favour.
 
-use std::cmp::Reverse;
-
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, Bps, Rounding};
 use rust_decimal::Decimal;
 
 use super::wire;
 use crate::{
-    Book, BookLevel, ClientRef, Fill, Holding, Levies, MarketRules, Order, OrderState, Pair,
-    Quotation, Resting,
+    Book, ClientRef, Fill, Holding, Levies, MarketRules, Order, OrderState, Pair, Quotation,
+    Resting,
     decimal::{WireDecimal, to_amount, to_amount_exact},
+    mapping::{self, Mapped, bps_up, fee_of_credit, is_positive, millis},
 };
-
-/// Why an answer cannot be believed. Short, fixed, without the vendor's values.
-pub(super) type Mapped<T> = Result<T, &'static str>;
 
 /// The USDT market of an asset; `None` for what has none here.
 pub(super) const fn market(sell: Asset) -> Option<Pair> {
@@ -40,14 +36,6 @@ pub(super) fn symbol(pair: Pair) -> Option<String> {
 /// The value of `symbols`, percent-encoded: `["BTCUSDT","ETHUSDT"]`.
 pub(super) fn symbols_query(symbols: &[String]) -> String {
     format!("symbols=%5B%22{}%22%5D", symbols.join("%22%2C%22"))
-}
-
-fn is_positive(number: Decimal) -> bool {
-    number > Decimal::ZERO
-}
-
-pub(super) fn millis(at: i64) -> Mapped<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(at).ok_or("time out of range")
 }
 
 /// EXPIRED is how a partly executed immediate order ends: every closed state may carry executions.
@@ -146,11 +134,7 @@ fn fee(wire: &wire::Trade, pair: Pair, value: Decimal) -> Mapped<Amount> {
     if asset != pair.quote {
         return to_amount(commission, asset, Rounding::Up).ok_or("fee out of range");
     }
-    let net = value.checked_sub(commission).filter(|net| !net.is_sign_negative());
-    let whole = |units| to_amount(units, asset, Rounding::Down);
-    let gross_and_net = whole(value).zip(net.and_then(whole));
-    let fee = gross_and_net.and_then(|(gross, net)| gross.checked_sub(net).ok());
-    fee.ok_or("fee out of range")
+    fee_of_credit(value, commission, asset)
 }
 
 /// Assets we do not know are none of our business; of those we know nothing may be unreadable.
@@ -234,28 +218,13 @@ pub(super) fn levies(wire: &wire::Commission) -> Mapped<Levies> {
     ];
     let rates = kinds.into_iter().flatten().flat_map(|kind| [kind.taker.0, kind.seller.0]);
     let sum = rates.into_iter().try_fold(Decimal::ZERO, |sum, rate| sum.checked_add(rate));
-    let bps = sum.and_then(|sum| sum.checked_mul(Decimal::new(10_000, 0))).map(|bps| bps.ceil());
-    let bps = bps.map(|bps| bps.normalize().mantissa()).and_then(|bps| u32::try_from(bps).ok());
-    let fee = bps.and_then(Bps::new).ok_or("commission out of range")?;
+    let fee = sum.and_then(bps_up).ok_or("commission out of range")?;
     Ok(Levies { fee, gst: Bps::ZERO, tds: Bps::ZERO })
 }
 
 pub(super) fn book(depth: &wire::Depth, asked_at: DateTime<Utc>) -> Mapped<Book> {
-    let mut bids = levels(&depth.bids)?;
-    let mut asks = levels(&depth.asks)?;
-    bids.sort_by_key(|level| Reverse(level.price));
-    asks.sort_by_key(|level| level.price);
-    Ok(Book { bids, asks, at: asked_at })
-}
-
-fn levels(wire: &[(WireDecimal, WireDecimal)]) -> Mapped<Vec<BookLevel>> {
-    let level = |(price, quantity): &(WireDecimal, WireDecimal)| {
-        let sane = is_positive(price.0) && !quantity.0.is_sign_negative();
-        sane.then_some(BookLevel { price: price.0, quantity: quantity.0 })
-            .ok_or("book level that is not positive")
-    };
-    let all = wire.iter().map(level).collect::<Mapped<Vec<_>>>()?;
-    Ok(all.into_iter().filter(|level| !level.quantity.is_zero()).collect())
+    let level = |(price, quantity): &(WireDecimal, WireDecimal)| (price.0, quantity.0);
+    mapping::book(depth.bids.iter().map(level), depth.asks.iter().map(level), asked_at)
 }
 
 pub(super) fn quotation(

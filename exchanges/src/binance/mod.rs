@@ -29,7 +29,10 @@ use outbound::{BuildError, Effect, Response};
 use primitives::{Asset, Bps, CallError, CallResult, Clock, NetworkId};
 use serde::de::DeserializeOwned;
 
-use crate::{Levies, MarketRules, Pair, Quotation, RateSource, registry::Connector, shelf::Shelf};
+use crate::{
+    Levies, MarketRules, Pair, Quotation, RateSource, mapping::Mapped, registry::Connector,
+    shelf::Shelf,
+};
 use call::{Caller, Endpoint};
 pub use config::Config;
 pub use news::BinanceNews;
@@ -102,7 +105,7 @@ fn read<T: DeserializeOwned>(response: &Response, effect: Effect) -> CallResult<
     response.json(effect)
 }
 
-fn mapped<T>(result: map::Mapped<T>, effect: Effect) -> CallResult<T> {
+fn mapped<T>(result: Mapped<T>, effect: Effect) -> CallResult<T> {
     result.map_err(|why| effect.failed(format!("{NAME}: {why}")))
 }
 

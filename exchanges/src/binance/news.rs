@@ -18,7 +18,8 @@ use tokio::{
 use super::{Binance, NAME};
 use crate::{
     OrderNews,
-    socket::{Heard, Line, Lost, Patience, WsUrl, is_our_own},
+    listening::{Door, Listener, listen},
+    socket::{Heard, Line, Lost, WsUrl},
     streams::News,
 };
 
@@ -31,12 +32,6 @@ pub struct BinanceNews {
     venue: Arc<Binance>,
     address: String,
     door: Mutex<Door>,
-}
-
-#[derive(Debug, Default)]
-struct Door {
-    line: Option<Line>,
-    patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +93,17 @@ impl BinanceNews {
         }
         Err("was not answered")
     }
+}
+
+impl Listener for BinanceNews {
+    type Told = News;
+
+    const VENDOR: &'static str = NAME;
+    const WHAT: &'static str = "news stream";
+
+    fn door(&self) -> &Mutex<Door> {
+        &self.door
+    }
 
     async fn heard(&self, door: &mut Door, at_most: Duration) -> Result<Vec<News>, Lost> {
         let Some(mut line) = door.line.take() else {
@@ -148,28 +154,7 @@ impl OrderNews for BinanceNews {
     }
 
     async fn wait(&self, at_most: Duration) -> Vec<News> {
-        let started = Instant::now();
-        let mut door = self.door.lock().await;
-        let pause = if door.line.is_some() { Duration::ZERO } else { door.patience.left() };
-        if pause >= at_most {
-            tokio::time::sleep(at_most).await;
-            return Vec::new();
-        }
-        tokio::time::sleep(pause).await;
-        let left = at_most.saturating_sub(started.elapsed());
-        let mut told = self.heard(&mut door, left).await;
-        if told.as_ref().is_err_and(|lost| is_our_own(lost)) {
-            let left = at_most.saturating_sub(started.elapsed());
-            told = self.heard(&mut door, left).await;
-        }
-        match told {
-            Ok(news) => news,
-            Err(lost) => {
-                tracing::warn!(vendor = NAME, "news stream {lost}");
-                door.patience.failed();
-                Vec::new()
-            }
-        }
+        listen(self, at_most).await
     }
 }
 

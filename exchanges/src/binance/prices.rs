@@ -14,7 +14,8 @@ use super::{NAME, map};
 use crate::{
     PriceStream, Quotation,
     decimal::WireDecimal,
-    socket::{Heard, Line, Lost, Patience, WsUrl, is_our_own},
+    listening::{Door, Listener, listen},
+    socket::{Heard, Line, Lost, WsUrl},
 };
 
 /// The stream of prices.
@@ -23,12 +24,6 @@ pub struct BinancePrices {
     address: String,
     clock: Arc<dyn Clock>,
     door: Mutex<Door>,
-}
-
-#[derive(Debug, Default)]
-struct Door {
-    line: Option<Line>,
-    patience: Patience,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +49,17 @@ impl BinancePrices {
             symbols.map(|symbol| format!("{}@bookTicker", symbol.to_ascii_lowercase())).collect();
         let address = url.at(&format!("/stream?streams={}", streams.join("/")));
         Self { address, clock, door: Mutex::default() }
+    }
+}
+
+impl Listener for BinancePrices {
+    type Told = Quotation;
+
+    const VENDOR: &'static str = NAME;
+    const WHAT: &'static str = "price stream";
+
+    fn door(&self) -> &Mutex<Door> {
+        &self.door
     }
 
     async fn heard(&self, door: &mut Door, at_most: Duration) -> Result<Vec<Quotation>, Lost> {
@@ -104,28 +110,7 @@ impl PriceStream for BinancePrices {
     }
 
     async fn next(&self, at_most: Duration) -> Vec<Quotation> {
-        let started = Instant::now();
-        let mut door = self.door.lock().await;
-        let pause = if door.line.is_some() { Duration::ZERO } else { door.patience.left() };
-        if pause >= at_most {
-            tokio::time::sleep(at_most).await;
-            return Vec::new();
-        }
-        tokio::time::sleep(pause).await;
-        let left = at_most.saturating_sub(started.elapsed());
-        let mut told = self.heard(&mut door, left).await;
-        if told.as_ref().is_err_and(|lost| is_our_own(lost)) {
-            let left = at_most.saturating_sub(started.elapsed());
-            told = self.heard(&mut door, left).await;
-        }
-        match told {
-            Ok(quotations) => quotations,
-            Err(lost) => {
-                tracing::warn!(vendor = NAME, "price stream {lost}");
-                door.patience.failed();
-                Vec::new()
-            }
-        }
+        listen(self, at_most).await
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Book, ClientRef, Exchange, Fill, Holding, Levies, MarketRules, NewOrder, Order, OrderKind,
-    OrderState, Pair, Resting, decimal::print,
+    OrderState, Pair, Resting, decimal::print, mapping::covers,
 };
 
 /// The most the venue gives at once.
@@ -169,7 +169,13 @@ impl Exchange for Binance {
         ]);
         let answer = self.caller.decided(Endpoint::PlaceOrder, &params, order.stamp).await;
         let response = answer.map_err(|refusal| {
-            let error = CallError::from(refusal);
+            // That no order is known answers another question than ours: it proves nothing here.
+            let error = match refusal {
+                Refusal::NoSuchOrder | Refusal::NotCancelled => {
+                    Effect::Money.failed("binance: an answer to another question")
+                }
+                refusal => CallError::from(refusal),
+            };
             if refusal::is_about_rules(&error) {
                 self.rules.clear();
             }
@@ -220,11 +226,7 @@ impl Exchange for Binance {
         let unreadable = || Effect::None.failed("binance: not one of this venue's order ids");
         let order_id = order.venue_order_id.parse().map_err(|_| unreadable())?;
         let trades = self.trades_of(&symbol(order.pair)?, order_id).await?;
-        let executed = trades
-            .iter()
-            .map(|trade| trade.qty.0)
-            .try_fold(Decimal::ZERO, |sum, qty| sum.checked_add(qty));
-        if executed.is_none_or(|executed| executed < order.executed) {
+        if !covers(trades.iter().map(|trade| trade.qty.0), order.executed) {
             return Err(Effect::None.failed("binance: executions lag behind their order"));
         }
         mapped(trades.iter().map(|trade| map::fill(trade, order.pair)).collect(), Effect::None)

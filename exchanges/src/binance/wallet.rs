@@ -4,21 +4,14 @@
 //! unreadable.
 
 use primitives::{Asset, NetworkId, Rounding};
-use rust_decimal::Decimal;
-use serde_json::value::RawValue;
 
-use super::{
-    map::{Mapped, millis},
-    wire,
-};
+use super::wire;
 use crate::{
     ClientRef,
     custody::{Passage, VenueAddress, VenueDeposit, Withdrawal, WithdrawalTerms},
-    decimal::{WireDecimal, to_amount, to_amount_exact},
+    decimal::{to_amount, to_amount_exact},
+    mapping::{Mapped, TEXT_MAX, millis, number, some_network, text},
 };
-
-/// No chain of ours has longer addresses or transaction ids.
-const TEXT_MAX: usize = 128;
 
 /// 1 success, 6 "credited but cannot withdraw": both stand in the free balance and can be sold,
 /// which is all a deposit of ours is for; only its way out is closed until more blocks have
@@ -39,12 +32,6 @@ pub(super) const fn withdrawal_passage(status: i64) -> Passage {
         1 | 3 | 5 => Passage::Failed,
         _ => Passage::Pending,
     }
-}
-
-fn text(text: &str) -> Mapped<String> {
-    let plain =
-        !text.is_empty() && text.len() <= TEXT_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    if plain { Ok(text.to_owned()) } else { Err("address or id that cannot be one") }
 }
 
 pub(super) fn address(
@@ -75,10 +62,7 @@ pub(super) fn deposit(
     if wire.coin != asset.code() {
         return Err("deposit of another coin");
     }
-    let network = ours(&wire.network)
-        .or_else(|| NetworkId::new(&wire.network.to_ascii_lowercase()))
-        .or_else(|| NetworkId::new("unnamed"))
-        .ok_or("deposit over a network without a name")?;
+    let network = some_network(ours(&wire.network), &wire.network)?;
     let amount = to_amount(wire.amount.0, asset, Rounding::Down).ok_or("deposit out of range")?;
     if !amount.is_positive() {
         return Ok(None);
@@ -111,14 +95,6 @@ pub(super) fn terms(
         amount_min: number(&way.withdraw_min)?,
         is_open: coin.withdraw_all_enable && way.withdraw_enable && !way.busy,
     }))
-}
-
-fn number(raw: &RawValue) -> Mapped<Decimal> {
-    let number: Option<WireDecimal> = serde_json::from_str(raw.get()).ok();
-    number
-        .map(|number| number.0)
-        .filter(|number| *number >= Decimal::ZERO)
-        .ok_or("terms that are no numbers")
 }
 
 pub(super) fn withdrawal(

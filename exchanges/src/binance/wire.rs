@@ -151,6 +151,13 @@ pub(super) struct Network {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Restrictions {
+    pub(super) ip_restrict: bool,
+    pub(super) enable_withdrawals: bool,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct DepositAddress {
     pub(super) address: String,
     pub(super) coin: String,

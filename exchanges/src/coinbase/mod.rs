@@ -1,142 +1,117 @@
-//! Coinbase as a source of rates, in two voices: what one coin is worth in rupees, without bid,
-//! ask or time (data API v2), and its dollar books, with all three (Advanced Trade).
+//! Coinbase: sells for USDT with limit, immediate and market orders (Advanced Trade v3), takes and
+//! gives coins over chains (wallet API v2), and quotes rupee and dollar prices.
 //!
-//! Invariants: dollars are not USDT. A dollar price becomes one in USDT only over this source's
-//! own USDT-USD book, sold into at its ask and out of at its bid, and is as old as the older of
-//! the two. Public data only, so there is no `sign` here. One call that fails does not take the
-//! others with it; when all fail, the failure is the answer.
+//! Invariants: placing an order and cancelling one are asked for with one word and answered with
+//! another, so both are read again; a client order id names one order for ever, and a second one
+//! with it is answered with the first. That is a net, not a method: nobody sends an id again.
 
+mod call;
 mod config;
+mod custody;
+mod key;
 mod map;
+mod rates;
+mod refusal;
+mod selling;
+mod source;
 #[cfg(test)]
 mod tests;
+mod wallet;
+mod wallet_wire;
 mod wire;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
-use futures::future::{join, join_all};
-use outbound::{BaseUrl, BuildError, Client, Effect, Response, Target, vendor_text};
-use primitives::{Asset, CallError, CallResult, Clock};
+use chrono::TimeDelta;
+use outbound::{BuildError, Effect, Response};
+use primitives::{Asset, Bps, CallError, CallResult, Clock, NetworkId};
+use serde::de::DeserializeOwned;
 
-use crate::{Quotation, RateSource};
-pub use config::Config;
+use crate::{
+    Levies, MarketRules, Pair, custody::VenueAddress, mapping::Mapped, registry::Connector,
+    shelf::Shelf,
+};
+use call::Caller;
+pub use config::{Config, Fee};
 
 const NAME: &str = "coinbase";
+const RULES_AGE_MAX: TimeDelta = TimeDelta::minutes(10);
+const COMMISSION_AGE_MAX: TimeDelta = TimeDelta::hours(1);
+/// An account and an address stay what they are; an hour bounds what a person changes by hand.
+const WALLET_AGE_MAX: TimeDelta = TimeDelta::hours(1);
+/// Longer than any order of ours lives.
+const PLACED_AGE_MAX: TimeDelta = TimeDelta::hours(6);
 
 #[derive(Debug)]
 pub struct Coinbase {
-    http: Client,
-    base: BaseUrl,
+    caller: Caller,
     usd_books: bool,
-    clock: Arc<dyn Clock>,
+    fee_bps: Bps,
+    look_back: TimeDelta,
+    networks: BTreeMap<NetworkId, String>,
+    send_fees: BTreeMap<NetworkId, BTreeMap<Asset, Fee>>,
+    rules: Shelf<Pair, MarketRules>,
+    commissions: Shelf<(), Levies>,
+    wallets: Shelf<Asset, String>,
+    addresses: Shelf<(Asset, NetworkId), VenueAddress>,
+    /// The venue's id of an order of ours: it is looked up by that alone.
+    placed: Shelf<String, String>,
+}
+
+/// Everything the settings make of this vendor: without a key a source of rates, with one a venue.
+///
+/// # Errors
+/// `BuildError` when the settings cannot work.
+pub fn connect(config: &Config, clock: Arc<dyn Clock>) -> Result<Connector, BuildError> {
+    let venue = Arc::new(Coinbase::try_new(config, clock)?);
+    let mut connector =
+        Connector { rates: Some(Arc::<Coinbase>::clone(&venue)), ..Connector::default() };
+    if venue.is_venue() {
+        connector.exchange = Some(Arc::<Coinbase>::clone(&venue));
+        connector.custody = Some(venue);
+    }
+    Ok(connector)
 }
 
 impl Coinbase {
     /// # Errors
-    /// `BuildError` when a limit is out of range.
+    /// `BuildError` when a key cannot be read or a limit is out of range.
     pub fn try_new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
-        let http = Client::try_new(NAME, &config.http, Arc::clone(&clock))?;
-        Ok(Self { http, base: config.base_url.clone(), usd_books: config.usd_books, clock })
+        config.check()?;
+        Ok(Self {
+            caller: Caller::try_new(config, clock)?,
+            usd_books: config.usd_books,
+            fee_bps: config.fee_bps,
+            look_back: TimeDelta::days(i64::from(config.look_back_days)),
+            networks: config.networks.clone(),
+            send_fees: config.send_fees.clone(),
+            rules: Shelf::new(RULES_AGE_MAX),
+            commissions: Shelf::new(COMMISSION_AGE_MAX),
+            wallets: Shelf::new(WALLET_AGE_MAX),
+            addresses: Shelf::new(WALLET_AGE_MAX),
+            placed: Shelf::new(PLACED_AGE_MAX),
+        })
     }
 
-    async fn in_rupees(&self, base: Asset) -> CallResult<Option<Quotation>> {
-        let asked_at = self.clock.now();
-        let target = Target::new(&self.base, "/v2/exchange-rates")
-            .query(format!("currency={}", base.code()));
-        let response = self.http.get(target).await?;
-        if !response.is_success() {
-            return Err(refusal(&response));
-        }
-        let at = map::spoken_at(asked_at, response.header("age"))
-            .ok_or_else(|| Effect::None.failed("coinbase: age of the answer is unreadable"))?;
-        let rates: wire::ExchangeRates = response.json(Effect::None)?;
-        Ok(map::quotation(&rates.data, base, at))
-    }
-
-    async fn dollars(&self, base: Asset) -> CallResult<Option<map::Dollars>> {
-        let product = map::product(base);
-        let target = Target::new(&self.base, "/api/v3/brokerage/market/product_book")
-            .query(format!("product_id={product}&limit=1"));
-        let response = self.http.get(target).await?;
-        if !response.is_success() {
-            return Err(refusal(&response));
-        }
-        let book: wire::ProductBook = response.json(Effect::None)?;
-        Ok(map::dollars(&book.pricebook, &product))
-    }
-
-    /// The dollar books of the given coins, told in USDT.
-    async fn in_usdt(&self, bases: &[Asset]) -> CallResult<Vec<Quotation>> {
-        let listed: Vec<Asset> =
-            bases.iter().copied().filter(|b| map::has_dollar_book(*b)).collect();
-        if listed.is_empty() || !self.usd_books {
-            return Ok(Vec::new());
-        }
-        let coins = join_all(listed.iter().map(|base| self.dollars(*base)));
-        let (bridge, coins) = join(self.dollars(Asset::Usdt), coins).await;
-        let Some(bridge) = bridge? else {
-            return Ok(Vec::new());
-        };
-        let mut told = Told::default();
-        for (base, coin) in listed.into_iter().zip(coins) {
-            told.take(coin.map(|coin| map::over_bridge(base, &coin?, &bridge)));
-        }
-        told.end()
+    /// True when orders can be placed: a key is configured.
+    #[must_use]
+    pub const fn is_venue(&self) -> bool {
+        self.caller.has_key()
     }
 }
 
-/// What came of several calls.
-#[derive(Default)]
-struct Told {
-    quotations: Vec<Quotation>,
-    failure: Option<CallError>,
+fn read<T: DeserializeOwned>(response: &Response, effect: Effect) -> CallResult<T> {
+    response.json(effect)
 }
 
-impl Told {
-    fn take(&mut self, answer: CallResult<impl IntoIterator<Item = Quotation>>) {
-        match answer {
-            Ok(quotations) => self.quotations.extend(quotations),
-            Err(error) => self.failure = Some(error),
-        }
-    }
-
-    fn end(self) -> CallResult<Vec<Quotation>> {
-        match self.failure {
-            Some(error) if self.quotations.is_empty() => Err(error),
-            _ => Ok(self.quotations),
-        }
-    }
+fn mapped<T>(result: Mapped<T>, effect: Effect) -> CallResult<T> {
+    result.map_err(|why| effect.failed(format!("{NAME}: {why}")))
 }
 
-#[async_trait]
-impl RateSource for Coinbase {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    async fn quotations(&self, bases: &[Asset]) -> CallResult<Vec<Quotation>> {
-        let crypto = bases.iter().filter(|base| base.is_crypto());
-        let in_rupees = join_all(crypto.map(|base| self.in_rupees(*base)));
-        let (in_rupees, in_usdt) = join(in_rupees, self.in_usdt(bases)).await;
-        let mut told = Told::default();
-        for answer in in_rupees {
-            told.take(answer);
-        }
-        told.take(in_usdt);
-        told.end()
-    }
+fn product(pair: Pair) -> CallResult<String> {
+    map::product(pair).ok_or_else(|| rejected("no_market", "no such market, or it does not trade"))
 }
 
-fn refusal(response: &Response) -> CallError {
-    match response.json::<wire::Failure>(Effect::None) {
-        Ok(wire::Failure { errors }) => match errors.first() {
-            Some(first) => CallError::Rejected {
-                code: vendor_text(&first.id),
-                reason: vendor_text(&first.message),
-            },
-            None => Effect::None.failed("coinbase: refused without a reason"),
-        },
-        Err(error) => error,
-    }
+fn rejected(code: &str, reason: &str) -> CallError {
+    CallError::Rejected { code: code.to_owned(), reason: reason.to_owned() }
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use outbound::Effect;
-use primitives::{Amount, Asset, CallError, CallResult, NetworkId, Rounding};
-use rust_decimal::Decimal;
+use primitives::{Asset, CallError, CallResult, NetworkId};
 
 use super::{Wazirx, mapped, read, sign::Endpoint, wallet, wire};
 use crate::{
     ClientRef, Custody,
     custody::{NewWithdrawal, Passage, VenueAddress, VenueDeposit, Withdrawal, WithdrawalTerms},
-    decimal::{print, to_amount, units},
+    decimal::print,
+    mapping::split,
 };
 
 fn rejected(code: &str, reason: &str) -> CallError {
@@ -103,7 +103,7 @@ impl Custody for Wazirx {
                 "the venue sends none over this network now",
             ));
         }
-        let Some((gross, net, fee)) = split(new.amount, &terms) else {
+        let Some((gross, net, fee)) = split(new.amount, terms.fee, terms.amount_min) else {
             return Err(rejected("too_little", "below the least the venue sends"));
         };
         let params = [
@@ -115,7 +115,8 @@ impl Custody for Wazirx {
             ("withdrawConsent", "true".to_owned()),
             ("withdrawOrderId", new.client_ref.as_str().to_owned()),
         ];
-        let response = self.caller.decided(Endpoint::Withdraw, &params, new.stamp).await?;
+        let answer = self.caller.decided(Endpoint::Withdraw, &params, new.stamp).await;
+        let response = answer.map_err(super::sign::of_money)?;
         let applied: wire::Applied = read(&response, Effect::Money)?;
         let venue_id = wallet::id(&applied.id);
         Ok(Withdrawal {
@@ -147,12 +148,4 @@ impl Custody for Wazirx {
             _ => Err(Effect::None.failed("wazirx: several withdrawals with one reference")),
         }
     }
-}
-
-/// Gross in units, what arrives, and the fee; `None` below the venue's least.
-fn split(gross: Amount, terms: &WithdrawalTerms) -> Option<(Decimal, Amount, Amount)> {
-    let fee = to_amount(terms.fee, gross.asset(), Rounding::Up)?;
-    let net = gross.checked_sub(fee).ok().filter(|net| net.is_positive())?;
-    let units = units(gross)?;
-    (units >= terms.amount_min).then_some((units, net, fee))
 }

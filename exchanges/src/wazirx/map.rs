@@ -3,21 +3,17 @@
 //! Invariants: a status we do not know is open; a number that is missing, negative or does not add
 //! up makes the answer unreadable, never zero. Fee, GST and TDS follow one rule per execution.
 
-use std::cmp::Reverse;
-
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, Bps, Rounding};
 use rust_decimal::Decimal;
 
 use super::wire;
 use crate::{
-    Book, BookLevel, ClientRef, Fill, Holding, Levies, MarketRules, Order, OrderState, Pair,
-    Quotation, Resting,
+    Book, ClientRef, Fill, Holding, Levies, MarketRules, Order, OrderState, Pair, Quotation,
+    Resting,
     decimal::{WireDecimal, to_amount, to_amount_exact},
+    mapping::{self, Mapped, is_positive, millis},
 };
-
-/// Why an answer cannot be believed. Short, fixed, without the vendor's values.
-pub(super) type Mapped<T> = Result<T, &'static str>;
 
 /// The rupee market of an asset; `None` for rupees themselves and what is not sold here.
 pub(super) const fn market(sell: Asset) -> Option<Pair> {
@@ -83,10 +79,6 @@ pub(super) fn resting(wire: &wire::Order, pair: Pair) -> Mapped<Resting> {
         client_ref: wire.client_order_id.clone(),
         rest: rest.ok_or("open order whose quantities do not add up")?,
     })
-}
-
-fn is_positive(number: Decimal) -> bool {
-    number > Decimal::ZERO
 }
 
 /// One execution. The fee is the venue's own figure where it states one in rupees; GST and TDS
@@ -183,27 +175,14 @@ pub(super) fn rules(
 }
 
 pub(super) fn book(depth: &wire::Depth, received_at: DateTime<Utc>) -> Mapped<Book> {
-    let mut bids = levels(&depth.bids)?;
-    let mut asks = levels(&depth.asks)?;
-    bids.sort_by_key(|level| Reverse(level.price));
-    asks.sort_by_key(|level| level.price);
     let at = match depth.timestamp {
         // Documented in seconds; a stamp of this size can only be milliseconds.
         Some(at) if at > 100_000_000_000 => millis(at)?,
         Some(at) => DateTime::from_timestamp(at, 0).ok_or("time out of range")?,
         None => received_at,
     };
-    Ok(Book { bids, asks, at })
-}
-
-fn levels(wire: &[(WireDecimal, WireDecimal)]) -> Mapped<Vec<BookLevel>> {
-    let level = |(price, quantity): &(WireDecimal, WireDecimal)| {
-        let sane = is_positive(price.0) && !quantity.0.is_sign_negative();
-        sane.then_some(BookLevel { price: price.0, quantity: quantity.0 })
-            .ok_or("book level that is not positive")
-    };
-    let all = wire.iter().map(level).collect::<Mapped<Vec<_>>>()?;
-    Ok(all.into_iter().filter(|level| !level.quantity.is_zero()).collect())
+    let level = |(price, quantity): &(WireDecimal, WireDecimal)| (price.0, quantity.0);
+    mapping::book(depth.bids.iter().map(level), depth.asks.iter().map(level), at)
 }
 
 /// A market without a bid or an ask, or with them crossed, has no price to quote.
@@ -214,8 +193,4 @@ pub(super) fn quotation(ticker: &wire::Ticker, base: Asset) -> Option<Quotation>
     }
     let at = millis(ticker.at).ok()?;
     Some(Quotation { source: super::NAME, base, quote: Asset::Inr, bid, ask, at })
-}
-
-fn millis(at: i64) -> Mapped<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(at).ok_or("time out of range")
 }

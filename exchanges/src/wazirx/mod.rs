@@ -24,8 +24,12 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Book, ClientRef, Exchange, Fill, Holding, Levies, MarketRules, NewOrder, Order, OrderKind,
-    OrderState, Pair, Quotation, RateSource, Resting, custody::VenueAddress, decimal::print,
-    registry::Connector, shelf::Shelf,
+    OrderState, Pair, Quotation, RateSource, Resting,
+    custody::VenueAddress,
+    decimal::print,
+    mapping::{Mapped, covers},
+    registry::Connector,
+    shelf::Shelf,
 };
 pub use config::Config;
 use sign::{Caller, Endpoint, Refusal};
@@ -36,6 +40,8 @@ const TRADES_PER_PAGE: usize = 1_000;
 const PAGES_MAX: usize = 20;
 /// The venue tells its coins five times a minute, and an address once.
 const WALLET_AGE_MAX: TimeDelta = TimeDelta::minutes(5);
+/// All markets come in one answer, once a second at most: several sales look at them at once.
+const RULES_AGE_MAX: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(Debug)]
 pub struct Wazirx {
@@ -43,6 +49,7 @@ pub struct Wazirx {
     levies: Levies,
     notional_min: Decimal,
     networks: BTreeMap<NetworkId, String>,
+    markets: Shelf<(), Arc<wire::ExchangeInfo>>,
     coins: Shelf<(), Arc<Vec<wire::Coin>>>,
     addresses: Shelf<(Asset, NetworkId), VenueAddress>,
 }
@@ -71,6 +78,7 @@ impl Wazirx {
             levies: Levies { fee: config.fee_bps, gst: config.gst_bps, tds: config.tds_bps },
             notional_min: config.notional_inr_min,
             networks: config.networks.clone(),
+            markets: Shelf::new(RULES_AGE_MAX),
             coins: Shelf::new(WALLET_AGE_MAX),
             addresses: Shelf::new(WALLET_AGE_MAX),
         })
@@ -128,7 +136,7 @@ fn read<T: DeserializeOwned>(response: &Response, effect: Effect) -> CallResult<
     response.json(effect)
 }
 
-fn mapped<T>(result: map::Mapped<T>, effect: Effect) -> CallResult<T> {
+fn mapped<T>(result: Mapped<T>, effect: Effect) -> CallResult<T> {
     result.map_err(|why| effect.failed(format!("{NAME}: {why}")))
 }
 
@@ -166,8 +174,16 @@ impl Exchange for Wazirx {
 
     async fn rules(&self, pair: Pair) -> CallResult<MarketRules> {
         symbol(pair)?;
-        let response = self.caller.public(Endpoint::ExchangeInfo, None).await?;
-        let info = read(&response, Effect::None)?;
+        let now = self.caller.now();
+        let info = match self.markets.get(&(), now) {
+            Some(info) => info,
+            None => {
+                let response = self.caller.public(Endpoint::ExchangeInfo, None).await?;
+                let info = Arc::new(read(&response, Effect::None)?);
+                self.markets.put((), Arc::clone(&info), now);
+                info
+            }
+        };
         mapped(map::rules(&info, pair, self.notional_min), Effect::None)?.ok_or_else(no_market)
     }
 
@@ -200,7 +216,14 @@ impl Exchange for Wazirx {
             ("price", print(order.price)),
             ("clientOrderId", order.client_ref.as_str().to_owned()),
         ];
-        let response = self.caller.decided(Endpoint::PlaceOrder, &params, order.stamp).await?;
+        let answer = self.caller.decided(Endpoint::PlaceOrder, &params, order.stamp).await;
+        let response = answer.map_err(|refusal| {
+            let refused = sign::of_money(refusal);
+            if matches!(refused, CallError::Rejected { .. }) {
+                self.markets.clear();
+            }
+            refused
+        })?;
         let placed = read(&response, Effect::Money)?;
         let placed = mapped(map::order(&placed, order.pair, &order.client_ref), Effect::Money)?;
         if placed.quantity != order.quantity {
@@ -242,11 +265,7 @@ impl Exchange for Wazirx {
         let unreadable = || Effect::None.failed("wazirx: not one of this venue's order ids");
         let order_id = order.venue_order_id.parse().map_err(|_| unreadable())?;
         let trades = self.trades_of(&symbol(order.pair)?, order_id).await?;
-        let executed = trades
-            .iter()
-            .map(|trade| trade.qty.0)
-            .try_fold(Decimal::ZERO, |sum, qty| sum.checked_add(qty));
-        if executed.is_none_or(|executed| executed < order.executed) {
+        if !covers(trades.iter().map(|trade| trade.qty.0), order.executed) {
             return Err(Effect::None.failed("wazirx: executions lag behind their order"));
         }
         let fill = |trade| map::fill(trade, order.pair, self.levies);

@@ -17,6 +17,7 @@ use primitives::{CallError, CallResult, Clock, Secret};
 use sha2::Sha256;
 
 use super::{Config, wire};
+use crate::venue_clock::VenueClock;
 
 /// RFC 3986 unreserved characters stay as they are.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -93,6 +94,11 @@ impl Endpoint {
     }
 }
 
+/// Invalid symbol, stamp or window, failed validation, too little balance, wrong or no signature,
+/// too small, no permission, no stop price.
+const SAYS_NO: [&str; 11] =
+    ["-1121", "-1021", "1999", "2002", "2005", "2031", "2078", "2098", "2113", "2115", "94001"];
+
 /// What a 4xx of this venue says, before it becomes ours.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -118,6 +124,17 @@ impl From<Refusal> for CallError {
     }
 }
 
+/// A refusal of an order or of a withdrawal: only what the venue documents as refused proves that
+/// nothing happened. "Order does not exist" answers another question than ours.
+pub(super) fn of_money(refusal: Refusal) -> CallError {
+    match CallError::from(refusal) {
+        CallError::Rejected { code, .. } if !SAYS_NO.contains(&code.as_str()) => {
+            Effect::Money.failed(format!("wazirx: {code}: not a refusal we know"))
+        }
+        error => error,
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Caller {
     http: Client,
@@ -127,8 +144,7 @@ pub(super) struct Caller {
     recv_window_ms: u32,
     paced: bool,
     clock: Arc<dyn Clock>,
-    /// Venue's clock minus ours, once measured.
-    offset: Mutex<Option<TimeDelta>>,
+    theirs: VenueClock,
     /// Calls of the running minute, where the venue counts by it.
     minutes: Mutex<BTreeMap<&'static str, (i64, u32)>>,
 }
@@ -143,7 +159,7 @@ impl Caller {
             recv_window_ms: config.recv_window_ms,
             paced: config.paced,
             clock,
-            offset: Mutex::default(),
+            theirs: VenueClock::default(),
             minutes: Mutex::default(),
         })
     }
@@ -238,7 +254,7 @@ impl Caller {
         let (stale, refusal) = read_refusal(&response, effect);
         if stale {
             tracing::warn!(vendor = "wazirx", "timestamp refused; measuring the clock again");
-            *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.theirs.forget();
             return Ok(Err(Stale));
         }
         Err(refusal)
@@ -281,15 +297,7 @@ impl Caller {
     }
 
     async fn measured_offset(&self) -> CallResult<TimeDelta> {
-        if let Some(offset) = *self.offset.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(offset);
-        }
-        let theirs = self.server_time().await?;
-        // Ours is read after the answer: the stamp may be late by the way back, never early.
-        // Early stamps are refused from one second on, late ones only outside the window.
-        let offset = theirs.signed_duration_since(self.clock.now());
-        *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = Some(offset);
-        Ok(offset)
+        self.theirs.offset(self.clock.as_ref(), self.server_time()).await
     }
 }
 

@@ -5,17 +5,15 @@
 //! are read.
 
 use primitives::{Asset, NetworkId, Rounding};
-use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::{map::Mapped, wire};
+use super::wire;
 use crate::{
     ClientRef,
     custody::{Passage, VenueAddress, Withdrawal, WithdrawalTerms},
-    decimal::{WireDecimal, to_amount, to_amount_exact},
+    decimal::{to_amount, to_amount_exact},
+    mapping::{Mapped, TEXT_MAX, number, text},
 };
-
-const TEXT_MAX: usize = 128;
 
 /// `eth`
 pub(super) fn coin(asset: Asset) -> String {
@@ -30,12 +28,6 @@ pub(super) fn id(raw: &RawValue) -> Mapped<String> {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         && text != "null";
     if plain { Ok(text.to_owned()) } else { Err("an id that cannot be one") }
-}
-
-fn text(text: &str) -> Mapped<String> {
-    let plain =
-        !text.is_empty() && text.len() <= TEXT_MAX && text.bytes().all(|b| b.is_ascii_graphic());
-    if plain { Ok(text.to_owned()) } else { Err("address or id that cannot be one") }
 }
 
 pub(super) fn address(
@@ -74,14 +66,6 @@ pub(super) fn terms(
     }))
 }
 
-fn number(raw: &RawValue) -> Mapped<Decimal> {
-    let number: Option<WireDecimal> = serde_json::from_str(raw.get()).ok();
-    number
-        .map(|number| number.0)
-        .filter(|number| *number >= Decimal::ZERO)
-        .ok_or("terms that are no numbers")
-}
-
 /// Words are what the venue writes; the numbers are those of its documentation, which has them from
 /// the scheme it copied: 6 completed, 1 cancelled, 3 rejected, 5 failed.
 pub(super) fn passage(status: &RawValue) -> Passage {
@@ -101,7 +85,7 @@ pub(super) fn withdrawal(
         return Err("withdrawal of another coin");
     }
     let net = to_amount_exact(wire.amount.0, asset).filter(|net| net.is_positive());
-    let fee = wire.transaction_fee.map_or(Decimal::ZERO, |fee| fee.0);
+    let fee = wire.transaction_fee.ok_or("withdrawal without its fee")?.0;
     let fee = to_amount(fee, asset, Rounding::Up).filter(|fee| fee.minor() >= 0);
     Ok(Withdrawal {
         venue_id: id(&wire.id)?,

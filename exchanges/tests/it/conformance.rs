@@ -12,6 +12,7 @@ use primitives::{Amount, Asset, CallError, Clock as _, ManualClock, NetworkId};
 use rust_decimal::Decimal;
 use simulators::{
     binance::FeeAsset,
+    coinbase,
     prices::{Mode, ModeRequest},
     wazirx::{CancelReply, Duplicates, Settings},
 };
@@ -39,8 +40,9 @@ async fn reads_make_sense_in_every_market() {
             assert!(matches!(venue.rules(pair).await, Err(CallError::Rejected { .. })));
         }
     }
-    let binance = world.venue("binance");
-    assert_eq!(binance.market(Asset::Usdt), None, "nothing to sell dollars for there");
+    for kind in ["binance", "coinbase"] {
+        assert_eq!(world.venue(kind).market(Asset::Usdt), None, "nothing to sell dollars for");
+    }
 }
 
 // Small and large orders in every market: the credit is computed to the last minor unit, whatever
@@ -48,7 +50,11 @@ async fn reads_make_sense_in_every_market() {
 #[tokio::test]
 async fn sells_and_the_credit_is_explained() {
     let world = World::start().await;
-    for (kind, values) in [("wazirx", [101, 2_450, 1_500_000]), ("binance", [7, 101, 90_000])] {
+    for (kind, values) in [
+        ("wazirx", [101, 2_450, 1_500_000]),
+        ("binance", [7, 101, 90_000]),
+        ("coinbase", [7, 101, 90_000]),
+    ] {
         let venue = world.venue(kind);
         let mut executions = 0;
         for coin in COINS.into_iter().filter(|coin| venue.market(*coin).is_some()) {
@@ -68,16 +74,19 @@ async fn sells_and_the_credit_is_explained() {
 
 // What does not wait is over at once: filled, or in part, or not at all.
 #[tokio::test]
-async fn binance_sells_at_once_or_not() {
+async fn what_does_not_wait_sells_at_once_or_not() {
     let world = World::start().await;
-    let connectors = [world.connect("binance"), world.connect_by_ed25519()];
-    for (n, connector) in connectors.into_iter().enumerate() {
+    let by = |kind: &'static str| [world.connect(kind), world.connect_by_ed25519(kind)];
+    let connectors = by("binance").into_iter().chain(by("coinbase"));
+    for (n, connector) in connectors.enumerate() {
         let venue = connector.exchange.unwrap();
-        let at_once = async |name: &str, kind, percent| {
+        let kind = venue.venue();
+        let at_once = async |name: &str, of, percent| {
             let reference = format!("{name}-{n}");
             let order = order(venue.as_ref(), Asset::Eth, &reference, 5_000, percent).await;
-            let order = NewOrder { kind, ..order };
-            never_rests(venue.as_ref(), &order).await.unwrap()
+            let order = NewOrder { kind: of, ..order };
+            let checked = never_rests(venue.as_ref(), &order).await;
+            checked.unwrap_or_else(|broken| panic!("{kind} {name}: {broken}"))
         };
         let (order, fills) = at_once("market", OrderKind::Market, 100).await;
         assert!(order.state == OrderState::Filled && !fills.is_empty());
@@ -85,9 +94,9 @@ async fn binance_sells_at_once_or_not() {
         assert_eq!(order.state, OrderState::Filled);
         let (order, fills) = at_once("dear", OrderKind::ImmediateOrCancel, 110).await;
         assert!(order.state == OrderState::Closed && fills.is_empty());
-        world.fault("binance", "place_order", "partial_fill");
+        world.fault(kind, "place_order", "partial_fill");
         let (order, fills) = at_once("part", OrderKind::ImmediateOrCancel, 90).await;
-        assert_eq!(order.state, OrderState::Closed, "EXPIRED is how it ends");
+        assert_eq!(order.state, OrderState::Closed, "EXPIRED or CANCELLED is how it ends");
         assert!(order.executed > Decimal::ZERO && order.executed < order.quantity);
         assert!(!fills.is_empty());
     }
@@ -115,6 +124,9 @@ async fn cancels_what_rests_in_every_manner() {
     for (reply, reference) in [(CancelReply::Wait, "wait-1"), (CancelReply::Cancel, "cancel-1")] {
         let settings = world.running.wazirx.settings();
         world.running.wazirx.set_settings(Settings { cancel_reply: reply, ..settings });
+        // How long a cancel takes there is shown below: nobody moves this clock.
+        let settings = world.running.coinbase.settings();
+        world.running.coinbase.set_settings(coinbase::Settings { cancel_ms: 0, ..settings });
         for kind in VENUES {
             let venue = world.venue(kind);
             let resting = order(venue.as_ref(), Asset::Eth, reference, 5_000, 110).await;
@@ -122,6 +134,25 @@ async fn cancels_what_rests_in_every_manner() {
             checked.unwrap_or_else(|broken| panic!("{kind}: {broken}"));
         }
     }
+}
+
+// "Cancelled" is a promise there: until it is kept the order is open, and may still be executed.
+#[tokio::test]
+async fn coinbase_cancels_in_its_own_time() {
+    let world = World::start().await;
+    let venue = world.venue("coinbase");
+    let order = order(venue.as_ref(), Asset::Eth, "slow-1", 5_000, 110).await;
+    venue.place_order(&order).await.unwrap();
+    for _ in 0..2 {
+        let asked = venue.cancel_order(order.pair, &order.client_ref).await.unwrap();
+        assert_eq!(asked.state, OrderState::Open, "asked for twice is asked for once");
+    }
+    let listed = venue.open_orders(order.pair).await.unwrap();
+    assert!(listed.len() <= 1, "open or queued to be cancelled");
+    world.pass(1);
+    let over = venue.cancel_order(order.pair, &order.client_ref).await.unwrap();
+    assert_eq!(over.state, OrderState::Closed);
+    assert!(venue.open_orders(order.pair).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -171,7 +202,8 @@ async fn what_was_executed_before_a_cancel_is_kept() {
 }
 
 // The venue refuses a reference it knows to be open; that is proof of an order, not of its absence.
-// Where it accepts one, the connector has no way to know and the caller must not repeat.
+// Where it accepts one, the connector has no way to know and the caller must not repeat. Coinbase
+// answers with the order that is there.
 #[tokio::test]
 async fn a_repeated_reference_is_not_a_refusal() {
     let world = World::start().await;
@@ -182,10 +214,60 @@ async fn a_repeated_reference_is_not_a_refusal() {
         let venue = world.venue(kind);
         let order = order(venue.as_ref(), Asset::Eth, "twice-1", 5_000, 110).await;
         let placed = venue.place_order(&order).await.unwrap();
-        let again = venue.place_order(&order).await.unwrap_err();
-        assert!(again.may_have_happened(), "{kind}: {again}");
+        match venue.place_order(&order).await {
+            Ok(again) if kind == "coinbase" => assert_eq!(again, placed),
+            Ok(again) => panic!("{kind}: {again:?}"),
+            Err(again) => assert!(again.may_have_happened(), "{kind}: {again}"),
+        }
         let found = venue.find_order(order.pair, &order.client_ref).await.unwrap().unwrap();
         assert_eq!(found.venue_order_id, placed.venue_order_id, "{kind}");
+    }
+}
+
+// The vendor documents both: the first order again, and a reason of its own. Neither is taken for
+// "it did not happen", and another order under the same reference is not taken for ours.
+#[tokio::test]
+async fn coinbase_keeps_a_reference_for_ever() {
+    let world = World::start().await;
+    let venue = world.venue("coinbase");
+    let order = order(venue.as_ref(), Asset::Eth, "again-1", 500, 90).await;
+    let first = venue.place_order(&order).await.unwrap();
+    assert_eq!(first.state, OrderState::Filled);
+    assert_eq!(venue.place_order(&order).await.as_ref(), Ok(&first), "sold once");
+    let larger = NewOrder { quantity: order.quantity + order.quantity, ..order.clone() };
+    assert!(venue.place_order(&larger).await.unwrap_err().may_have_happened());
+    let settings = world.running.coinbase.settings();
+    let rejecting = coinbase::Settings { duplicates: coinbase::Duplicates::Reject, ..settings };
+    assert!(world.running.coinbase.set_settings(rejecting));
+    assert!(venue.place_order(&order).await.unwrap_err().may_have_happened());
+    let sold = venue.fills_since(order.pair, world.now()).await.unwrap();
+    assert!(sold.iter().all(|fill| fill.venue_order_id == first.venue_order_id));
+}
+
+// An execution that the venue takes back is not told any more, however the venue shows it.
+#[tokio::test]
+async fn coinbase_executions_that_are_taken_back_are_gone() {
+    let world = World::start().await;
+    for (n, reversals) in
+        [coinbase::Reversals::Removed, coinbase::Reversals::Listed].into_iter().enumerate()
+    {
+        let settings = world.running.coinbase.settings();
+        let settings = coinbase::Settings { reversals, ..settings };
+        assert!(world.running.coinbase.set_settings(settings));
+        let venue = world.venue("coinbase");
+        let order = order(venue.as_ref(), Asset::Eth, &format!("back-{n}"), 90_000, 90).await;
+        let placed = venue.place_order(&order).await.unwrap();
+        let fills = venue.fills(&placed).await.unwrap();
+        assert!(fills.len() > 1, "several executions");
+        assert!(world.running.coinbase.take_trade_back(&fills[0].trade_id));
+        let now = venue.find_order(order.pair, &order.client_ref).await.unwrap().unwrap();
+        let left = venue.fills(&now).await.unwrap();
+        let ids = |fills: &[exchanges::Fill]| {
+            let mut ids: Vec<_> = fills.iter().map(|fill| fill.trade_id.clone()).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(ids(&left), ids(&fills[1..]), "{reversals:?}");
     }
 }
 
@@ -250,10 +332,9 @@ async fn doors_of_every_coin_make_sense() {
 }
 
 #[tokio::test]
-async fn binance_tells_deposits_and_wazirx_does_not() {
+async fn binance_and_coinbase_tell_deposits_and_wazirx_does_not() {
     let world = World::start().await;
     let since = world.now();
-    let custody = world.custody("binance");
     let table = [
         ("pending", Passage::Pending),
         ("credited", Passage::Done),
@@ -262,33 +343,41 @@ async fn binance_tells_deposits_and_wazirx_does_not() {
         ("wrong", Passage::Failed),
         ("waiting", Passage::Pending),
     ];
-    for (n, (stage, _)) in table.iter().enumerate() {
-        let amount = Decimal::new(i64::try_from(n).unwrap() + 1, 1);
-        let tx = format!("0x{n:064x}");
-        let base = Some("base");
-        assert!(world.running.binance.deposit_on("ETH", amount, &tx, base, stage), "{stage}");
+    for kind in ["binance", "coinbase"] {
+        let custody = world.custody(kind);
+        for (n, (stage, _)) in table.iter().enumerate() {
+            let amount = Decimal::new(i64::try_from(n).unwrap() + 1, 1);
+            let (tx, base) = (format!("0x{n:064x}"), Some("base"));
+            let came = match kind {
+                "binance" => world.running.binance.deposit_on("ETH", amount, &tx, base, stage),
+                _ => world.running.coinbase.deposit_on("ETH", amount, &tx, base, stage),
+            };
+            assert!(came, "{kind} {stage}");
+        }
+        let told = custody.deposits(Asset::Eth, since).await.unwrap().unwrap();
+        for (n, (stage, passage)) in table.into_iter().enumerate() {
+            let tx = format!("0x{n:064x}");
+            let deposit = told.iter().find(|deposit| deposit.tx_id == tx).unwrap();
+            assert_eq!(deposit.passage, passage, "{kind} {stage}");
+            assert_eq!(deposit.network, network("base"));
+            let minor = i128::try_from(n + 1).unwrap() * 10_i128.pow(17);
+            assert_eq!(deposit.amount.minor(), minor, "{kind}");
+        }
+        assert_eq!(custody.deposits(Asset::Sol, since).await, Ok(Some(Vec::new())));
     }
-    let told = custody.deposits(Asset::Eth, since).await.unwrap().unwrap();
-    for (n, (stage, passage)) in table.into_iter().enumerate() {
-        let tx = format!("0x{n:064x}");
-        let deposit = told.iter().find(|deposit| deposit.tx_id == tx).unwrap();
-        assert_eq!(deposit.passage, passage, "{stage}");
-        assert_eq!(deposit.network, network("base"));
-        assert_eq!(deposit.amount.minor(), i128::try_from(n + 1).unwrap() * 10_i128.pow(17));
-    }
-    assert_eq!(custody.deposits(Asset::Sol, since).await, Ok(Some(Vec::new())));
     assert_eq!(world.custody("wazirx").deposits(Asset::Eth, since).await, Ok(None));
 }
 
-// To the other venue's own address: it is in WazirX's book from the start.
+// To another venue's own address: it is in WazirX's book from the start.
 #[tokio::test]
 async fn coins_are_withdrawn_once_under_our_reference() {
     let world = World::start().await;
-    let binance = world.connect("binance");
-    let wazirx = world.connect("wazirx");
-    for (n, (from, to)) in [(&binance, &wazirx), (&wazirx, &binance)].into_iter().enumerate() {
-        let (exchange, custody) = (from.exchange.clone().unwrap(), from.custody.clone().unwrap());
-        let to = to.custody.clone().unwrap();
+    let ways = [("binance", "wazirx"), ("wazirx", "binance"), ("coinbase", "wazirx")];
+    for (n, (from, to)) in ways.into_iter().enumerate() {
+        let from = world.connect(from);
+        let (exchange, custody) = (from.exchange.unwrap(), from.custody.unwrap());
+        let venue = custody.venue();
+        let to = world.custody(to);
         let address = to.deposit_address(Asset::Usdt, &network("ethereum")).await.unwrap();
         let new = NewWithdrawal {
             client_ref: client_ref(&format!("w-{n}")),
@@ -298,18 +387,23 @@ async fn coins_are_withdrawn_once_under_our_reference() {
             stamp: world.now(),
         };
         let checked = withdraws_once((exchange.as_ref(), custody.as_ref()), &new).await;
-        let withdrawal = checked.unwrap_or_else(|broken| panic!("{}: {broken}", custody.venue()));
+        let withdrawal = checked.unwrap_or_else(|broken| panic!("{venue}: {broken}"));
         assert_eq!(withdrawal.passage, Passage::Pending);
-        assert_eq!(withdrawal.net.minor(), 47_000_000);
-        let nowhere = NewWithdrawal { to: "0xnowhere".to_owned(), ..new.clone() };
+        assert_eq!(withdrawal.net.minor(), 47_000_000, "{venue}");
+        let other = NewWithdrawal { client_ref: client_ref(&format!("w-{n}-bad")), ..new };
+        let nowhere = NewWithdrawal { to: "0xnowhere".to_owned(), ..other.clone() };
         let refused = custody.withdraw(&nowhere).await;
-        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{venue}: {refused:?}");
         let crumbs =
-            NewWithdrawal { amount: Amount::try_new(9_000_000, Asset::Usdt).unwrap(), ..new };
+            NewWithdrawal { amount: Amount::try_new(9_000_000, Asset::Usdt).unwrap(), ..other };
         let refused = custody.withdraw(&crumbs).await;
-        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{refused:?}");
-        world.running.binance.judge_withdrawal("w-0", "completed");
-        world.running.wazirx.judge_withdrawal("w-1", "completed");
+        assert!(matches!(refused, Err(CallError::Rejected { .. })), "{venue}: {refused:?}");
+        let id = &withdrawal.venue_id;
+        assert!(match venue {
+            "binance" => world.running.binance.judge_withdrawal("w-0", "completed"),
+            "wazirx" => world.running.wazirx.judge_withdrawal("w-1", "completed"),
+            _ => world.running.coinbase.judge_withdrawal(id, "completed"),
+        });
         let done = custody.find_withdrawal(Asset::Usdt, &withdrawal.client_ref).await.unwrap();
         let done = done.unwrap();
         assert_eq!((done.passage, done.tx_id.is_some()), (Passage::Done, true));

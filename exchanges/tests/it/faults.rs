@@ -57,7 +57,7 @@ async fn a_find_tells_whether_a_lost_order_exists() {
 async fn a_find_tells_whether_a_lost_withdrawal_exists() {
     let world = World::start().await;
     let network = NetworkId::new("ethereum").unwrap();
-    for (kind, other) in [("binance", "wazirx"), ("wazirx", "binance")] {
+    for (kind, other) in [("binance", "wazirx"), ("wazirx", "binance"), ("coinbase", "binance")] {
         let custody = world.custody(kind);
         let to = world.custody(other).deposit_address(Asset::Usdt, &network).await.unwrap();
         for (n, (name, exists)) in LOST.into_iter().enumerate() {
@@ -97,16 +97,21 @@ async fn an_order_may_arrive_or_be_shown_late() {
         world.pass(4);
         assert!(find().await.unwrap().is_some(), "{kind}");
     }
-    let venue = world.venue("binance");
-    world.fault("binance", "place_order", "query_lag");
-    let lagging = order(venue.as_ref(), Asset::Eth, "lag-1", 5_000, 90).await;
-    let placed = venue.place_order(&lagging).await.unwrap();
-    assert_eq!(venue.find_order(lagging.pair, &lagging.client_ref).await, Ok(None));
-    let unread = venue.fills(&placed).await;
-    assert!(matches!(unread, Err(CallError::NotSent(_))), "executions lag as well: {unread:?}");
-    world.pass(4);
-    assert!(venue.find_order(lagging.pair, &lagging.client_ref).await.unwrap().is_some());
-    assert!(!venue.fills(&placed).await.unwrap().is_empty());
+    for kind in ["binance", "coinbase"] {
+        let venue = world.venue(kind);
+        world.fault(kind, "place_order", "query_lag");
+        let lagging = order(venue.as_ref(), Asset::Eth, "lag-1", 5_000, 90).await;
+        let placed = venue.place_order(&lagging).await.unwrap();
+        let found = venue.find_order(lagging.pair, &lagging.client_ref).await;
+        assert_eq!(found, Ok(None), "{kind}");
+        if !placed.executed.is_zero() {
+            let unread = venue.fills(&placed).await;
+            assert!(matches!(unread, Err(CallError::NotSent(_))), "they lag as well: {unread:?}");
+        }
+        world.pass(4);
+        let found = venue.find_order(lagging.pair, &lagging.client_ref).await.unwrap().unwrap();
+        assert!(!venue.fills(&found).await.unwrap().is_empty(), "{kind}");
+    }
 }
 
 #[tokio::test]
@@ -148,7 +153,11 @@ async fn silence_is_kept_as_long_as_asked() {
 #[tokio::test]
 async fn refusals_injected_by_code_are_refusals() {
     let world = World::start().await;
-    let table = [("wazirx", ["2002", "2031", "2005"]), ("binance", ["-2010", "-1013", "-1111"])];
+    let table = [
+        ("wazirx", ["2002", "2031", "2005"]),
+        ("binance", ["-2010", "-1013", "-1111"]),
+        ("coinbase", ["INSUFFICIENT_FUND", "INVALID_SIZE_PRECISION", "ORDER_ENTRY_DISABLED"]),
+    ];
     for (kind, codes) in table {
         let venue = world.venue(kind);
         for code in codes {
@@ -159,6 +168,13 @@ async fn refusals_injected_by_code_are_refusals() {
                 other => panic!("{kind} {code}: {other:?}"),
             }
         }
+    }
+    let venue = world.venue("coinbase");
+    for code in ["UNKNOWN_FAILURE_REASON", "DUPLICATE_CLIENT_ORDER_ID", "A_NEW_WORD"] {
+        let order = order(venue.as_ref(), Asset::Eth, "unknown-1", 5_000, 90).await;
+        world.fault("coinbase", "place_order", &format!("reject:{code}"));
+        let unknown = venue.place_order(&order).await.unwrap_err();
+        assert!(unknown.may_have_happened(), "{code}: {unknown}");
     }
     let venue = world.venue("binance");
     for code in ["-1000", "-1001", "-1006", "-1007", "-1008", "-2010:duplicate", "-9999"] {

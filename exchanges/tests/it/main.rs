@@ -9,9 +9,12 @@
 )]
 
 mod binance_failures;
+mod coinbase_failures;
 mod conformance;
 mod failures;
 mod faults;
+mod many_deposits;
+mod other_answers;
 mod recorded;
 mod streams;
 mod vendor;

@@ -62,7 +62,7 @@ async fn prices_come_as_they_change_with_the_time_of_their_arrival() {
 async fn news_are_told_by_either_kind_of_key() {
     let world = World::start().await;
     for (n, connector) in
-        [world.connect("binance"), world.connect_by_ed25519()].into_iter().enumerate()
+        [world.connect("binance"), world.connect_by_ed25519("binance")].into_iter().enumerate()
     {
         let (venue, stream) = (connector.exchange.unwrap(), connector.news.unwrap());
         assert_eq!(stream.venue(), "binance");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use simulators::{Options, Running, fault::Fault};
 
 /// The venues to sell at.
-pub(crate) const VENUES: [&str; 2] = ["wazirx", "binance"];
+pub(crate) const VENUES: [&str; 3] = ["wazirx", "binance", "coinbase"];
 
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
@@ -29,6 +29,8 @@ impl World {
         running.wazirx.set_settings(simulators::wazirx::Settings { limits: false, ..settings });
         let settings = running.binance.settings();
         running.binance.set_settings(simulators::binance::Settings { limits: false, ..settings });
+        let settings = running.coinbase.settings();
+        running.coinbase.set_settings(simulators::coinbase::Settings { limits: false, ..settings });
         Self { clock, running }
     }
 
@@ -39,27 +41,32 @@ impl World {
     pub(crate) fn connect_by(&self, kind: &str, clock: Arc<ManualClock>) -> Connector {
         let said = self.running.first_line()[kind].clone();
         let mut json = json!({"kind": kind, "base_url": said["base_url"]});
-        if kind != "coinbase" {
-            json["api_key"] = said["api_key"].clone();
-        }
+        json["api_key"] = said["api_key"].clone();
         if VENUES.contains(&kind) {
-            json["secret"] = said["secret"].clone();
+            let name = if kind == "coinbase" { "private_key" } else { "secret" };
+            json[name] = said["secret"].clone();
             json["paced"] = false.into();
         }
-        if kind == "binance" {
-            at_sockets(&mut json);
+        match kind {
+            "binance" => at_sockets(&mut json),
+            "coinbase" => json["send_fees"] = send_fees(),
+            _ => {}
         }
         connected(json, clock)
     }
 
-    /// Binance by its other kind of key.
-    pub(crate) fn connect_by_ed25519(&self) -> Connector {
-        let said = self.running.first_line()["binance"].clone();
+    /// A venue by its other kind of key.
+    pub(crate) fn connect_by_ed25519(&self, kind: &str) -> Connector {
+        let said = self.running.first_line()[kind].clone();
+        let name = if kind == "coinbase" { "private_key" } else { "ed25519_pem" };
         let mut json = json!({
-            "kind": "binance", "base_url": said["base_url"], "paced": false,
-            "api_key": said["ed25519_api_key"], "ed25519_pem": said["ed25519_private_key"],
+            "kind": kind, "base_url": said["base_url"], "paced": false,
+            "api_key": said["ed25519_api_key"],
         });
-        at_sockets(&mut json);
+        json[name] = said["ed25519_private_key"].clone();
+        if kind == "binance" {
+            at_sockets(&mut json);
+        }
         connected(json, Arc::new(self.clock.clone()))
     }
 
@@ -92,6 +99,14 @@ fn at_sockets(json: &mut Value) {
     let url = json["base_url"].as_str().unwrap().replace("http://", "ws://");
     json["stream_url"] = url.clone().into();
     json["ws_api_url"] = url.into();
+}
+
+/// What the simulated networks cost: the venue tells it only afterwards.
+fn send_fees() -> Value {
+    json!({
+        "bitcoin": {"BTC": "0.0001"}, "solana": {"SOL": "0.001", "USDC": "1"},
+        "ethereum": {"ETH": "0.001", "USDT": "3", "USDC": "3"},
+    })
 }
 
 fn connected(mut json: Value, clock: Arc<ManualClock>) -> Connector {

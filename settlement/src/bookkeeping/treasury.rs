@@ -5,7 +5,7 @@
 //! anew. Nothing is edited: what a reorganisation takes back is reversed.
 
 use ledger::{Account, Leg, REVERSAL};
-use primitives::Amount;
+use primitives::{Amount, Asset};
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -18,6 +18,8 @@ use crate::{
 /// Our own coins leave one place for another.
 const OUT: &str = "transfer.out";
 const IN: &str = "transfer.in";
+/// They left and will never be there.
+const WRITE_OFF: &str = "write.off";
 
 fn key(of: &Move, event: &str) -> String {
     format!("move:{}:{}:{event}", of.id.uuid().simple(), of.round)
@@ -26,11 +28,12 @@ fn key(of: &Move, event: &str) -> String {
 /// What a move takes away, and who pays its fee.
 fn legs(of: &Move, amount: Amount, fee: Amount) -> Vec<Leg> {
     let escrow = chart::escrow(&of.network, of.asset);
+    let own_fee = chart::escrow(&of.network, fee.asset());
     let (into, out_of, pays) = match (of.purpose, &of.venue) {
         (MovePurpose::FundVenue, Some(venue)) => {
-            let transit = chart::transit(of.network.as_str(), venue, of.asset);
-            (transit, escrow, chart::escrow(&of.network, fee.asset()))
+            (chart::transit(of.network.as_str(), venue, of.asset), escrow, own_fee)
         }
+        (MovePurpose::ToCold, _) => (chart::cold(&of.network, of.asset), escrow, own_fee),
         _ => {
             let gas = chart::gas(&of.network, of.asset);
             (escrow, gas.clone(), gas)
@@ -137,20 +140,17 @@ pub async fn move_credited(
     amount: Amount,
 ) -> Result<(), Error> {
     let transit = chart::transit(of.network.as_str(), venue, of.asset);
-    let lost = of.arrived.map_or(Amount::zero(of.asset), |arrived| crumbs(arrived, amount));
+    let lost = of.arrived.map_or(Amount::zero(of.asset), |sent| crumbs(base, venue, sent, amount));
     let legs = arrival(venue, &transit, amount, lost);
     ledger::post(conn, &transfer(base, key(of, "in"), IN, of.id.uuid(), legs)).await?;
     Ok(())
 }
 
-/// Venues keep balances with so many places, and cut off what a chain's coin has beyond them.
-const VENUE_PLACES: u32 = 8;
-
-/// What a venue cut off, where that is all it credited short; nothing otherwise.
-pub(crate) fn crumbs(sent: Amount, credited: Amount) -> Amount {
+/// What a venue cut off, where that is all it credited short; nothing otherwise. It cuts to its own
+/// step: what is finer is never credited.
+pub(crate) fn crumbs(base: &Base, venue: &str, sent: Amount, credited: Amount) -> Amount {
     let asset = sent.asset();
-    let places = asset.scale().saturating_sub(VENUE_PLACES);
-    let unit = 10_i128.saturating_pow(places);
+    let unit = base.settings.treasury.credit_step(venue, asset);
     match sent.checked_sub(credited) {
         Ok(short) if short.is_positive() && short.minor() < unit => short,
         _ => Amount::zero(asset),
@@ -169,7 +169,7 @@ fn arrival(venue: &str, transit: &Account, amount: Amount, lost: Amount) -> Vec<
 /// # Errors
 /// `Ledger`; `WouldOverdraw` inside it when the venue's coins have moved on.
 pub async fn move_unwound(conn: &mut PgConnection, base: &Base, of: &Move) -> Result<(), Error> {
-    for event in ["in", "out"] {
+    for event in ["lost", "in", "out"] {
         let posted = key(of, event);
         if ledger::find(conn, &posted).await?.is_none() {
             continue;
@@ -178,6 +178,88 @@ pub async fn move_unwound(conn: &mut PgConnection, base: &Base, of: &Move) -> Re
         let how = resolution(base, format!("{posted}:undo"), REVERSAL, notes);
         ledger::reverse(conn, &posted, &how).await?;
     }
+    Ok(())
+}
+
+/// What of a move is booked as credited, and what as lost, in this round.
+///
+/// # Errors
+/// `Ledger`.
+pub(crate) async fn move_taken(
+    conn: &mut PgConnection,
+    of: &Move,
+) -> Result<(Amount, bool), Error> {
+    taken_by(conn, of.asset, [key(of, "in"), key(of, "lost")]).await
+}
+
+/// As above, of a transfer.
+///
+/// # Errors
+/// `Ledger`.
+pub(crate) async fn transfer_taken(
+    conn: &mut PgConnection,
+    of: &Transfer,
+) -> Result<(Amount, bool), Error> {
+    let keys = [transfer_key(of, "in"), transfer_key(of, "lost")];
+    taken_by(conn, of.amount.asset(), keys).await
+}
+
+/// What is out of transit again, by what was posted, crumbs included; true when it is written off.
+async fn taken_by(
+    conn: &mut PgConnection,
+    asset: Asset,
+    [credited, lost]: [String; 2],
+) -> Result<(Amount, bool), Error> {
+    let mut taken = Amount::zero(asset);
+    if let Some(posted) = ledger::find(conn, &credited).await? {
+        for leg in &posted.legs {
+            taken = taken.checked_add(leg.amount)?;
+        }
+    }
+    Ok((taken, ledger::find(conn, &lost).await?.is_some()))
+}
+
+/// It will never be credited, and two people have signed that.
+///
+/// # Errors
+/// `Ledger`.
+pub(crate) async fn move_lost(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Move,
+    (venue, amount): (&str, Amount),
+    owners: &[String],
+) -> Result<(), Error> {
+    let transit = chart::transit(of.network.as_str(), venue, of.asset);
+    lost(conn, base, (key(of, "lost"), of.id.uuid()), (transit, amount), owners).await
+}
+
+/// As above, of a transfer.
+///
+/// # Errors
+/// `Ledger`.
+pub(crate) async fn transfer_lost(
+    conn: &mut PgConnection,
+    base: &Base,
+    of: &Transfer,
+    amount: Amount,
+    owners: &[String],
+) -> Result<(), Error> {
+    let transit = chart::transit(&of.from, &of.to, of.amount.asset());
+    lost(conn, base, (transfer_key(of, "lost"), of.id.uuid()), (transit, amount), owners).await
+}
+
+async fn lost(
+    conn: &mut PgConnection,
+    base: &Base,
+    (key, correlation): (String, uuid::Uuid),
+    (transit, amount): (Account, Amount),
+    owners: &[String],
+) -> Result<(), Error> {
+    let leg = Leg::new(super::reorg::loss(amount.asset()), transit, amount);
+    let mut lost = transfer(base, key, WRITE_OFF, correlation, vec![leg]);
+    lost.meta = json!({ "signed_by": owners });
+    ledger::post(conn, &lost).await?;
     Ok(())
 }
 
@@ -252,7 +334,7 @@ pub async fn transfer_credited(
 ) -> Result<(), Error> {
     let asset = of.amount.asset();
     let transit = chart::transit(&of.from, &of.to, asset);
-    let lost = of.net.map_or(Amount::zero(asset), |net| crumbs(net, amount));
+    let lost = of.net.map_or(Amount::zero(asset), |net| crumbs(base, &of.to, net, amount));
     let legs = arrival(&of.to, &transit, amount, lost);
     ledger::post(conn, &transfer(base, transfer_key(of, "in"), IN, of.id.uuid(), legs)).await?;
     Ok(())

@@ -2,16 +2,18 @@
 //!
 //! Invariant: a batch closes when it is worth enough, old enough, or the asset's exposure nears its
 //! limit. Below every venue's minimum it waits for company, but never longer than the settings say:
-//! then it is dust, and its payments are paid. The payments are locked before anything else.
+//! then it is dust, and its payments are paid. A venue that was not seen is looked at again first.
+//! The payments are locked before anything else.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, ConversionId, PaymentId};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{PgConnection, Row};
 
 use super::{
     Conversion, ConversionEvent, ConversionState, Part, dust,
     finish::finish_in,
+    hold::{hold_in, release_in},
     plan::{Planned, plan_order},
     route::{Candidate, Offer, Route},
     store::{insert_in, oldest_waiting_in, step_in},
@@ -108,7 +110,7 @@ pub async fn plan_batch_in(
     if route.taken().is_none() {
         let until = oldest + TimeDelta::seconds(base.settings.dust_age_s);
         if !route.is_below_minimum() || until > base.now() {
-            hold_in(conn, base, asset.code(), &route).await?;
+            hold_in(conn, base, (asset.code(), None), &route).await?;
             let small = route.is_below_minimum();
             return Ok(if small { Planned::Wait(until) } else { Planned::NoRoute(route.into()) });
         }
@@ -211,60 +213,4 @@ async fn take_waiting(conn: &mut PgConnection, asset: Asset) -> Result<Vec<Waiti
             })
         })
         .collect()
-}
-
-/// Keeps why nothing is sold now, for whoever asks about a payment.
-pub(super) async fn hold_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    subject: &str,
-    route: &Route,
-) -> Result<(), Error> {
-    let mut reason = route.reasons();
-    if let Some((cut, _)) = reason.char_indices().nth(2_000) {
-        reason.truncate(cut);
-    }
-    let seen = serde_json::to_value(route).unwrap_or(Value::Null);
-    sqlx::query(
-        "insert into sale_holds (subject, reason, route, since, at) values ($1, $2, $3, $4, $4)
-         on conflict (subject) do update set reason = excluded.reason, route = excluded.route,
-           since = case when sale_holds.reason is null then excluded.at else sale_holds.since end,
-           at = excluded.at",
-    )
-    .bind(subject)
-    .bind(reason)
-    .bind(seen)
-    .bind(base.now())
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Since when something waits for a route: an asset's code, or the id of a conversion.
-///
-/// # Errors
-/// `Database`.
-pub async fn held_since_in(
-    conn: &mut PgConnection,
-    subject: &str,
-) -> Result<Option<DateTime<Utc>>, Error> {
-    let since = "select since from sale_holds where subject = $1 and reason is not null";
-    Ok(sqlx::query_scalar(since).bind(subject).fetch_optional(conn).await?)
-}
-
-/// Nothing holds it any more.
-pub(super) async fn release_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    subject: &str,
-) -> Result<(), Error> {
-    sqlx::query(
-        "update sale_holds set reason = null, route = null, at = $2
-         where subject = $1 and reason is not null",
-    )
-    .bind(subject)
-    .bind(base.now())
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -51,7 +51,7 @@ pub async fn list_in(conn: &mut PgConnection) -> Result<Vec<Dust>, Error> {
 async fn by_books_in(conn: &mut PgConnection, asset: Asset) -> Result<Amount, Error> {
     let (waiting, selling, handing): (String, String, String) = sqlx::query_as(
         "with kept as (
-           select f.* from fills f where not exists (select from fill_reversals r
+           select f.* from fills f where not exists (select from fills_taken_back r
              where r.venue = f.venue and r.trade_id = f.trade_id))
          select
            (select coalesce(sum(amount_minor), 0)::text from conversion_queue

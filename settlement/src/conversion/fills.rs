@@ -1,26 +1,20 @@
-//! The executions of orders: booked once each, and taken back where the venue takes them back.
+//! The executions of orders: booked once each, and what they add up to.
 //!
-//! Invariant: a trade is booked once, whoever reports it and however late; one that was taken back
-//! counts no more, and is booked by a contra entry, never edited.
+//! Invariant: a trade is booked once, whoever reports it and however late; one that is taken back
+//! counts no more. What a venue does with a trade it has told us stands in `turns`.
 
-use std::collections::BTreeSet;
-
-use chrono::{DateTime, TimeDelta, Utc};
-use primitives::Amount;
+use primitives::{Amount, Asset};
 use serde_json::json;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
-use super::{
-    Conversion, ConversionState, FillFacts, OrderAttempt, OrderFacts, dust,
-    judge::{self, Missing},
-};
+use super::{Conversion, ConversionState, FillFacts, OrderAttempt, dust, judge};
 use crate::{
     Base, Error,
     bookkeeping::{self, sales::OrderName},
     case, money_column,
 };
 
-const fn name<'a>(conversion: &'a Conversion, order: &'a OrderAttempt) -> OrderName<'a> {
+pub(super) const fn name<'a>(conversion: &'a Conversion, order: &'a OrderAttempt) -> OrderName<'a> {
     OrderName {
         venue: conversion.venue.as_str(),
         conversion: conversion.id.uuid(),
@@ -37,6 +31,11 @@ pub(super) async fn book_in(
     fill: &FillFacts,
 ) -> Result<bool, Error> {
     in_its_assets(conversion, fill)?;
+    let known = FillFacts {
+        trade_id: name_in(conn, conversion, order, &fill.trade_id).await?,
+        ..fill.clone()
+    };
+    let fill = &known;
     let inserted = sqlx::query(
         "insert into fills (venue, trade_id, conversion_id, attempt, sold_minor, gross_minor,
            fee_minor, fee_gst_minor, tds_minor, price, executed_at, recorded_at, fee_asset)
@@ -63,13 +62,51 @@ pub(super) async fn book_in(
         same_fill(conn, conversion, order.attempt, fill).await?;
         return Ok(false);
     }
+    post_in(conn, base, conversion, order, fill).await?;
+    Ok(true)
+}
+
+/// Posts an execution that counts, of an order that is alive or has ended.
+pub(super) async fn post_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    conversion: &Conversion,
+    order: &OrderAttempt,
+    fill: &FillFacts,
+) -> Result<(), Error> {
     if order.state.is_live() {
         let (venue, id) = (&conversion.venue, conversion.id.uuid());
-        bookkeeping::filled(conn, base, venue, id, fill).await?;
-    } else {
-        bookkeeping::sales::filled_late(conn, base, name(conversion, order), fill).await?;
+        return bookkeeping::filled(conn, base, venue, id, fill).await;
     }
-    Ok(true)
+    bookkeeping::sales::filled_late(conn, base, name(conversion, order), fill).await
+}
+
+/// The name a trade is booked under: its own, or the bare number if an older release has booked it
+/// so. What is booked is never renamed.
+async fn name_in(
+    conn: &mut PgConnection,
+    conversion: &Conversion,
+    order: &OrderAttempt,
+    trade_id: &str,
+) -> Result<String, Error> {
+    let Some(bare) = bare_name(conversion, trade_id) else { return Ok(trade_id.to_owned()) };
+    let is_old: bool = sqlx::query_scalar(
+        "select exists (select from fills
+           where venue = $1 and trade_id = $2 and conversion_id = $3 and attempt = $4)",
+    )
+    .bind(&conversion.venue)
+    .bind(bare)
+    .bind(conversion.id.uuid())
+    .bind(order.attempt)
+    .fetch_one(conn)
+    .await?;
+    Ok(if is_old { bare } else { trade_id }.to_owned())
+}
+
+/// What a trade of a rupee market was called before its market was part of its name.
+pub(super) fn bare_name<'a>(conversion: &Conversion, trade_id: &'a str) -> Option<&'a str> {
+    let market = format!("{}{}-", conversion.asset, conversion.quote);
+    trade_id.strip_prefix(&market).filter(|_| conversion.quote == Asset::Inr)
 }
 
 /// A fill speaks of what its conversion sells, for what it brings.
@@ -117,7 +154,7 @@ pub(super) async fn sums(
         "select coalesce(sum(sold_minor), 0)::text,
                 coalesce(sum(sold_minor) filter (where attempt = $2), 0)::text
          from fills f where conversion_id = $1 and not exists
-           (select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)",
+           (select from fills_taken_back r where r.venue = f.venue and r.trade_id = f.trade_id)",
     )
     .bind(conversion.id.uuid())
     .bind(attempt)
@@ -136,7 +173,7 @@ pub(super) async fn proceeds_in(
         "select coalesce(sum(gross_minor - fee_gst_minor - tds_minor
            - case when fee_asset = $2 then fee_minor else 0 end), 0)::text
          from fills f where conversion_id = $1 and not exists
-           (select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)",
+           (select from fills_taken_back r where r.venue = f.venue and r.trade_id = f.trade_id)",
     )
     .bind(conversion.id.uuid())
     .bind(conversion.quote.code())
@@ -176,131 +213,4 @@ pub(super) async fn count_in(
         dust::true_up_in(conn, base, conversion, "a correction after the end").await?;
     }
     Ok(of_order)
-}
-
-/// Takes back what the venue does not list any more of an order it calls closed: only after two
-/// looks with time between. Answers when to look again, while it is not certain.
-pub(super) async fn reverse_missing_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    conversion: &Conversion,
-    order: &OrderAttempt,
-    facts: &OrderFacts,
-) -> Result<Option<DateTime<Utc>>, Error> {
-    let missing = unlisted(conn, conversion, order, facts).await?;
-    let gap = TimeDelta::seconds(base.settings.absence_gap_s);
-    if missing.is_empty() {
-        set_missing_since(conn, order, None).await?;
-        return Ok(None);
-    }
-    let mut listed = Amount::zero(conversion.asset);
-    for fill in &facts.fills {
-        listed = listed.checked_add(fill.sold)?;
-    }
-    let adds_up = facts.closed && listed == facts.executed;
-    match judge::missing(adds_up, order.missing_since, base.now(), gap) {
-        Missing::NotTold => {
-            set_missing_since(conn, order, None).await?;
-            return Ok(Some(base.now() + gap));
-        }
-        Missing::Since(since, due) => {
-            set_missing_since(conn, order, Some(since)).await?;
-            return Ok(Some(due));
-        }
-        Missing::TakenBack => {}
-    }
-    for fill in &missing {
-        reverse_in(conn, base, conversion, order, fill).await?;
-    }
-    set_missing_since(conn, order, None).await?;
-    Ok(None)
-}
-
-async fn reverse_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    conversion: &Conversion,
-    order: &OrderAttempt,
-    fill: &FillFacts,
-) -> Result<(), Error> {
-    sqlx::query("insert into fill_reversals (venue, trade_id, recorded_at) values ($1, $2, $3)")
-        .bind(&conversion.venue)
-        .bind(&fill.trade_id)
-        .bind(base.now())
-        .execute(&mut *conn)
-        .await?;
-    let (order_name, ended) = (name(conversion, order), !order.state.is_live());
-    bookkeeping::sales::fill_reversed(conn, base, order_name, fill, ended).await?;
-    let new = case::NewCase {
-        kind: "fill_reversed",
-        subject: &format!("{}:{}", conversion.venue, fill.trade_id),
-        payment: None,
-        amount: Some(fill.sold),
-        detail: json!({
-            "conversion": conversion.id, "order": order.client_ref, "gross": fill.gross,
-            "state": conversion.state.name(),
-        }),
-    };
-    case::open_in(conn, base, new).await
-}
-
-/// Booked executions of the order that still count and that the venue does not list.
-async fn unlisted(
-    conn: &mut PgConnection,
-    conversion: &Conversion,
-    order: &OrderAttempt,
-    facts: &OrderFacts,
-) -> Result<Vec<FillFacts>, Error> {
-    let rows = sqlx::query(
-        "select trade_id, sold_minor::text as sold, gross_minor::text as gross,
-           fee_minor::text as fee, fee_gst_minor::text as fee_gst, tds_minor::text as tds, price,
-           executed_at, fee_asset
-         from fills f where conversion_id = $1 and attempt = $2 and not exists
-           (select from fill_reversals r where r.venue = f.venue and r.trade_id = f.trade_id)
-         order by trade_id",
-    )
-    .bind(conversion.id.uuid())
-    .bind(order.attempt)
-    .fetch_all(conn)
-    .await?;
-    let listed: BTreeSet<&str> = facts.fills.iter().map(|fill| fill.trade_id.as_str()).collect();
-    let mut missing = Vec::new();
-    for row in rows {
-        let trade_id: String = row.try_get("trade_id")?;
-        if listed.contains(trade_id.as_str()) {
-            continue;
-        }
-        let of = |column, asset| money_column::amount(row.try_get(column)?, asset);
-        let quote = conversion.quote;
-        missing.push(FillFacts {
-            trade_id,
-            sold: money_column::amount(row.try_get("sold")?, conversion.asset)?,
-            gross: of("gross", quote)?,
-            fee: of("fee", money_column::asset(row.try_get("fee_asset")?)?)?,
-            fee_gst: of("fee_gst", quote)?,
-            tds: of("tds", quote)?,
-            price: row.try_get("price")?,
-            executed_at: row.try_get("executed_at")?,
-        });
-    }
-    Ok(missing)
-}
-
-async fn set_missing_since(
-    conn: &mut PgConnection,
-    order: &OrderAttempt,
-    since: Option<DateTime<Utc>>,
-) -> Result<(), Error> {
-    if order.missing_since == since {
-        return Ok(());
-    }
-    sqlx::query(
-        "update order_attempts set missing_since = $3 where conversion_id = $1 and attempt = $2",
-    )
-    .bind(order.conversion.uuid())
-    .bind(order.attempt)
-    .bind(since)
-    .execute(conn)
-    .await?;
-    Ok(())
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Conversion, ConversionState, Part, dust, fills, lock_in, payments_of, route::Route,
-    store::insert_in,
+    Conversion, ConversionState, Part, dust, fills, hold::release_in, lock_in, payments_of,
+    route::Route, store::insert_in,
 };
 use crate::{Base, Error, jobs::ResolveConversion, payout};
 
@@ -25,6 +25,7 @@ pub(super) async fn finish_in(
         hand_on_in(conn, base, conversion).await?;
     }
     dust::true_up_in(conn, base, conversion, "below the venue's step or minimum").await?;
+    release_in(conn, base, &conversion.id.to_string()).await?;
     lock_in(conn, conversion.root).await?;
     let open: bool = sqlx::query_scalar(
         "select exists (select from conversions where (id = $1 or root = $1)

@@ -7,6 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, AmountError};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// A venue may still hand a request to its engine this long after its receive window has passed.
 const ENGINE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
@@ -45,24 +46,54 @@ pub struct Traces {
     /// Free and locked at the venue, and by our books.
     pub held: Amount,
     pub books: Amount,
+    /// What explains that the venue holds more than our books say.
+    pub arrived: Option<Arrived>,
+}
+
+/// Coins of ours that came to the venue and are not booked yet: a venue that tells no deposits
+/// shows them in its balance alone, which is not read while this very order may change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// The names of what was on its way; together exactly what is there too much.
+    pub items: Vec<Uuid>,
+    /// What the order would have brought, at the venue and by our books: as much as it would have
+    /// taken away could hide in what came, but not on both sides.
+    pub proceeds: Amount,
+    pub proceeds_books: Amount,
+}
+
+impl Arrived {
+    fn explains(&self) -> bool {
+        !self.items.is_empty() && self.proceeds == self.proceeds_books
+    }
 }
 
 impl Traces {
     /// True when nothing at the venue needs this order to be explained.
     #[must_use]
     pub fn is_clean(&self) -> bool {
+        let more = || self.held.minor() > self.books.minor();
+        let came = || more() && self.arrived.as_ref().is_some_and(Arrived::explains);
         self.strange_trades == 0
             && self.strange_orders == 0
             && self.resting == self.locked
-            && self.held == self.books
+            && (self.held == self.books || came())
     }
 
-    /// As evidence, kept with the order.
+    /// As evidence, kept with the order: everything [`Traces::is_clean`] asks, so that a proof can
+    /// be checked again.
     #[must_use]
     pub fn evidence(&self) -> Value {
+        let arrived = self.arrived.as_ref().map(|came| {
+            json!({
+                "items": came.items, "proceeds": came.proceeds,
+                "proceeds_books": came.proceeds_books,
+            })
+        });
         json!({
-            "order": null, "trades": self.trades, "open_orders": self.strange_orders,
-            "locked": self.locked, "balance": self.held,
+            "order": null, "trades": self.trades, "strange_trades": self.strange_trades,
+            "open_orders": self.strange_orders, "locked": self.locked, "resting": self.resting,
+            "balance": self.held, "books": self.books, "arrived": arrived,
         })
     }
 }
@@ -235,6 +266,7 @@ mod tests {
             locked: none,
             held: some,
             books: some,
+            arrived: None,
         };
         assert!(clean.is_clean());
         for unclean in [
@@ -245,6 +277,42 @@ mod tests {
         ] {
             assert!(!unclean.is_clean(), "{unclean:?}");
         }
+    }
+
+    #[test]
+    fn what_arrived_explains_more_and_nothing_else() {
+        let rupees = |minor| Amount::try_new(minor, Asset::Inr).unwrap();
+        let arrived = Arrived {
+            items: vec![Uuid::from_u128(7)],
+            proceeds: rupees(5),
+            proceeds_books: rupees(5),
+        };
+        let came = Traces {
+            trades: 0,
+            strange_trades: 0,
+            strange_orders: 0,
+            resting: usdc(0),
+            locked: usdc(0),
+            held: usdc(9),
+            books: usdc(2),
+            arrived: Some(arrived.clone()),
+        };
+        assert!(came.is_clean());
+        let with = |arrived| Traces { arrived: Some(arrived), ..came.clone() };
+        for unclean in [
+            Traces { arrived: None, ..came.clone() },
+            with(Arrived { items: Vec::new(), ..arrived.clone() }),
+            with(Arrived { proceeds: rupees(6), ..arrived.clone() }),
+            Traces { strange_trades: 1, ..came.clone() },
+            Traces { strange_orders: 1, ..came.clone() },
+            Traces { locked: usdc(1), ..came.clone() },
+            Traces { held: usdc(1), ..came.clone() },
+        ] {
+            assert!(!unclean.is_clean(), "{unclean:?}");
+        }
+        let kept = came.evidence();
+        assert_eq!(kept["arrived"]["items"][0], Uuid::from_u128(7).to_string());
+        assert_eq!((&kept["books"], &kept["resting"]), (&json!(usdc(2)), &json!(usdc(0))));
     }
 
     #[test]

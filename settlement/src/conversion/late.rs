@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
-    AttemptState, Conversion, ConversionEvent, OrderAttempt, OrderFacts, fills, judge,
-    live_attempt_in, lock_in,
+    AttemptState, Conversion, ConversionEvent, OrderAttempt, OrderFacts, fills, get_in,
+    hold::release_in,
+    judge, live_attempt_in, lock_in,
     store::{attempts_in, step_in},
+    turns,
 };
 use crate::{Base, Error, bookkeeping, case, money_column};
 
@@ -65,12 +67,13 @@ pub async fn late_in(
     let Some(order) = all.into_iter().find(|o| o.attempt == attempt && o.is_unlooked()) else {
         return Ok(LateLook::Done);
     };
+    release_in(conn, base, &id.to_string()).await?;
     let Some(facts) = told else { return forgotten(conn, base, &order).await };
     if order.state == AttemptState::Absent {
         let detail = json!({ "conversion": id, "venue_order": facts.venue_order_id });
         show(conn, base, "order_came_late", &order, detail).await?;
     }
-    let again = fills::reverse_missing_in(conn, base, &conversion, &order, facts).await?;
+    let again = turns::follow_in(conn, base, &conversion, &order, facts).await?;
     let new = if again.is_none() { facts.fills.as_slice() } else { &[] };
     for fill in new {
         fills::book_in(conn, base, &conversion, &order, fill).await?;
@@ -88,12 +91,29 @@ pub async fn late_in(
     .execute(&mut *conn)
     .await?;
     if let Some(at) = again {
-        return Ok(LateLook::Later(at));
+        return not_yet(conn, base, &order, at).await;
     }
     if !facts.closed || booked.minor() < facts.executed.minor() {
-        return Ok(LateLook::Later(base.now() + TimeDelta::seconds(2)));
+        return not_yet(conn, base, &order, base.now() + TimeDelta::seconds(2)).await;
     }
     looked(conn, base, &order).await
+}
+
+/// What the venue tells of an ended order does not add up yet. When that takes too long a person is
+/// called, and the venue is asked less often.
+async fn not_yet(
+    conn: &mut PgConnection,
+    base: &Base,
+    order: &OrderAttempt,
+    at: DateTime<Utc>,
+) -> Result<LateLook, Error> {
+    if base.now() < order.closed_at.unwrap_or(order.planned_at) + FORGOTTEN {
+        return Ok(LateLook::Later(at));
+    }
+    let why = "what the venue tells of it after its end does not add up";
+    let detail = json!({ "conversion": order.conversion, "why": why });
+    show(conn, base, "order_unknown", order, detail).await?;
+    Ok(LateLook::Later(at.max(base.now() + TimeDelta::minutes(1))))
 }
 
 async fn looked(
@@ -171,6 +191,28 @@ pub async fn show_unknown_in(
 ) -> Result<(), Error> {
     let state = order.state.name();
     let detail = json!({ "conversion": order.conversion, "state": state });
+    show(conn, base, "order_unknown", order, detail).await
+}
+
+/// Calls a person to a sale of which the venue says what cannot be: nothing of that is booked, and
+/// asking goes on. The case is that of the order in question.
+///
+/// # Errors
+/// `Database`.
+pub async fn show_contradiction_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+    why: &str,
+) -> Result<(), Error> {
+    let conversion = get_in(conn, id).await?;
+    let orders = attempts_in(conn, &conversion).await?;
+    let live = |o: &&OrderAttempt| o.state.is_live();
+    let unlooked = |o: &&OrderAttempt| o.is_unlooked();
+    let found = orders.iter().find(unlooked).or_else(|| orders.iter().find(live));
+    let Some(order) = found else { return Ok(()) };
+    let why: String = why.chars().take(300).collect();
+    let detail = json!({ "conversion": id, "contradiction": why });
     show(conn, base, "order_unknown", order, detail).await
 }
 

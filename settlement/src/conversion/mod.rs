@@ -10,22 +10,27 @@ mod batch;
 pub mod dust;
 mod fills;
 mod finish;
+mod hold;
 pub mod judge;
 mod late;
+mod news;
 mod plan;
 mod record;
 mod reroute;
 mod retry;
 pub mod route;
 mod store;
+mod turns;
 mod venues;
 
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, ConversionId};
 use rust_decimal::Decimal;
 
-pub use batch::{ask_in, due_at_in, held_since_in, plan_batch_in};
-pub use late::{LateLook, late_in, show_unknown_in, unlooked_in};
+pub use batch::{ask_in, due_at_in, plan_batch_in};
+pub use hold::{Held, held_at_in, held_since_in, overdue_in, show_silent_in, silent_in};
+pub use late::{LateLook, late_in, show_contradiction_in, show_unknown_in, unlooked_in};
+pub use news::hinted_in;
 pub use plan::{Planned, mark_sent_in, plan_next_in};
 pub use record::{
     OrderFacts, OrderOutcome, absent_in, cancel_asked_in, evidence_in, order_in, refused_in,
@@ -38,6 +43,7 @@ pub use store::{
     get_in, knows_resting, knows_trade, live_attempt_in, lock_in, oldest_waiting_in, parts_of,
     payments_of,
 };
+pub(crate) use venues::standings_in;
 pub use venues::worth_in;
 
 use crate::transition::machine;

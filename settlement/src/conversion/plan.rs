@@ -10,12 +10,12 @@ use sqlx::PgConnection;
 
 use super::{
     AttemptState, Conversion, ConversionEvent, ConversionState, Market, Offer, OrderAttempt, Route,
-    batch::{hold_in, release_in},
     dust,
     finish::finish_in,
+    hold::{hold_in, release_in, way_found_in},
     judge, lock_in, payments_of,
     route::units,
-    store::{attempts_in, step_in},
+    store::{attempts_in, lock_with_payments_in, step_in},
     venues,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub async fn plan_next_in(
     if !venue_freeze::may_go_on_in(conn, id).await? {
         return Ok(Planned::Stopped);
     }
-    let mut conversion = lock_in(conn, id).await?;
+    let mut conversion = lock_with_payments_in(conn, id).await?;
     use ConversionState as S;
     if !matches!(conversion.state, S::Rejected | S::PartlyFilled | S::Waiting) {
         return Ok(Planned::Nothing);
@@ -85,10 +85,11 @@ pub async fn plan_next_in(
         return Ok(Planned::Wait(at));
     }
     if !is_priced {
-        hold_in(conn, base, &id.to_string(), &route).await?;
+        let waits = (id.to_string(), conversion.venue.clone());
+        hold_in(conn, base, (&waits.0, Some(&waits.1)), &route).await?;
         return Ok(Planned::NoRoute(route.into()));
     }
-    release_in(conn, base, &id.to_string()).await?;
+    way_found_in(conn, base, &id.to_string()).await?;
     step_in(conn, base, &mut conversion, ConversionEvent::NextOrderPlanned, json!({})).await?;
     plan_order(conn, base, &mut conversion, market).await
 }
@@ -203,6 +204,7 @@ async fn call_a_person_in(
         detail: json!({ "orders": orders }),
     };
     case::open_in(conn, base, new).await?;
+    release_in(conn, base, &conversion.id.to_string()).await?;
     for (id, amount) in payments_of(conn, conversion).await? {
         let mut payment = payment::lock_in(conn, id).await?;
         if payment.state != payment::PaymentState::Settling {

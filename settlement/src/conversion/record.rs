@@ -11,9 +11,11 @@ use sqlx::PgConnection;
 use super::{
     AttemptState, Conversion, ConversionEvent, ConversionState, FillFacts, OrderAttempt, fills,
     finish::finish_in,
+    hold::{release_in, silent_in},
     judge::{self, Standing},
     live_attempt_in, lock_in,
-    store::step_in,
+    store::{lock_with_payments_in, step_in},
+    turns,
 };
 use crate::{Base, Error, bookkeeping, money_column};
 
@@ -53,12 +55,13 @@ pub async fn order_in(
     attempt: i32,
     facts: &OrderFacts,
 ) -> Result<OrderOutcome, Error> {
-    let mut conversion = lock_in(conn, id).await?;
+    let mut conversion = lock_with_payments_in(conn, id).await?;
     let Some(order) = live(conn, &conversion, attempt).await? else {
         return Ok(OrderOutcome::Old);
     };
+    release_in(conn, base, &id.to_string()).await?;
     // What was executed in the place of a trade that was taken back is booked after that trade.
-    let again = fills::reverse_missing_in(conn, base, &conversion, &order, facts).await?;
+    let again = turns::follow_in(conn, base, &conversion, &order, facts).await?;
     let new = if again.is_none() { facts.fills.as_slice() } else { &[] };
     for fill in new {
         fills::book_in(conn, base, &conversion, &order, fill).await?;
@@ -139,7 +142,10 @@ pub async fn refused_in(
     reason: &str,
 ) -> Result<(), Error> {
     let how = End { state: AttemptState::Rejected, event: ConversionEvent::OrderRefused };
-    end_unexecuted(conn, base, id, attempt, how, json!({ "reason": reason })).await
+    if end_unexecuted(conn, base, id, attempt, how, json!({ "reason": reason })).await? {
+        silent_in(conn, base, id, &format!("the venue refuses our orders: {reason}")).await?;
+    }
+    Ok(())
 }
 
 /// An unknown order is proven absent; the proof is stored with it.
@@ -154,7 +160,10 @@ pub async fn absent_in(
     proof: Value,
 ) -> Result<(), Error> {
     let how = End { state: AttemptState::Absent, event: ConversionEvent::OrderAbsent };
-    end_unexecuted(conn, base, id, attempt, how, json!({ "proof": proof })).await
+    if end_unexecuted(conn, base, id, attempt, how, json!({ "proof": proof })).await? {
+        release_in(conn, base, &id.to_string()).await?;
+    }
+    Ok(())
 }
 
 struct End {
@@ -162,6 +171,7 @@ struct End {
     event: ConversionEvent,
 }
 
+/// Answers whether it was this order's turn to end.
 async fn end_unexecuted(
     conn: &mut PgConnection,
     base: &Base,
@@ -169,9 +179,9 @@ async fn end_unexecuted(
     attempt: i32,
     how: End,
     cause: Value,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut conversion = lock_in(conn, id).await?;
-    let Some(order) = live(conn, &conversion, attempt).await? else { return Ok(()) };
+    let Some(order) = live(conn, &conversion, attempt).await? else { return Ok(false) };
     sqlx::query(
         "update order_attempts set state = $3, closed_at = $4, note = $5,
            evidence = coalesce($6, evidence)
@@ -187,7 +197,8 @@ async fn end_unexecuted(
     .await?;
     let (venue, all) = (&conversion.venue, order.quantity_minor);
     bookkeeping::order_closed(conn, base, venue, id.uuid(), &order.client_ref, all).await?;
-    step_in(conn, base, &mut conversion, how.event, cause).await
+    step_in(conn, base, &mut conversion, how.event, cause).await?;
+    Ok(true)
 }
 
 /// The answer to an order was lost: only the resolver may move it now.
@@ -226,6 +237,7 @@ pub async fn unsent_in(
     .bind(attempt)
     .fetch_one(&mut *conn)
     .await?;
+    silent_in(conn, base, id, &format!("no order reaches the venue: {why}")).await?;
     let pause = pause.unwrap_or_else(|| judge::pause_after_sends(i64::from(sends)));
     sqlx::query(
         "update order_attempts set send_after = $3

@@ -67,6 +67,27 @@ pub async fn lock_in(conn: &mut PgConnection, id: ConversionId) -> Result<Conver
     read(&row)
 }
 
+/// As [`lock_in`], with the payments of its batch locked before it: whoever may end the sale, or
+/// park it, changes them, and payments come first everywhere.
+///
+/// # Errors
+/// As [`lock_in`].
+pub(super) async fn lock_with_payments_in(
+    conn: &mut PgConnection,
+    id: ConversionId,
+) -> Result<Conversion, Error> {
+    // A batch is given no other payment once it is planned.
+    sqlx::query(
+        "select 1 from payments where id in (select w.payment_id from conversion_queue w
+           join conversions c on w.conversion_id = coalesce(c.root, c.id) where c.id = $1)
+         order by id for update",
+    )
+    .bind(id.uuid())
+    .fetch_all(&mut *conn)
+    .await?;
+    lock_in(conn, id).await
+}
+
 /// Every conversion of a batch, the first one first.
 ///
 /// # Errors
@@ -203,7 +224,8 @@ pub async fn oldest_waiting_in(
     Ok(oldest)
 }
 
-/// True when a venue's trade is in our books.
+/// True when a venue's trade is in our books, be it under the bare number, as trades of rupee
+/// markets once were.
 ///
 /// # Errors
 /// `Database`.
@@ -212,12 +234,15 @@ pub async fn knows_trade(
     venue: &str,
     trade_id: &str,
 ) -> Result<bool, Error> {
-    let known =
-        sqlx::query_scalar("select exists (select from fills where venue = $1 and trade_id = $2)")
-            .bind(venue)
-            .bind(trade_id)
-            .fetch_one(conn)
-            .await?;
+    let known = sqlx::query_scalar(
+        "select exists (select from fills f join conversions c on c.id = f.conversion_id
+               where f.venue = $1 and (f.trade_id = $2
+                 or (c.quote = 'INR' and c.asset || c.quote || '-' || f.trade_id = $2)))",
+    )
+    .bind(venue)
+    .bind(trade_id)
+    .fetch_one(conn)
+    .await?;
     Ok(known)
 }
 

@@ -41,11 +41,7 @@ pub(super) async fn route_in(
     offers: &[Offer],
     except: Option<&str>,
 ) -> Result<Route, Error> {
-    let names: BTreeSet<&str> = offers.iter().map(|offer| offer.venue.as_str()).collect();
-    let mut venues = BTreeMap::new();
-    for name in names {
-        venues.insert(name.to_owned(), standing_in(conn, base, name).await?);
-    }
+    let venues = standings_in(conn, base, offers).await?;
     let mut prices = BTreeMap::new();
     let sold = offers.iter().map(|offer| offer.sell).chain([total.asset()]);
     for asset in sold.collect::<BTreeSet<Asset>>() {
@@ -91,26 +87,81 @@ fn question<'a>(
         collar: base.settings.outlier_bps,
         book_age_max: TimeDelta::seconds(base.settings.source_max_age_s),
         except: None,
+        barred: None,
         now: base.now(),
     }
 }
 
-async fn standing_in(conn: &mut PgConnection, base: &Base, venue: &str) -> Result<Standing, Error> {
-    let frozen = venue_freeze::decision_in(conn, venue).await?.filter(|newest| newest.frozen);
-    let mut free = BTreeMap::new();
-    for asset in Asset::ALL {
-        if let Some(balance) = ledger::balance(conn, &chart::venue_free(venue, asset).code).await? {
-            free.insert(asset, balance.available()?);
+/// What our rows say of these venues, as far as a sale of these assets asks.
+///
+/// # Errors
+/// `Database`, `Ledger`, `Inconsistent`.
+pub(crate) async fn standings_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    offers: &[Offer],
+) -> Result<BTreeMap<String, Standing>, Error> {
+    let names: BTreeSet<String> = offers.iter().map(|offer| offer.venue.clone()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let mut venues = BTreeMap::new();
+    for (venue, frozen, unwell) in said_of_in(conn, base, &names).await? {
+        let cap = base.settings.venue_cap_paise(&venue);
+        let cap = cap.map(|paise| Amount::try_new(i128::from(paise), Asset::Inr)).transpose()?;
+        let held = match cap {
+            Some(_) => worth_in(conn, &venue).await?,
+            None => None,
+        };
+        venues.insert(venue, Standing { frozen, free: BTreeMap::new(), held, cap, unwell });
+    }
+    let code = |offer: &Offer| chart::venue_free(&offer.venue, offer.sell).code;
+    let codes: Vec<String> = offers.iter().map(code).collect();
+    for balance in ledger::balances(conn, &codes).await? {
+        for offer in offers.iter().filter(|offer| code(offer) == balance.code) {
+            if let Some(venue) = venues.get_mut(&offer.venue) {
+                venue.free.insert(offer.sell, balance.available()?);
+            }
         }
     }
-    let cap = base.settings.venue_cap_paise(venue);
-    let cap = cap.map(|paise| Amount::try_new(i128::from(paise), Asset::Inr)).transpose()?;
-    let held = match cap {
-        Some(_) => worth_in(conn, venue).await?,
-        None => None,
+    Ok(venues)
+}
+
+/// Venue, why it is frozen, orders without an answer, whether it refused us, why a sale waits.
+type Said = (String, Option<String>, i64, bool, Option<String>);
+
+/// Why each of these venues is frozen, and what makes another one the better while there is one.
+async fn said_of_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    names: &[String],
+) -> Result<Vec<(String, Option<String>, Option<String>)>, Error> {
+    let rows: Vec<Said> = sqlx::query_as(
+        "select v.name, f.reason,
+                (select count(*) from order_attempts a join conversions c on c.id = a.conversion_id
+                 where c.venue = v.name and a.state in ('sent', 'unknown') and a.sent_at <= $2),
+                exists (select from cases where kind = 'venue_refuses_us' and subject = v.name
+                  and closed_at is null and coalesce((detail ->> 'last')::timestamptz, opened_at)
+                    >= $3),
+                (select h.reason from sale_holds h where h.venue = v.name and h.kind = 'silent'
+                   and h.reason is not null order by h.since limit 1)
+         from unnest($1::text[]) v (name)
+         left join lateral (select frozen, reason from venue_freezes where venue = v.name
+           order by id desc limit 1) f on f.frozen order by v.name",
+    )
+    .bind(names)
+    .bind(base.now() - ANSWER_MIN)
+    .bind(base.now() - REFUSED_MIN)
+    .fetch_all(conn)
+    .await?;
+    let told = |(venue, frozen, unanswered, refused, silent): Said| {
+        let unwell = match (refused, unanswered, silent) {
+            (true, _, _) => Some("it refused our key a moment ago".to_owned()),
+            (_, 1.., _) => Some(format!("{unanswered} of our orders there are without an answer")),
+            (_, _, Some(why)) => Some(format!("a sale waits there: {why}")),
+            _ => None,
+        };
+        (venue, frozen, unwell)
     };
-    let unwell = unwell_in(conn, base, venue).await?;
-    Ok(Standing { frozen: frozen.map(|newest| newest.reason), free, held, cap, unwell })
+    Ok(rows.into_iter().map(told).collect())
 }
 
 /// What our books say lies at a venue, in rupees by the last rates that could be used, rounded up;
@@ -145,28 +196,4 @@ pub async fn worth_in(conn: &mut PgConnection, venue: &str) -> Result<Option<Amo
 
 pub(super) fn in_rupees(crypto: Amount, price: Decimal) -> Result<Amount, Error> {
     Ok(Rate::try_new(crypto.asset(), Asset::Inr, price)?.to_quote(crypto, Rounding::Up)?)
-}
-
-async fn unwell_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    venue: &str,
-) -> Result<Option<String>, Error> {
-    let (unanswered, refused): (i64, bool) = sqlx::query_as(
-        "select (select count(*) from order_attempts a join conversions c on c.id = a.conversion_id
-                 where c.venue = $1 and a.state in ('sent', 'unknown') and a.sent_at <= $2),
-                exists (select from cases where kind = 'venue_refuses_us' and subject = $1
-                  and closed_at is null and coalesce((detail ->> 'last')::timestamptz, opened_at)
-                    >= $3)",
-    )
-    .bind(venue)
-    .bind(base.now() - ANSWER_MIN)
-    .bind(base.now() - REFUSED_MIN)
-    .fetch_one(conn)
-    .await?;
-    Ok(match (refused, unanswered) {
-        (true, _) => Some("it refused our key a moment ago".to_owned()),
-        (_, 0) => None,
-        (_, n) => Some(format!("{n} of our orders there are without an answer")),
-    })
 }

@@ -13,7 +13,7 @@ use super::{
     store::{lock_with_owner_in, step_in},
 };
 use crate::{
-    Base, Error, bookkeeping, case,
+    Base, Error, bookkeeping, case, exposure,
     payment::{self, Payment, PaymentEvent, PaymentState},
     policy::{self, Finding, early, evidence},
 };
@@ -66,6 +66,10 @@ pub async fn confirm_in(
     let level = evidence::Level::Final;
     if !deep || !evidence::weigh_in(conn, base, &deposit, &applied, finding, level).await? {
         return Ok(Confirmed::Waits);
+    }
+    // What was set aside may be quoted anew: its turn at the limit comes before the books.
+    if owner.is_some() && matches!(deposit.purpose, Purpose::Suspense(_)) {
+        exposure::wait_for_turn_in(conn, base, deposit.amount.asset()).await?;
     }
     bookkeeping::deposit_confirmed(conn, base, &deposit).await?;
     let cause = json!({

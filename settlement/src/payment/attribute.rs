@@ -19,7 +19,7 @@ use crate::{
     Base, Error,
     bookkeeping::promises,
     deposit::{self, Deposit, DepositState, Purpose},
-    notice, quote,
+    exposure, notice, quote,
     quote::{Quote, QuoteError},
     refund::{self, RefundState},
 };
@@ -180,6 +180,10 @@ pub async fn attribute_in(
     let refunds = refund::of_deposit_in(conn, deposit.id).await?;
     if refunds.iter().any(|refund| may_have_left(refund.state)) {
         return Err(AttributeError::SentBack);
+    }
+    if price == AtPrice::Today {
+        // Before the books are touched.
+        exposure::wait_for_turn_in(conn, base, deposit.amount.asset()).await?;
     }
     refund::withdraw_of_deposit_in(conn, base, deposit.id, "given to a payment").await?;
     take_back_in(conn, base, &payment, &deposit).await?;

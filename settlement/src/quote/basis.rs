@@ -2,7 +2,8 @@
 //!
 //! Invariant: a quote's row alone gives its price, its spread and its crypto, to the minor unit,
 //! however long ago: [`recompute`] reads nothing else, and making a quote goes through the same
-//! functions. Finding the numbers is deliberately elsewhere: `create.rs`.
+//! functions. Where the row keeps the choice of the way, that is reckoned again with it. Finding
+//! the numbers is deliberately elsewhere: `create.rs`, and choosing the way: `way.rs`.
 
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Bps, Rounding};
@@ -10,10 +11,15 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{Quote, payable};
-use crate::rates::{Level, Moved, RouteBook, SourcePrice, Volatility};
+use crate::{
+    conversion::{Route, route::Candidate},
+    rates::{Level, Moved, SourcePrice, Volatility},
+};
 
 /// No quote keeps back more: the database says so too.
 const SPREAD_MAX: u32 = 1_000;
+/// Digits of a price that means something.
+const PRICE_DIGITS: u32 = 18;
 
 /// How the spread of a quote came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +73,8 @@ pub struct Basis {
     pub venues: Vec<String>,
     /// The levels of the book that were walked, the last one whole.
     pub levels: Vec<Level>,
+    /// The choice of that way, as a sale makes it; absent in quotes of an older version.
+    pub route: Option<Route>,
     pub sources: Vec<SourcePrice>,
     pub spread: SpreadParts,
     pub rounding: Rounding,
@@ -87,12 +95,19 @@ pub struct Recomputed {
 #[must_use]
 pub fn recompute(quote: &Quote) -> Option<Recomputed> {
     let basis = &quote.basis;
-    if basis.rounding != Rounding::Up || !basis.spread.holds() {
+    if basis.rounding != Rounding::Up || !basis.spread.holds() || !is_its_way(basis) {
         return None;
     }
     let (price, _) = walk(&basis.levels, quote.amount)?;
     let spread = basis.spread.total();
     Some(Recomputed { price, spread, payable: payable(quote.amount, quote.asset, price, spread)? })
+}
+
+/// True when the choice that is kept gives its own numbers again, and took the way of the quote.
+fn is_its_way(basis: &Basis) -> bool {
+    let Some(route) = &basis.route else { return true };
+    let taken = route.taken().map(Candidate::venues);
+    taken.as_ref() == Some(&basis.venues) && route.is_explained()
 }
 
 /// True when a quote is what its row says it must be.
@@ -104,6 +119,7 @@ pub fn is_explained(quote: &Quote) -> bool {
 
 /// The average price that selling for `amount` rupees gets from `bids`, best first, and how many
 /// levels that takes. `None` when they are too thin: there is no price for more than the book has.
+/// The price has eighteen digits: what a division leaves beyond them is nobody's offer.
 pub(super) fn walk(bids: &[Level], amount: Amount) -> Option<(Decimal, usize)> {
     let scale = amount.asset().scale();
     let wanted = Decimal::try_from_i128_with_scale(amount.minor(), scale).ok()?;
@@ -114,142 +130,11 @@ pub(super) fn walk(bids: &[Level], amount: Amount) -> Option<(Decimal, usize)> {
         if value >= missing {
             let last = missing.checked_div(level.price)?;
             let price = wanted.checked_div(quantity.checked_add(last)?)?;
+            let price = price.round_sf(PRICE_DIGITS)?.normalize();
             return Some((price, place.saturating_add(1)));
         }
         rupees = rupees.checked_add(value)?;
         quantity = quantity.checked_add(level.quantity)?;
     }
     None
-}
-
-/// The best price among the ways, with the levels it takes; of equal ones the first.
-pub(super) fn best<'a>(
-    routes: impl IntoIterator<Item = &'a RouteBook>,
-    amount: Amount,
-) -> Option<(&'a RouteBook, Decimal, Vec<Level>)> {
-    let mut best: Option<(&RouteBook, Decimal, usize)> = None;
-    for route in routes.into_iter().filter(|route| route.refused.is_none()) {
-        let Some((price, levels)) = walk(&route.bids, amount) else { continue };
-        if best.is_none_or(|(_, so_far, _)| price > so_far) {
-            best = Some((route, price, levels));
-        }
-    }
-    let (route, price, levels) = best?;
-    Some((route, price, route.bids.iter().take(levels).copied().collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use primitives::{Asset, NetworkId, PaymentId, QuoteId};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn bps(bps: u32) -> Bps {
-        Bps::new(bps).unwrap()
-    }
-
-    /// A quote as it is made: the best way, its levels, the spread by parts.
-    fn made(routes: &[RouteBook], amount: Amount, spread: SpreadParts) -> Option<Quote> {
-        let asset = Asset::Eth;
-        let (route, price, levels) = best(routes, amount)?;
-        let id = uuid::Uuid::nil();
-        let at = DateTime::UNIX_EPOCH;
-        Some(Quote {
-            id: QuoteId::from_uuid(id),
-            payment: PaymentId::from_uuid(id),
-            network: NetworkId::new("lab").unwrap(),
-            asset,
-            address: String::new(),
-            uri: String::new(),
-            amount,
-            payable: payable(amount, asset, price, spread.total())?,
-            price,
-            spread: spread.total(),
-            tick: 1,
-            basis: Basis {
-                tick_at: at,
-                verdict: "good".to_owned(),
-                venues: route.venues.clone(),
-                levels,
-                sources: Vec::new(),
-                spread,
-                rounding: Rounding::Up,
-                fee: Some(bps(100)),
-                gst: Some(bps(1_800)),
-            },
-            created_at: at,
-            valid_until: at,
-        })
-    }
-
-    /// As the database keeps it: text of JSON, and numbers of 28 digits.
-    fn stored(quote: &Quote) -> Quote {
-        let through = |levels: &Vec<Level>| {
-            serde_json::from_str(&serde_json::to_string(levels).unwrap()).unwrap()
-        };
-        let spread = serde_json::to_value(quote.basis.spread).unwrap();
-        let mut again = quote.clone();
-        again.basis.levels = through(&quote.basis.levels);
-        again.basis.spread = serde_json::from_value(spread).unwrap();
-        again.price = quote.price.to_string().parse().unwrap();
-        again
-    }
-
-    fn books() -> impl Strategy<Value = Vec<RouteBook>> {
-        let level = (1_i64..1_000_000_000, 1_i64..1_000_000_000);
-        let bids = proptest::collection::vec(level, 0..25);
-        proptest::collection::vec((bids, any::<bool>()), 1..4).prop_map(|books| {
-            let book = |(mut bids, fine): (Vec<(i64, i64)>, bool)| {
-                bids.sort_unstable_by(|a, b| b.cmp(a));
-                let level = |(price, quantity)| Level {
-                    price: Decimal::new(price, 2),
-                    quantity: Decimal::new(quantity, 6),
-                };
-                let bids = bids.into_iter().map(level).collect();
-                let refused = (!fine).then(|| "stale".to_owned());
-                RouteBook { venues: vec!["wazirx".to_owned()], bids, refused }
-            };
-            books.into_iter().map(book).collect()
-        })
-    }
-
-    proptest! {
-        // Whatever the books, the amount and the spread: what is stored gives the same numbers.
-        #[test]
-        fn recomputes_from_its_own_row(
-            routes in books(),
-            paise in 1_i128..10_000_000_000,
-            rule in 0_u32..=1_000,
-            share in 0_u32..=200,
-            most in 0_u32..=1_000,
-            range in proptest::option::of((1_i64..1_000_000, 0_i64..100_000)),
-        ) {
-            let amount = Amount::try_new(paise, Asset::Inr).unwrap();
-            let range = range.map(|(low, more)| Moved {
-                low: Decimal::from(low),
-                high: Decimal::from(low + more),
-            });
-            let rule_of_moves = Volatility { share_percent: share, most: bps(most) };
-            let spread = SpreadParts::new((bps(rule), Some(7)), rule_of_moves, range);
-            prop_assert!(spread.total().get() <= 1_000 && spread.total() >= bps(rule));
-            if let Some(quote) = made(&routes, amount, spread) {
-                prop_assert!(is_explained(&quote));
-                let stored = stored(&quote);
-                prop_assert_eq!(&stored, &quote);
-                prop_assert!(is_explained(&stored));
-                let all = routes.iter().filter(|route| route.refused.is_none());
-                for other in all.filter_map(|route| walk(&route.bids, amount)) {
-                    prop_assert!(quote.price >= other.0, "a better way was left");
-                }
-                // Nothing of it can be another: each number is bound by the others.
-                let more = Amount::try_new(quote.payable.minor() + 1, Asset::Eth).unwrap();
-                let dearer = Quote { payable: more, ..quote.clone() };
-                prop_assert!(!is_explained(&dearer));
-                let mut wider = quote;
-                wider.basis.spread.moved = bps(wider.basis.spread.moved.get() + 1);
-                prop_assert!(!is_explained(&wider));
-            }
-        }
-    }
 }

@@ -1,23 +1,23 @@
 //! Making a quote: a price, an address, and a promise that ends.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use primitives::{Amount, Asset, MerchantId, NetworkId, PaymentId, QuoteId, Rounding};
+use chrono::TimeDelta;
+use primitives::{Amount, Asset, Bps, MerchantId, NetworkId, PaymentId, QuoteId, Rounding};
 use rust_decimal::Decimal;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    Basis, Quote, SpreadParts,
-    basis::best,
-    live_of, payable,
+    Basis, Quote, SpreadParts, live_of, payable,
     store::{insert_in, received_in},
+    way::{Way, way_in},
 };
 use crate::{
     Base, Error,
+    conversion::Route,
     deposit::address_pool,
     exposure::{self, Room},
     money_column,
     payment::{self, Payment, PaymentState},
-    rates::{self, BoardRate, Level, Moved, RouteBook, Verdict},
+    rates::{self, BoardRate, Moved, Verdict},
     switch::{self, Switch},
 };
 
@@ -41,6 +41,9 @@ pub enum QuoteError {
     /// Nothing that is quoted now could be sold.
     #[error("every venue that would sell {0} is frozen")]
     VenueFrozen(Asset),
+    /// No venue would take it now: too full, closed, silent, or far from the market.
+    #[error("nothing would sell {0} now")]
+    Unsellable(Asset),
     /// As much of the asset is promised and unsold as may be.
     #[error("the exposure limit of {0} is reached")]
     ExposureFull(Asset),
@@ -106,7 +109,7 @@ pub async fn create_in(
         return Ok(for_the_rest(conn, live).await?);
     }
     exposure::wait_for_turn_in(conn, base, asset).await?;
-    let quote = price_in(conn, base, rate, &payment, method, now).await?;
+    let quote = price_in(conn, base, rate, &payment, method).await?;
     // What came for an older quote counts for this one: it may be covered as it is made.
     payment::accept_if_covered_in(conn, base, payment.id, quote.id).await?;
     Ok(quote)
@@ -124,11 +127,12 @@ pub(crate) async fn requote_in(
     network: &NetworkId,
     asset: Asset,
 ) -> Result<Quote, QuoteError> {
+    // Callers that touched the books have taken the turn before that; here it costs nothing then.
+    exposure::wait_for_turn_in(conn, base, asset).await?;
     let rate = fresh_rate_in(conn, base, asset).await?.ok_or(QuoteError::NoRate)?;
-    let now = base.now();
-    let validity = TimeDelta::seconds(base.settings.quote_validity_s);
-    let late = Payment { expires_at: payment.expires_at.max(now + validity), ..payment.clone() };
-    price_in(conn, base, &rate, &late, (network, asset), now).await
+    let until = base.now() + TimeDelta::seconds(base.settings.quote_validity_s);
+    let late = Payment { expires_at: payment.expires_at.max(until), ..payment.clone() };
+    price_in(conn, base, &rate, &late, (network, asset)).await
 }
 
 /// The newest tick of the history, if it may be believed and is fresh.
@@ -137,21 +141,51 @@ async fn fresh_rate_in(
     base: &Base,
     asset: Asset,
 ) -> Result<Option<BoardRate>, Error> {
-    let oldest = base.now() - TimeDelta::seconds(base.settings.rate_max_age_s);
     let newest = rates::latest_in(conn, asset).await?;
-    Ok(newest.filter(|r| r.at >= oldest && !matches!(r.verdict, Verdict::Unusable(_))))
+    Ok(newest.filter(|rate| is_believable(base, rate)))
 }
 
-/// The best price a sale gets now for this many rupees; `None` when no rate can be believed.
+fn is_believable(base: &Base, rate: &BoardRate) -> bool {
+    rates::is_fresh(base, rate.at) && !matches!(rate.verdict, Verdict::Unusable(_))
+}
+
+/// The price a sale gets now for this many rupees; `None` when no rate can be believed, or nothing
+/// would sell it.
 pub(crate) async fn bid_now_in(
     conn: &mut PgConnection,
     base: &Base,
     asset: Asset,
     amount: Amount,
 ) -> Result<Option<Decimal>, Error> {
-    let rate = fresh_rate_in(conn, base, asset).await?;
-    let price = |rate: BoardRate| best(&rate.routes, amount).map(|(_, price, _)| price);
-    Ok(rate.and_then(price))
+    let Some(rate) = fresh_rate_in(conn, base, asset).await? else { return Ok(None) };
+    match way_in(conn, base, &rate, amount).await {
+        Ok(way) => Ok(Some(way.price)),
+        Err(QuoteError::Internal(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The way a quote of this size would be priced by now, as a sale chooses it: its price, and every
+/// way there is with what speaks against it.
+///
+/// # Errors
+/// `QuoteError` where nothing would be quoted.
+pub async fn preview_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+    amount: Amount,
+) -> Result<(Decimal, Route), QuoteError> {
+    if !switch::is_open_in(conn, Switch::Quotes).await? {
+        return Err(QuoteError::Stopped);
+    }
+    let rate = fresh_rate_in(conn, base, asset).await?.ok_or(QuoteError::NoRate)?;
+    let way = way_in(conn, base, &rate, amount).await?;
+    let owed = payable(amount, asset, way.price, Bps::ZERO).ok_or(QuoteError::TooThin)?;
+    if exposure::room_for_in(conn, base, owed).await? == Room::Full {
+        return Err(QuoteError::ExposureFull(asset));
+    }
+    Ok((way.price, way.route))
 }
 
 async fn price_in(
@@ -160,7 +194,6 @@ async fn price_in(
     rate: &BoardRate,
     payment: &Payment,
     (network, asset): (&NetworkId, Asset),
-    now: DateTime<Utc>,
 ) -> Result<Quote, QuoteError> {
     if !switch::is_open_in(conn, Switch::Quotes).await? {
         return Err(QuoteError::Stopped);
@@ -168,26 +201,32 @@ async fn price_in(
     if rate.base != asset || !base.settings.carries(network, asset) {
         return Err(QuoteError::UnknownMethod);
     }
-    // The board may be read from a cache: the newest word in the history decides.
-    let newest = rates::verdict_in(conn, asset).await?;
-    let unusable = |verdict: &Verdict| matches!(verdict, Verdict::Unusable(_));
-    if unusable(&rate.verdict) || newest.is_none_or(|(verdict, _)| unusable(&verdict)) {
+    // The board may be read from a cache, and was read before the locks were waited for: the newest
+    // tick of the history is the price, if it may be believed at all.
+    let newest = rates::newest_in(conn, rate).await?.ok_or(QuoteError::NoRate)?;
+    if !is_believable(base, &newest) {
         return Err(QuoteError::NoRate);
     }
-    let open = open_routes_in(conn, base, rate).await?;
-    if open.is_empty() {
-        return Err(QuoteError::VenueFrozen(asset));
-    }
+    let rate = &newest;
+    let way = way_in(conn, base, rate, payment.amount).await?;
+    let price = way.price;
     let template = uri_template(conn, network, asset).await?.ok_or(QuoteError::UnknownMethod)?;
-    let (route, price, levels) = best(open, payment.amount).ok_or(QuoteError::TooThin)?;
     let spread = spread_in(conn, base, rate, payment.merchant).await?;
     let owed = payable(payment.amount, asset, price, spread.total()).ok_or(QuoteError::TooThin)?;
     let validity = validity_in(conn, base, owed).await?;
     let address = address_pool::assign_in(conn, base, network, payment.id)
         .await?
         .ok_or(QuoteError::NoAddress)?;
+    // Nothing is waited for any more: the promise begins now, at a price that still holds.
+    let now = base.now();
+    if !is_believable(base, rate) {
+        return Err(QuoteError::NoRate);
+    }
+    if payment.expires_at <= now + TimeDelta::seconds(5) {
+        return Err(QuoteError::Expired);
+    }
     let held = now + validity;
-    let basis = basis(base, rate, (route, levels), spread);
+    let basis = basis(base, rate, way, spread);
     let mut quote = Quote {
         id: QuoteId::from_uuid(base.uuid()),
         payment: payment.id,
@@ -210,43 +249,19 @@ async fn price_in(
     Ok(quote)
 }
 
-fn basis(
-    base: &Base,
-    rate: &BoardRate,
-    (route, levels): (&RouteBook, Vec<Level>),
-    spread: SpreadParts,
-) -> Basis {
+fn basis(base: &Base, rate: &BoardRate, way: Way, spread: SpreadParts) -> Basis {
     Basis {
         tick_at: rate.at,
         verdict: rate.verdict.name().to_owned(),
-        venues: route.venues.clone(),
-        levels,
+        venues: way.venues,
+        levels: way.levels,
+        route: Some(way.route),
         sources: rate.sources.clone(),
         spread,
         rounding: Rounding::Up,
         fee: Some(base.settings.fee_bps),
         gst: Some(base.settings.gst_bps),
     }
-}
-
-/// The ways of the tick without a fault that pass no frozen venue.
-async fn open_routes_in<'a>(
-    conn: &mut PgConnection,
-    base: &Base,
-    rate: &'a BoardRate,
-) -> Result<Vec<&'a RouteBook>, Error> {
-    let frozen: Vec<String> = sqlx::query_scalar(
-        "select venue from (select distinct on (venue) venue, frozen from venue_freezes
-           order by venue, id desc) newest where frozen",
-    )
-    .fetch_all(conn)
-    .await?;
-    let is_open = |route: &&RouteBook| {
-        // A tick of an older version does not name the venue: it is the one of the settings.
-        let unnamed = route.venues.is_empty() && frozen.contains(&base.settings.venue);
-        route.refused.is_none() && !unnamed && !route.venues.iter().any(|v| frozen.contains(v))
-    };
-    Ok(rate.routes.iter().filter(is_open).collect())
 }
 
 async fn spread_in(

@@ -44,6 +44,7 @@ fn read_basis(row: &PgRow) -> Result<Basis, Error> {
         verdict: row.try_get::<Option<String>, _>("verdict")?.unwrap_or_default(),
         venues: row.try_get("venues")?,
         levels: read_json(row.try_get("levels")?)?,
+        route: row.try_get::<Option<Value>, _>("route")?.map(read_json).transpose()?,
         sources: read_json(row.try_get("sources")?)?,
         spread: read_json(row.try_get("spread_parts")?)?,
         rounding: read_json(Value::String(row.try_get("rounding")?))?,
@@ -67,9 +68,9 @@ pub(super) async fn insert_in(conn: &mut PgConnection, quote: &Quote) -> Result<
     sqlx::query(
         "insert into quotes (id, payment_id, network, asset, address, uri, amount_minor,
            payable_minor, price, spread_bps, rounding, tick_id, created_at, valid_until, tick_at,
-           verdict, venues, levels, sources, spread_parts, fee_bps, gst_bps)
+           verdict, venues, levels, sources, spread_parts, fee_bps, gst_bps, route)
          values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8::text::numeric, $9, $10, $11, $12,
-           $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+           $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
     )
     .bind(quote.id.uuid())
     .bind(quote.payment.uuid())
@@ -93,6 +94,7 @@ pub(super) async fn insert_in(conn: &mut PgConnection, quote: &Quote) -> Result<
     .bind(json(&basis.spread)?)
     .bind(basis.fee.map(whole))
     .bind(basis.gst.map(whole))
+    .bind(basis.route.as_ref().map(json).transpose()?)
     .execute(conn)
     .await?;
     Ok(())
@@ -104,7 +106,7 @@ macro_rules! select_quote {
             "select id, payment_id, network, asset, address, uri, \
              amount_minor::text as amount_minor, payable_minor::text as payable_minor, price, \
              spread_bps, rounding, tick_id, created_at, valid_until, tick_at, verdict, venues, \
-             levels, sources, spread_parts, fee_bps, gst_bps from quotes ",
+             levels, sources, spread_parts, fee_bps, gst_bps, route from quotes ",
             $rest
         )
     };

@@ -1,19 +1,29 @@
 //! The reader's side: the newest tick of each asset, from Redis or else from Postgres.
 //!
 //! Invariant: Redis is a shortcut. Its absence, slowness or nonsense costs a query, never a wrong
-//! price: a tick read from it must be newer than what is too old anyway.
+//! price: a tick read from it must be newer than what is too old anyway, an older one never
+//! replaces a newer one there, each database has names of its own, and a quote is made from the
+//! newest tick of the history whatever Redis says (`quote::create`).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
 use primitives::Asset;
 use redis::AsyncCommands;
+use tokio::sync::OnceCell;
 
-use super::{BoardRate, RateRefusal, Verdict, history::latest_in};
+use super::{BoardRate, RateRefusal, Verdict, history::latest_in, is_fresh};
 use crate::{Base, Error};
 
-/// Clocks of two processes of one fleet may differ by this much.
-const CLOCKS_APART_S: i64 = 5;
+/// Sets what is shown unless a newer tick is there already. Nonsense is overwritten.
+const SHOW: &str = "
+local shown = redis.call('GET', KEYS[1])
+if shown then
+  local is_json, rate = pcall(cjson.decode, shown)
+  local tick = is_json and type(rate) == 'table' and tonumber(rate.tick)
+  if tick and tick > tonumber(ARGV[1]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1";
 
 const REDIS_TIMEOUT: Duration = Duration::from_millis(150);
 
@@ -22,6 +32,8 @@ const REDIS_TIMEOUT: Duration = Duration::from_millis(150);
 pub struct Board {
     base: Base,
     redis: Option<redis::aio::ConnectionManager>,
+    /// What names this database among all that share a Redis; asked for once.
+    home: Arc<OnceCell<String>>,
 }
 
 impl std::fmt::Debug for Board {
@@ -30,15 +42,11 @@ impl std::fmt::Debug for Board {
     }
 }
 
-fn redis_key(asset: Asset) -> String {
-    format!("chukta:rate:{asset}")
-}
-
 impl Board {
     /// A board over Postgres, with Redis in front of it when there is one.
     #[must_use]
-    pub const fn new(base: Base, redis: Option<redis::aio::ConnectionManager>) -> Self {
-        Self { base, redis }
+    pub fn new(base: Base, redis: Option<redis::aio::ConnectionManager>) -> Self {
+        Self { base, redis, home: Arc::default() }
     }
 
     /// A board with the Redis at `url` in front. A Redis that is away is tried again in the
@@ -54,7 +62,7 @@ impl Board {
         if manager.is_err() {
             tracing::warn!("the redis URL cannot be used: rates come from postgres");
         }
-        Self { base, redis: manager.ok() }
+        Self::new(base, manager.ok())
     }
 
     /// The newest usable rate of an asset.
@@ -64,7 +72,7 @@ impl Board {
     pub async fn latest(&self, asset: Asset) -> Result<BoardRate, RateRefusal> {
         let rate = self.newest(asset).await?.ok_or(RateRefusal::Missing)?;
         let age = self.base.now().signed_duration_since(rate.at);
-        if !self.is_fresh(&rate) {
+        if !is_fresh(&self.base, rate.at) {
             return Err(RateRefusal::Stale { age_s: age.num_seconds() });
         }
         match rate.verdict {
@@ -88,11 +96,36 @@ impl Board {
     /// Puts a tick in front for readers. Failure is quiet: Postgres has it.
     pub async fn publish(&self, rate: &BoardRate) {
         let (Some(redis), Ok(text)) = (&self.redis, serde_json::to_string(rate)) else { return };
+        let Some(key) = self.key(rate.base).await else { return };
         let mut redis = redis.clone();
-        let life_s = u64::try_from(self.base.settings.rate_max_age_s).unwrap_or(60);
-        let write = redis.set_ex::<_, _, ()>(redis_key(rate.base), text, life_s);
-        if !matches!(tokio::time::timeout(REDIS_TIMEOUT, write).await, Ok(Ok(()))) {
+        let life_s = self.base.settings.rate_max_age_s.max(1);
+        let mut show = redis::cmd("EVAL");
+        show.arg(SHOW).arg(1).arg(key).arg(rate.tick).arg(text).arg(life_s);
+        let write = show.query_async::<i64>(&mut redis);
+        if !matches!(tokio::time::timeout(REDIS_TIMEOUT, write).await, Ok(Ok(_))) {
             tracing::warn!(asset = %rate.base, "rate not published to redis");
+        }
+    }
+
+    /// Where an asset's tick is in Redis: the server and the database are part of the name, so that
+    /// two fleets may share a Redis without a setting. `None` when they cannot be told: then there
+    /// is no shortcut.
+    async fn key(&self, asset: Asset) -> Option<String> {
+        let ask = async || {
+            sqlx::query_scalar::<_, String>(
+                "select (select system_identifier from pg_control_system()) || ':' || oid
+                 from pg_database where datname = current_database()",
+            )
+            .fetch_one(&self.base.pool)
+            .await
+        };
+        match self.home.get_or_try_init(ask).await {
+            Ok(home) => Some(format!("chukta:{home}:rate:{asset}")),
+            Err(error) => {
+                let error = Error::from(error);
+                tracing::warn!(%error, "the database does not tell its name: redis is not used");
+                None
+            }
         }
     }
 
@@ -106,18 +139,10 @@ impl Board {
 
     async fn cached(&self, asset: Asset) -> Option<BoardRate> {
         let mut redis = self.redis.clone()?;
-        let read = redis.get::<_, Option<String>>(redis_key(asset));
+        let read = redis.get::<_, Option<String>>(self.key(asset).await?);
         let text = tokio::time::timeout(REDIS_TIMEOUT, read).await.ok()?.ok()??;
         let mut rate: BoardRate = serde_json::from_str(&text).ok()?;
         rate.name_routes();
-        (rate.base == asset && self.is_fresh(&rate)).then_some(rate)
-    }
-
-    /// Not too old, and not from a future that our own clock does not know (nonsense in Redis, or
-    /// another process's broken clock).
-    fn is_fresh(&self, rate: &BoardRate) -> bool {
-        let age = self.base.now().signed_duration_since(rate.at);
-        let newest = TimeDelta::seconds(-CLOCKS_APART_S);
-        age >= newest && age <= TimeDelta::seconds(self.base.settings.rate_max_age_s)
+        (rate.base == asset && is_fresh(&self.base, rate.at)).then_some(rate)
     }
 }

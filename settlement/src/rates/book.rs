@@ -9,6 +9,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
 
 use super::Level;
+use crate::conversion::Offer;
 
 /// Levels kept of one way.
 const LEVELS_MAX: usize = 40;
@@ -43,26 +44,25 @@ pub struct RouteBook {
     pub refused: Option<String>,
 }
 
-/// Every way of one moment; one book alone is the way over the venue of the settings.
+/// Every way of one moment with the markets it passes; one book alone is the way over the venue of
+/// the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Routes(pub Vec<RouteBook>);
-
-impl From<Vec<RouteBook>> for Routes {
-    fn from(routes: Vec<RouteBook>) -> Self {
-        Self(routes)
-    }
+pub struct Routes {
+    pub books: Vec<RouteBook>,
+    pub markets: Vec<Offer>,
 }
 
 impl From<Vec<Level>> for Routes {
     fn from(bids: Vec<Level>) -> Self {
-        Self(vec![RouteBook { venues: Vec::new(), bids, refused: None }])
+        let books = vec![RouteBook { venues: Vec::new(), bids, refused: None }];
+        Self { books, markets: Vec::new() }
     }
 }
 
 impl Routes {
     /// The bids of the direct way, as readers of the version before this one know them.
     pub(super) fn direct(&self) -> Vec<Level> {
-        let direct = self.0.iter().find(|route| route.venues.len() < 2);
+        let direct = self.books.iter().find(|route| route.venues.len() < 2);
         direct.map_or_else(Vec::new, |route| route.bids.clone())
     }
 }

@@ -17,6 +17,7 @@ fn read(row: &PgRow) -> Result<BoardRate, Error> {
     let broken = |_| Error::Inconsistent("stored rate tick".into());
     let bids = serde_json::from_value(row.try_get::<Value, _>("bids")?).map_err(broken)?;
     let routes: Option<Value> = row.try_get("routes")?;
+    let markets: Option<Value> = row.try_get("markets")?;
     let range =
         row.try_get::<Option<Decimal>, _>("low")?.zip(row.try_get::<Option<Decimal>, _>("high")?);
     let mut rate = BoardRate {
@@ -29,6 +30,11 @@ fn read(row: &PgRow) -> Result<BoardRate, Error> {
         sources: serde_json::from_value(row.try_get::<Value, _>("sources")?).map_err(broken)?,
         bids,
         routes: routes.map(serde_json::from_value).transpose().map_err(broken)?.unwrap_or_default(),
+        markets: markets
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(broken)?
+            .unwrap_or_default(),
         range,
     };
     rate.name_routes();
@@ -86,8 +92,10 @@ async fn newest_row(
 /// # Errors
 /// `Database`, `Inconsistent`.
 pub async fn latest_in(conn: &mut PgConnection, asset: Asset) -> Result<Option<BoardRate>, Error> {
-    let sql =
-        newest!("id, base, at, verdict, reason, bid, ask, sources, bids, routes, low, high", "");
+    let sql = newest!(
+        "id, base, at, verdict, reason, bid, ask, sources, bids, routes, markets, low, high",
+        ""
+    );
     newest_row(conn, asset, sql).await?.map(|row| read(&row)).transpose()
 }
 
@@ -102,6 +110,44 @@ pub(crate) async fn verdict_in(
         Ok((verdict, row.try_get("at")?))
     })
     .transpose()
+}
+
+/// The newest tick of an asset: `known` itself when it is that, otherwise what the history has.
+/// What a cache says is never newer than the history, and may be older, or another fleet's.
+pub(crate) async fn newest_in(
+    conn: &mut PgConnection,
+    known: &BoardRate,
+) -> Result<Option<BoardRate>, Error> {
+    let row = newest_row(conn, known.base, newest!("id, at, verdict, reason", "")).await?;
+    let Some(row) = row else { return Ok(None) };
+    let at: DateTime<Utc> = row.try_get("at")?;
+    let verdict = Verdict::from_parts(row.try_get("verdict")?, row.try_get("reason")?);
+    // The database keeps microseconds.
+    let is_same = row.try_get::<i64, _>("id")? == known.tick
+        && at.timestamp_micros() == known.at.timestamp_micros()
+        && verdict == known.verdict;
+    if is_same { Ok(Some(known.clone())) } else { latest_in(conn, known.base).await }
+}
+
+/// The median of the middles of the last ten minutes that could be used, the lower one of an even
+/// number; `None` when nothing could.
+///
+/// # Errors
+/// `Database`.
+pub async fn median_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    asset: Asset,
+) -> Result<Option<Decimal>, Error> {
+    let median: Option<Decimal> = sqlx::query_scalar(
+        "select percentile_disc(0.5) within group (order by (bid + ask) / 2) from rate_ticks
+         where base = $1 and verdict <> 'unusable' and at >= $2",
+    )
+    .bind(asset.code())
+    .bind(base.now() - TimeDelta::minutes(10))
+    .fetch_one(conn)
+    .await?;
+    Ok(median)
 }
 
 /// The median of the last tick that could be used, if that was in the last ten minutes: what a sale

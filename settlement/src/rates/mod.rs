@@ -13,21 +13,34 @@ mod record;
 mod spread;
 mod volatility;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::Asset;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use crate::{Base, conversion::Offer};
+
 pub use board::Board;
 pub use book::{Leg, Offered, RouteBook, Routes};
 pub use events::{RateEvent, changes_since_in, events_in};
-pub(crate) use history::verdict_in;
-pub use history::{keep_days_in, last_good_in, last_usable_in, latest_in, thin_in};
+pub(crate) use history::newest_in;
+pub use history::{keep_days_in, last_good_in, last_usable_in, latest_in, median_in, thin_in};
 pub use judge::{Evidence, Judgement, Limits, judge};
 pub use record::{Last, last_ticks_in, missing_in, record_in};
 pub(crate) use spread::rule_in;
 pub use spread::{NewSpread, Scope, SpreadRefused, SpreadRule, list_in, set_in};
 pub use volatility::{Moved, Volatility};
+
+/// Clocks of two processes of one fleet may differ by this much.
+const CLOCKS_APART_S: i64 = 5;
+
+/// Not too old to make a price, and not from a future that our own clock does not know (nonsense in
+/// a cache, or another process's broken clock).
+pub(crate) fn is_fresh(base: &Base, at: DateTime<Utc>) -> bool {
+    let age = base.now().signed_duration_since(at);
+    let newest = TimeDelta::seconds(-CLOCKS_APART_S);
+    age >= newest && age <= TimeDelta::seconds(base.settings.rate_max_age_s)
+}
 
 /// What one source said, already in rupees for one unit of the base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,9 +118,13 @@ pub struct BoardRate {
     pub sources: Vec<SourcePrice>,
     /// Bids of the venue we sell on, best first.
     pub bids: Vec<Level>,
-    /// Every way a sale can take, the direct one among them; the best of them prices a quote.
+    /// Every way a sale can take, the direct one among them; the one a sale of its size would take
+    /// prices a quote.
     #[serde(default)]
     pub routes: Vec<RouteBook>,
+    /// The markets those ways pass, as a sale sees them: what a quote chooses its way by.
+    #[serde(default)]
+    pub markets: Vec<Offer>,
     /// The lowest and highest middle of the minutes before, this tick included.
     #[serde(default)]
     pub range: Option<(Decimal, Decimal)>,

@@ -12,13 +12,15 @@ use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
 use super::{
-    BoardRate, Routes, Verdict,
-    book::RouteBook,
-    events,
+    BoardRate, Routes, Verdict, events,
     history::{last_usable_in, verdict_in},
     judge::Judgement,
 };
-use crate::{Base, Error, money_column};
+use crate::{
+    Base, Error,
+    conversion::{Market, Offer},
+    money_column,
+};
 
 /// Over how long the range is taken that a restless price is known by.
 const RANGE: TimeDelta = TimeDelta::minutes(10);
@@ -34,10 +36,11 @@ pub async fn record_in(
     judged: Judgement,
     routes: impl Into<Routes>,
 ) -> Result<BoardRate, Error> {
-    let routes = named(routes.into(), &base.settings.venue);
+    let routes = routes.into();
     // The time is taken behind the lock: ticks are written in the order of their stamps.
     alone_in(conn, asset).await?;
     let at = base.now();
+    let routes = named(routes, (asset, &base.settings.venue), at);
     let before = verdict_in(conn, asset).await?.map(|(verdict, _)| verdict);
     let range = range_in(conn, asset, at, middle(&judged)).await?;
     let mut rate = BoardRate {
@@ -49,7 +52,8 @@ pub async fn record_in(
         ask: judged.ask,
         sources: judged.sources,
         bids: routes.direct(),
-        routes: routes.0,
+        routes: routes.books,
+        markets: routes.markets,
         range,
     };
     rate.tick = insert_in(conn, &rate).await?;
@@ -71,9 +75,13 @@ fn middle(judged: &Judgement) -> Option<Decimal> {
     judged.bid?.checked_add(judged.ask?)?.checked_div(Decimal::TWO)
 }
 
-fn named(mut routes: Routes, venue: &str) -> Routes {
-    for route in routes.0.iter_mut().filter(|route: &&mut RouteBook| route.venues.is_empty()) {
+/// A book alone is the rupee market of the settings' venue, of which nothing else is known.
+fn named(mut routes: Routes, (asset, venue): (Asset, &str), at: DateTime<Utc>) -> Routes {
+    for route in routes.books.iter_mut().filter(|route| route.venues.is_empty()) {
         route.venues = vec![venue.to_owned()];
+        let market = Ok(Market::of_book(route.bids.clone(), at));
+        let venue = venue.to_owned();
+        routes.markets.push(Offer { venue, sell: asset, quote: Asset::Inr, market });
     }
     routes
 }
@@ -104,8 +112,8 @@ async fn insert_in(conn: &mut PgConnection, rate: &BoardRate) -> Result<i64, Err
     let (verdict, reason) = rate.verdict.parts();
     Ok(sqlx::query_scalar(
         "insert into rate_ticks
-           (base, at, verdict, reason, bid, ask, sources, bids, routes, low, high)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id",
+           (base, at, verdict, reason, bid, ask, sources, bids, routes, low, high, markets)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id",
     )
     .bind(rate.base.code())
     .bind(rate.at)
@@ -118,6 +126,7 @@ async fn insert_in(conn: &mut PgConnection, rate: &BoardRate) -> Result<i64, Err
     .bind(json(serde_json::to_value(&rate.routes))?)
     .bind(rate.range.map(|(low, _)| low))
     .bind(rate.range.map(|(_, high)| high))
+    .bind(json(serde_json::to_value(&rate.markets))?)
     .fetch_one(conn)
     .await?)
 }
@@ -178,5 +187,5 @@ pub async fn missing_in(
         ask: None,
         sources: Vec::new(),
     };
-    record_in(conn, base, asset, judged, Vec::<RouteBook>::new()).await.map(Some)
+    record_in(conn, base, asset, judged, Routes::default()).await.map(Some)
 }

@@ -14,6 +14,8 @@ use crate::{Base, Error, case, policy};
 
 /// The kind of case that is open while an address waits for a person.
 const CHANGED: &str = "venue_address_changed";
+/// The kind of case that is open while a lane leads to what nobody confirmed yet.
+pub(super) const UNCONFIRMED: &str = "lane_unconfirmed";
 
 /// Where a venue takes one asset on one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct VenueAddress {
     pub address: String,
     /// False while it was offered in place of another and nobody confirmed it.
     pub is_usable: bool,
+    /// A person has confirmed it: lanes between venues use no other.
+    pub is_confirmed: bool,
 }
 
 /// What a venue says its address is, in the network's canonical form.
@@ -61,12 +65,14 @@ pub async fn known_in(
     .fetch_optional(conn)
     .await?;
     row.map(|row| {
+        let standing: &str = row.try_get("standing")?;
         Ok(VenueAddress {
             venue: venue.to_owned(),
             asset,
             network: network.clone(),
             address: row.try_get("address")?,
-            is_usable: row.try_get::<&str, _>("standing")? != "offered",
+            is_usable: standing != "offered",
+            is_confirmed: standing == "confirmed",
         })
     })
     .transpose()
@@ -136,7 +142,9 @@ pub async fn confirm_in(
         return Err(PersonError::NotThere("the venue never named this address"));
     }
     write_in(conn, base, offer, "confirmed", by).await?;
-    policy::close_case_in(conn, base, CHANGED, &offer.subject(), by.1).await?;
+    for kind in [CHANGED, UNCONFIRMED] {
+        policy::close_case_in(conn, base, kind, &offer.subject(), by.1).await?;
+    }
     Ok(())
 }
 

@@ -12,8 +12,9 @@ use sqlx::PgConnection;
 
 use super::{
     Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState,
+    adopt::reused_in,
     candidates::coverable_in,
-    plan, record, store,
+    nonce, plan, record, store,
     worth::{Worth, fees_in},
 };
 use crate::{Base, Error, bookkeeping::treasury as books, money_column, policy};
@@ -27,6 +28,8 @@ pub struct NewAttempt {
     /// The network proved that no earlier attempt can be in a chain any more: this one is no bump
     /// on top of them, and not counted as one.
     pub is_alone: bool,
+    /// Its place behind others of the same address, where there are several.
+    pub nonce: Option<i64>,
 }
 
 /// Freezes one attempt. Its name at the signer is derived: a restored database asks the same.
@@ -77,6 +80,9 @@ pub async fn bump_in(
     if moved.state != MoveState::Sent || !is_newest {
         return Ok(None);
     }
+    if !reused_in(&attempts).is_empty() {
+        return not_now(conn, base, &moved, "the signer has signed another under its id").await;
+    }
     // What the signer refused was no bump.
     let bumps = i32::try_from(made.by_ref().count()).unwrap_or(i32::MAX).saturating_sub(1);
     if bumps >= base.settings.treasury.bumps_max && !new.is_alone {
@@ -104,18 +110,32 @@ pub async fn redraft_in(
     if moved.state != MoveState::Planned || !is_last || !attempts.iter().all(refused) {
         return Ok(None);
     }
+    if !reused_in(&attempts).is_empty() {
+        return not_now(conn, base, &moved, "the signer has signed another under its id").await;
+    }
+    // Taken only together with its attempt: nobody waits behind a nonce that is used for nothing.
+    if let Some(nonce) = new.nonce
+        && !nonce::may_take_in(conn, &moved, nonce).await?
+    {
+        return Ok(None);
+    }
     let more = leaves(&moved, new.amount, new.fee_max)?.checked_sub(leaves(
         &moved,
         moved.amount,
         moved.fee_max,
     )?)?;
-    if more.is_positive() && moved.purpose == MovePurpose::FundVenue {
+    if more.is_positive() && moved.purpose != MovePurpose::Gas {
         let coverable = coverable_in(conn, base, &moved.network, moved.asset).await?;
         if coverable.minor() < more.minor() {
             return not_now(conn, base, &moved, "what is owed back does not leave so much").await;
         }
     }
-    further_in(conn, base, (&mut moved, &attempts), new, MoveEvent::Redrafted).await
+    let further = (&mut moved, attempts.as_slice());
+    let made = further_in(conn, base, further, new, MoveEvent::Redrafted).await?;
+    if let (Some(()), Some(nonce)) = (made, new.nonce) {
+        nonce::take_in(conn, &moved, nonce).await?;
+    }
+    Ok(made)
 }
 
 /// What leaves of the moved asset.
@@ -140,10 +160,12 @@ async fn further_in(
     // to bring it.
     let too_dear = match moved.purpose {
         MovePurpose::Gas => fee_max.minor() > amount.minor(),
-        MovePurpose::FundVenue if event == MoveEvent::Redrafted => {
+        MovePurpose::FundVenue | MovePurpose::ToCold if event == MoveEvent::Redrafted => {
             worth.is_fee_above(settings.sweep_fee_bps_max)?
         }
-        MovePurpose::FundVenue => worth.is_fee_above(settings.bump_fee_bps_max)?,
+        MovePurpose::FundVenue | MovePurpose::ToCold => {
+            worth.is_fee_above(settings.bump_fee_bps_max)?
+        }
     };
     if too_dear {
         return not_now(conn, base, moved, "the next fee is beyond its limit").await;

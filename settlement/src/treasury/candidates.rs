@@ -13,6 +13,8 @@ use crate::{Base, Error, chart, money_column};
 
 /// Places looked at in one run, the fullest first.
 const PLACES_MAX: i64 = 200;
+/// Emptied ones taken off the list in one run.
+const FORGOTTEN_MAX: i64 = 1_000;
 
 /// One of our addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,8 @@ pub struct Candidates {
     pub booked: BTreeMap<String, Amount>,
 }
 
-/// Addresses and outputs with final deposits that no move has taken or is taking. An address that
-/// was emptied counts again when more came to it than its moves found there, whenever that was: a
-/// deposit may become final between the look at an address and the plan of its move.
+/// Addresses and outputs with final deposits that no move has taken or is taking: the view
+/// `sweepable` of the database, which looks at the addresses of `places_to_sweep` only.
 ///
 /// # Errors
 /// `Database`, `Inconsistent`.
@@ -46,31 +47,8 @@ pub async fn candidates_in(
     asset: Asset,
 ) -> Result<Candidates, Error> {
     let rows = sqlx::query(
-        "select d.address, a.path_index, array_agg(d.tx_id || ':' || d.ordinal) as outputs
-         from deposits d
-         join deposit_addresses a on a.network = d.network and a.address = d.address
-         where d.network = $1 and d.asset = $2 and d.state = 'confirmed'
-           and not exists (select from move_sources s
-             where s.network = d.network and s.address = d.address
-               and (s.live or s.spent) and s.source = d.tx_id || ':' || d.ordinal)
-           and not exists (select from move_sources s
-             where s.network = d.network and s.address = d.address
-               and s.live and s.source = d.address)
-         group by d.address, a.path_index
-         having not exists (select from move_sources s join moves m on m.id = s.move_id
-             where s.network = $1 and s.address = d.address and s.source = d.address
-               and s.spent and m.asset = $2)
-           or sum(left_of(d)) + coalesce((select sum(m.arrived_minor) from moves m
-               where m.network = $1 and m.asset = $2 and m.to_address = d.address
-                 and m.purpose = 'gas' and m.state = 'credited'), 0)
-             > coalesce((select sum(case when m.asset = $2 and s.spent then s.amount_minor
-                 else case when m.asset = $2 and m.state <> 'failed'
-                     then m.arrived_minor else 0 end
-                   + case when m.fee_asset = $2 then coalesce(m.cost_minor, 0) else 0 end end)
-               from moves m join move_sources s on s.move_id = m.id
-               where s.network = $1 and s.address = d.address and s.source = d.address
-                 and m.state in ('final', 'credited', 'failed')), 0)
-         order by sum(d.amount_minor) desc limit $3",
+        "select address, path_index, outputs from sweepable
+         where network = $1 and asset = $2 order by total desc limit $3",
     )
     .bind(network.as_str())
     .bind(asset.code())
@@ -91,6 +69,32 @@ pub async fn candidates_in(
     Ok(found)
 }
 
+/// Takes addresses out of the list of those to look at: nothing is left there to take, and what was
+/// taken has been final for a day. Returns how many.
+///
+/// # Errors
+/// `Database`.
+pub async fn forget_emptied_in(conn: &mut PgConnection) -> Result<u64, Error> {
+    // An address that is written meanwhile is left alone: `since` is read again under its lock.
+    let gone = sqlx::query(
+        "delete from places_to_sweep p using (
+           select network, asset, address from places_to_sweep c
+           where since < now() - interval '1 day'
+             and not exists (select from sweepable s where s.network = c.network
+               and s.asset = c.asset and s.address = c.address)
+             and not exists (select from move_sources s join moves m on m.id = s.move_id
+               where s.network = c.network and s.address = c.address
+                 and (s.live or m.final_at > now() - interval '1 day'))
+           order by since limit $1 for update skip locked) old
+         where p.network = old.network and p.asset = old.asset and p.address = old.address
+           and p.since < now() - interval '1 day'",
+    )
+    .bind(FORGOTTEN_MAX)
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
 /// Final deposits to an address and top-ups of it, less what moves have taken from it.
 pub(super) async fn booked_in(
     conn: &mut PgConnection,
@@ -109,7 +113,7 @@ pub(super) async fn booked_in(
                  then m.arrived_minor else 0 end
                + case when m.fee_asset = $2 then coalesce(m.cost_minor, 0) else 0 end)
              from moves m join move_sources s on s.move_id = m.id
-             where m.network = $1 and s.address = $3 and m.purpose = 'fund_venue'
+             where m.network = $1 and s.address = $3 and m.purpose <> 'gas'
                and m.state in ('final', 'credited', 'failed')), 0))::text",
     )
     .bind(network.as_str())

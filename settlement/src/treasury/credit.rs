@@ -152,6 +152,7 @@ async fn credit_in(
     cause: Value,
 ) -> Result<bool, Error> {
     let amount = if told.minor() > waits.amount.minor() { waits.amount } else { told };
+    let at;
     if waits.is_transfer {
         let id = TransferId::from_uuid(waits.item);
         let mut transfer = lock_transfer_in(conn, id).await?;
@@ -161,6 +162,7 @@ async fn credit_in(
         transfer.credited = Some(amount);
         step_transfer_in(conn, base, &mut transfer, TransferEvent::CreditSeen, cause).await?;
         books::transfer_credited(conn, base, &transfer, amount).await?;
+        at = transfer.to;
     } else {
         let mut moved = lock_in(conn, MoveId::from_uuid(waits.item)).await?;
         let Some(venue) = moved.venue.clone().filter(|_| moved.state == MoveState::Final) else {
@@ -169,10 +171,11 @@ async fn credit_in(
         moved.credited = Some(amount);
         step_in(conn, base, &mut moved, MoveEvent::CreditSeen, cause).await?;
         books::move_credited(conn, base, &moved, &venue, amount).await?;
+        at = venue;
     }
     let subject = subject(waits);
     policy::close_case_in(conn, base, "transit_old", &subject, "it was credited").await?;
-    if told != waits.amount && books::crumbs(waits.amount, told).is_zero() {
+    if told != waits.amount && books::crumbs(base, &at, waits.amount, told).is_zero() {
         differs_in(conn, base, "credit_differs", waits, Some(told)).await?;
     }
     Ok(true)
@@ -254,7 +257,11 @@ pub async fn credited_by_hand_in(
 }
 
 /// One who credits at a time, for each venue and asset.
-async fn lock_credits_in(conn: &mut PgConnection, venue: &str, asset: Asset) -> Result<(), Error> {
+pub(super) async fn lock_credits_in(
+    conn: &mut PgConnection,
+    venue: &str,
+    asset: Asset,
+) -> Result<(), Error> {
     sqlx::query("select pg_advisory_xact_lock(hashtextextended('credit:' || $1 || $2, 0))")
         .bind(venue)
         .bind(asset.code())
@@ -295,20 +302,14 @@ pub async fn by_balance_in(
     let scope = Scope::Venue(venue.to_owned(), asset);
     let books = reconcile::books_in(conn, &scope).await?;
     let busy = books != balance.books_before
-        || reconcile::is_venue_trading_in(conn, venue).await?
+        || reconcile::is_venue_trading_in(conn, venue, asset).await?
         || is_leaving_in(conn, venue, asset).await?;
     if busy {
         return Ok(ByBalance::Nothing);
     }
     let gap = balance.told.checked_sub(books)?;
+    let slack = slack_in(conn, base, (venue, asset)).await?;
     let waiting = waiting_in(conn, venue, asset).await?;
-    // More than is on its way: the crumbs of a venue that counts finer than we do.
-    let more = match gap.is_positive() {
-        true => reconcile::crumb_room_in(conn, venue, asset).await?.1.max(0),
-        false => 0,
-    };
-    let step = base.settings.treasury.credit_step(venue, asset);
-    let slack = Slack { less_each: step.saturating_sub(1), more };
     let found = if gap.is_positive() { explains(gap, &waiting, slack) } else { None };
     let Some(items) = found else {
         forget_in(conn, venue, asset).await?;
@@ -332,6 +333,36 @@ pub async fn by_balance_in(
     }
     forget_in(conn, venue, asset).await?;
     Ok(ByBalance::Credited(items.len()))
+}
+
+/// What of the coins on their way explains, in one way only, that a venue holds so much more than
+/// our books say: what its balance alone would book.
+///
+/// # Errors
+/// `Database`, `Ledger`, `Inconsistent`.
+pub async fn arrived_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    (venue, asset): (&str, Asset),
+    gap: Amount,
+) -> Result<Vec<OnTheWay>, Error> {
+    if gap.asset() != asset || !gap.is_positive() {
+        return Ok(Vec::new());
+    }
+    let slack = slack_in(conn, base, (venue, asset)).await?;
+    let waiting = waiting_in(conn, venue, asset).await?;
+    Ok(explains(gap, &waiting, slack).unwrap_or_default())
+}
+
+async fn slack_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    (venue, asset): (&str, Asset),
+) -> Result<Slack, Error> {
+    // More than is on its way: the crumbs of a venue that counts finer than we do.
+    let more = reconcile::crumb_room_in(conn, venue, asset).await?.1.max(0);
+    let step = base.settings.treasury.credit_step(venue, asset);
+    Ok(Slack { less_each: step.saturating_sub(1), more })
 }
 
 /// How far a balance may be from what is on its way.

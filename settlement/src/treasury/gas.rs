@@ -1,29 +1,51 @@
 //! When an address may be topped up with the coin that pays fees.
 //!
 //! Invariant: a top-up serves one move of a token and is never sent twice for it. An address that
-//! has what the fee takes, by the books or by an earlier top-up, gets no more: a person looks.
+//! has what the fee takes, by the books or by an earlier top-up, gets no more: a person looks. One
+//! whose move is stuck gets what its bump is short of, within the limits of bumps.
 
 use chrono::TimeDelta;
-use primitives::{Amount, Asset, NetworkId};
+use primitives::{Amount, Asset, MoveId, NetworkId};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    MovePurpose,
+    MoveAttemptState, MovePurpose, MoveState,
     candidates::booked_in,
     plan::{NewMove, Planned},
+    store,
+    worth::{Worth, fees_in},
 };
 use crate::{Base, Error, case, money_column};
 
 /// What a top-up lets move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    pub venue: String,
-    /// The venue's address.
-    pub to: String,
+    pub goal: Goal,
     pub amount: Amount,
     /// All that the move's fee may take, whatever lies at its address.
     pub fee_max: Amount,
+}
+
+/// Where what is served goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// A move that is to be planned next: to a venue, at its address.
+    Venue { venue: String, to: String },
+    /// As above, to cold storage.
+    Cold { to: String },
+    /// One that was sent, and waits for a higher fee.
+    Bump(MoveId),
+}
+
+impl Goal {
+    fn name(&self) -> String {
+        match self {
+            Self::Venue { venue, .. } => venue.clone(),
+            Self::Cold { .. } => "cold storage".to_owned(),
+            Self::Bump(id) => id.to_string(),
+        }
+    }
 }
 
 /// Why a top-up must not be, with a case where a person has to see it.
@@ -38,9 +60,50 @@ pub(super) async fn refusal_in(
         loop_case_in(conn, base, new, there, "it has what the fee takes").await?;
         return Ok(Some(Planned::No("its address has what the fee takes".to_owned())));
     }
+    if let Goal::Bump(id) = served.goal {
+        return bump_refusal_in(conn, base, (id, new, served)).await;
+    }
     if is_recent_in(conn, base, &new.network, &new.to).await? {
         loop_case_in(conn, base, new, there, "its last top-up moved nothing").await?;
         return Ok(Some(Planned::No("its last top-up moved nothing yet".to_owned())));
+    }
+    Ok(None)
+}
+
+/// Why the bump that a top-up is for would not be made: its own limits are asked before anything is
+/// spent on it.
+async fn bump_refusal_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    (id, new, served): (MoveId, &NewMove, &Served),
+) -> Result<Option<Planned>, Error> {
+    let no = |why: &str| Ok(Some(Planned::No(why.to_owned())));
+    let settings = &base.settings.treasury;
+    let moved = store::lock_in(conn, id).await?;
+    if moved.state != MoveState::Sent || moved.network != new.network {
+        return Ok(Some(Planned::Stopped("the move has moved on")));
+    }
+    let attempts = store::attempts_in(conn, &moved).await?;
+    let made = attempts.iter().filter(|a| a.state != MoveAttemptState::Dropped).count();
+    let bumps = i32::try_from(made).unwrap_or(i32::MAX).saturating_sub(1);
+    let tops: i64 =
+        sqlx::query_scalar("select count(*) from moves where serves = $1 and state <> 'cancelled'")
+            .bind(id.uuid())
+            .fetch_one(&mut *conn)
+            .await?;
+    if bumps >= settings.bumps_max || tops >= i64::from(settings.bumps_max) {
+        return no("no further bump is allowed");
+    }
+    let both = served.fee_max.checked_add(new.fee_max)?;
+    let Some(worth) = Worth::of_in(conn, base, moved.amount, both).await? else {
+        return no("no fresh rate values the fee");
+    };
+    if worth.is_fee_above(settings.bump_fee_bps_max)? {
+        return no("the next fee is beyond its limit");
+    }
+    let others = fees_in(conn, base, Some(id)).await?;
+    if others.saturating_add(worth.fee_paise()?) > settings.fee_budget_paise {
+        return no("the fee budget of 24 hours is used up");
     }
     Ok(None)
 }
@@ -78,7 +141,7 @@ async fn is_recent_in(
         "select exists (select from moves g where g.network = $1 and g.to_address = $2
            and g.purpose = 'gas' and g.state = 'credited' and g.planned_at > $3
            and not exists (select from moves m join move_sources s on s.move_id = m.id
-             where s.network = $1 and s.address = $2 and m.purpose = 'fund_venue'
+             where s.network = $1 and s.address = $2 and m.purpose <> 'gas'
                and m.planned_at > g.planned_at
                and m.state in ('final', 'credited')))",
     )
@@ -103,7 +166,7 @@ async fn loop_case_in(
         payment: None,
         amount: Some(new.amount),
         detail: json!({ "why": why, "there": there, "serves": new.serves.as_ref().map(|s| {
-            json!({ "venue": s.venue, "amount": s.amount, "fee_max": s.fee_max })
+            json!({ "goal": s.goal.name(), "amount": s.amount, "fee_max": s.fee_max })
         }) }),
     };
     case::open_in(conn, base, new).await

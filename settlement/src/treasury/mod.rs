@@ -6,12 +6,16 @@
 //! nodes and venues are deliberately elsewhere: the workers bring what they say.
 
 mod address;
+mod adopt;
 mod again;
 mod asking;
 mod candidates;
+mod cold;
 mod credit;
 mod forecast;
 mod gas;
+mod lane;
+mod nonce;
 mod owed;
 mod people;
 mod plan;
@@ -19,10 +23,12 @@ mod record;
 mod settings;
 mod store;
 mod transfer;
+mod transfer_hand;
 mod transfer_record;
 mod unwind;
 mod view;
 mod worth;
+mod write_off;
 
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset, MoveId, NetworkId};
@@ -30,32 +36,36 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use address::{Offer, VenueAddress, confirm_in, known_in, offered_in};
+pub use adopt::{Adopted, adopt_in, reused_in};
 pub use again::{NewAttempt, bump_in, redraft_in};
-pub use asking::{asked_in, refused_by_signer_in, signed_in};
-pub use candidates::{Candidates, Place, candidates_in, coverable_in};
+pub use asking::{asked_in, not_before_in, refused_by_signer_in, signed_in};
+pub use candidates::{Candidates, Place, candidates_in, coverable_in, forget_emptied_in};
+pub use cold::{ColdStore, cold_stores_in, excess_in};
 pub use credit::{
-    Balance, ByBalance, Credit, CreditState, Item, by_balance_in, credited_by_hand_in, credits_in,
-    waiting_in,
+    Balance, ByBalance, Credit, CreditState, Item, arrived_in, by_balance_in, credited_by_hand_in,
+    credits_in, waiting_in,
 };
 pub use forecast::{Demand, Forecast, demand_in, forecasts_in, spread};
-pub use gas::Served;
-pub use people::{
-    PersonError, abandon_in, cancel_in, retry_in, transfer_never_left_in, undecided_in,
-};
+pub use gas::{Goal, Served};
+pub use lane::destination_in;
+pub use nonce::{Behind, Turn, behind_in, next_nonce_in, release_in, turn_in};
+pub use people::{PersonError, abandon_in, cancel_in, retry_in, undecided_in};
 pub use plan::{NewMove, NewSource, Planned, gas_out_in, is_gas_coming_in, plan_in};
 pub use record::{
     Final, InBlock, accepted_in, block_gone_in, failed_in, final_in, included_in, is_final_in,
     mark_sent_in, may_go_on_in, overtaken_in, refused_by_network_in, resume_in, stuck_in,
 };
-pub use settings::{Amounts, Lane, NetworkTreasury, TreasurySettings, VenueTreasury};
+pub use settings::{Amounts, Cold, Lane, NetworkTreasury, TreasurySettings, VenueTreasury};
 pub use store::{attempts_in, get_in, is_block_gone_in};
 pub use transfer::{
     NewTransfer, Transfer, TransferEvent, TransferState, get_transfer_in, mark_transfer_in,
     plan_transfers_in, wishes_in,
 };
+pub use transfer_hand::{Evidence, transfer_left_in, transfer_never_left_in};
 pub use transfer_record::{Left, left_in, not_asked_in, refused_in, unknown_in};
 pub use unwind::unwind_in;
 pub use view::{OpenMove, Overview, alarms_in, overview_in};
+pub use write_off::{WrittenOff, write_off_in};
 
 use crate::transition::machine;
 
@@ -152,6 +162,8 @@ pub enum MovePurpose {
     FundVenue,
     /// From the gas station to one of our addresses.
     Gas,
+    /// Deposits to cold storage.
+    ToCold,
 }
 
 impl MovePurpose {
@@ -160,6 +172,7 @@ impl MovePurpose {
         match self {
             Self::FundVenue => "fund_venue",
             Self::Gas => "gas",
+            Self::ToCold => "to_cold",
         }
     }
 }
@@ -192,6 +205,8 @@ pub struct Move {
     pub retry_at: Option<DateTime<Utc>>,
     pub planned_at: DateTime<Utc>,
     pub final_at: Option<DateTime<Utc>>,
+    /// Of a top-up: which of our deposit addresses `to` is.
+    pub to_index: Option<u32>,
 }
 
 /// One frozen transaction of a move.
@@ -213,6 +228,8 @@ pub struct MoveAttempt {
     pub sent_at: Option<DateTime<Utc>>,
     /// Why the signer, or the network, will never take it as it is.
     pub refused: Option<String>,
+    /// The attempt under whose id the signer had signed this one: it was adopted by a person.
+    pub adopts: Option<i32>,
 }
 
 /// Where one attempt stands. `Sent` was handed to the nodes at least once, or is about to be.

@@ -1,18 +1,18 @@
-//! What a person may do to a move: try it again, or give it up; and to a transfer that never left.
+//! What a person may do to a move: try it again, or give it up. Transfers are elsewhere.
 //!
 //! Invariant: a move of which any transaction may be on its way is given up only with the chain's
 //! proof, attempt by attempt, that none of them can ever happen; who decides signs with name and
 //! reason, and both stay in the record of the step.
 
-use primitives::{MoveId, TransferId};
+use primitives::MoveId;
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Move, MoveAttempt, MoveAttemptState, MoveEvent, TransferEvent,
+    Move, MoveAttempt, MoveAttemptState, MoveEvent,
+    adopt::reused_in,
     record::settle_attempts,
-    store::{attempts_in, free_sources_in, get_in, lock_in, step_in},
-    transfer::{lock_transfer_in, step_transfer_in},
+    store::{Leftover, attempts_in, free_sources_in, get_in, lock_in, step_in},
 };
 use crate::{Base, Error, bookkeeping::treasury as books, jobs::ResolveMove, policy};
 
@@ -33,6 +33,15 @@ pub enum PersonError {
         "it is signed, and may still happen: `chukta treasury abandon` asks the chain for proof"
     )]
     Signed,
+    #[error(
+        "the signer has signed another transaction under the id of attempt {0}: bring it from the \
+         signer's log with `chukta treasury adopt`"
+    )]
+    Reused(i32),
+    #[error("the venue says otherwise: {0}")]
+    VenueSays(String),
+    #[error("the venue cannot be asked now ({0}): --venue-is-gone where it never answers again")]
+    VenueSilent(String),
     #[error("attempt {0} may still happen: {1}")]
     NotProven(i32, String),
     #[error(transparent)]
@@ -54,7 +63,7 @@ pub(super) fn signed_by((by, reason): (&str, &str)) -> Result<(), PersonError> {
     Ok(())
 }
 
-async fn locked(conn: &mut PgConnection, id: MoveId) -> Result<Move, PersonError> {
+pub(super) async fn locked(conn: &mut PgConnection, id: MoveId) -> Result<Move, PersonError> {
     if get_in(conn, id).await?.is_none() {
         return Err(PersonError::NotThere("no such move"));
     }
@@ -77,6 +86,7 @@ pub async fn retry_in(
     if moved.state.next(MoveEvent::TryAgain).is_err() {
         return Err(PersonError::NotNow(moved.state.name(), "tried again"));
     }
+    settled(&attempts_in(conn, &moved).await?)?;
     let cause = json!({ "by": by.0, "reason": by.1 });
     (moved.won, moved.block_hash, moved.height) = (None, None, None);
     (moved.arrived, moved.cost, moved.retry_at) = (None, None, None);
@@ -105,6 +115,7 @@ pub async fn cancel_in(
     if attempts.iter().any(|a| a.first_sent_at.is_some()) {
         return Err(PersonError::OnItsWay);
     }
+    settled(&attempts)?;
     // Where nothing is fenced by an output or a nonce, the signed one and the next could both be.
     let settings = base.settings.treasury.networks.get(&moved.network);
     let is_fenced = settings.is_none_or(|network| network.wallet.is_none());
@@ -112,6 +123,11 @@ pub async fn cancel_in(
         return Err(PersonError::Signed);
     }
     end_in(conn, base, &mut moved, MoveEvent::Cancel, by).await
+}
+
+/// What the signer has signed under a name of ours, and we do not know, may happen.
+fn settled(attempts: &[MoveAttempt]) -> Result<(), PersonError> {
+    reused_in(attempts).first().map_or(Ok(()), |a| Err(PersonError::Reused(a.attempt)))
 }
 
 /// True for what may be signed, and is not known to be over.
@@ -132,7 +148,11 @@ async fn end_in(
     (by, reason): (&str, &str),
 ) -> Result<(), PersonError> {
     settle_attempts(conn, moved, 0).await?;
-    free_sources_in(conn, moved, false).await?;
+    let left = match event {
+        MoveEvent::NothingArrived => Leftover::Coins,
+        _ => Leftover::All,
+    };
+    free_sources_in(conn, moved, left).await?;
     let hold = moved.hold_key.take();
     step_in(conn, base, moved, event, json!({ "by": by, "reason": reason })).await?;
     for kind in ["signer_refused", "move_stuck", "move_differs"] {
@@ -167,7 +187,9 @@ async fn undecided(conn: &mut PgConnection, of: &Move) -> Result<Vec<MoveAttempt
             _ => Err(PersonError::NotNow(of.state.name(), "abandoned")),
         };
     }
-    Ok(attempts_in(conn, of).await?.into_iter().filter(may_happen).collect())
+    let attempts = attempts_in(conn, of).await?;
+    settled(&attempts)?;
+    Ok(attempts.into_iter().filter(may_happen).collect())
 }
 
 /// Gives up a move whose attempts were each proven to be over, or one whose final block brought
@@ -195,38 +217,5 @@ pub async fn abandon_in(
     settle_attempts(conn, &moved, moved.won.unwrap_or(0)).await?;
     end_in(conn, base, &mut moved, MoveEvent::NothingArrived, by).await?;
     books::move_failed(conn, base, &moved, cost).await?;
-    Ok(())
-}
-
-/// A transfer that no venue knows, or that contradicts itself, never left: a person says so, with
-/// the venue's word. Its coins and its lane are free again.
-///
-/// # Errors
-/// `PersonError`.
-pub async fn transfer_never_left_in(
-    conn: &mut PgConnection,
-    base: &Base,
-    id: TransferId,
-    by: (&str, &str),
-) -> Result<(), PersonError> {
-    signed_by(by)?;
-    let known: bool =
-        sqlx::query_scalar("select exists (select from venue_transfers where id = $1)")
-            .bind(id.uuid())
-            .fetch_one(&mut *conn)
-            .await?;
-    if !known {
-        return Err(PersonError::NotThere("no such transfer"));
-    }
-    let mut of = lock_transfer_in(conn, id).await?;
-    if of.state.next(TransferEvent::NeverLeft).is_err() {
-        return Err(PersonError::NotNow(of.state.name(), "declared as never left"));
-    }
-    let cause = json!({ "by": by.0, "reason": by.1 });
-    step_transfer_in(conn, base, &mut of, TransferEvent::NeverLeft, cause).await?;
-    for kind in ["transfer_unknown", "transfer_differs"] {
-        policy::close_case_in(conn, base, kind, &id.to_string(), by.1).await?;
-    }
-    books::transfer_released(conn, base, &of).await?;
     Ok(())
 }

@@ -12,8 +12,9 @@ use super::{
     Move, MovePurpose, MoveState, address,
     again::attempt_in,
     candidates::{coverable_in, uncommitted_in},
-    forecast,
-    gas::{self, Served},
+    cold, forecast,
+    gas::{self, Goal, Served},
+    nonce,
     worth::{Worth, spent_today_in},
 };
 use crate::{
@@ -33,6 +34,8 @@ pub struct NewSource {
     pub source: String,
     pub address: String,
     pub amount: Amount,
+    /// Where several of one address stand behind each other: its place among them.
+    pub nonce: Option<i64>,
 }
 
 /// A move as the chain's side has drafted it.
@@ -84,6 +87,9 @@ pub async fn plan_in(
     if is_taken_in(conn, new).await? {
         return Ok(Planned::Taken);
     }
+    if let Some(no) = crowd_in(conn, base, new).await? {
+        return Ok(no);
+    }
     if let Some(no) = goal_refusal_in(conn, base, new).await? {
         return Ok(no);
     }
@@ -119,8 +125,10 @@ async fn value_in(
 ) -> Result<Result<i64, String>, Error> {
     let cost = match new.purpose {
         MovePurpose::Gas => new.fee_max.checked_add(new.amount)?,
-        MovePurpose::FundVenue => new.fee_max,
+        MovePurpose::FundVenue | MovePurpose::ToCold => new.fee_max,
     };
+    // What a stuck move is worth was asked already, by the limits of bumps.
+    let is_bump = new.serves.as_ref().is_some_and(|served| matches!(served.goal, Goal::Bump(_)));
     let moves = new.serves.as_ref().map_or(new.amount, |served| served.amount);
     let all = Worth::of_in(conn, base, moves, cost).await?;
     let own = Worth::of_in(conn, base, moves, new.fee_max).await?;
@@ -128,14 +136,14 @@ async fn value_in(
         return Ok(Err("no fresh rate says what it is worth".to_owned()));
     };
     match all.refusal(&base.settings.treasury)? {
-        Some(why) => Ok(Err(why)),
-        None => Ok(Ok(own.fee_paise()?)),
+        Some(why) if !is_bump => Ok(Err(why)),
+        _ => Ok(Ok(own.fee_paise()?)),
     }
 }
 
 async fn is_taken_in(conn: &mut PgConnection, new: &NewMove) -> Result<bool, Error> {
     let sources: Vec<&str> = new.sources.iter().map(|s| s.source.as_str()).collect();
-    let taken = sqlx::query_scalar(
+    let taken: bool = sqlx::query_scalar(
         "select exists (select from move_sources where network = $1 and source = any($2) and live)
            or ($4 and exists (select from moves where network = $1 and to_address = $3
              and purpose = 'gas' and state in ('planned', 'signed', 'sent', 'included', 'unwound',
@@ -145,8 +153,15 @@ async fn is_taken_in(conn: &mut PgConnection, new: &NewMove) -> Result<bool, Err
     .bind(sources)
     .bind(&new.to)
     .bind(new.purpose == MovePurpose::Gas)
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    for source in new.sources.iter().filter(|_| !taken) {
+        let Some(number) = source.nonce else { continue };
+        let at = (&new.network, source.address.as_str());
+        if nonce::is_taken_in(conn, at, number, None).await? {
+            return Ok(true);
+        }
+    }
     Ok(taken)
 }
 
@@ -156,22 +171,46 @@ async fn goal_refusal_in(
     base: &Base,
     new: &NewMove,
 ) -> Result<Option<Planned>, Error> {
-    let (venue, goal) = match (&new.venue, &new.serves) {
-        (Some(venue), _) => (venue, Goal { to: &new.to, amount: new.amount, fee_max: new.fee_max }),
-        (None, Some(Served { venue, to, amount, fee_max })) => {
+    if new.purpose == MovePurpose::ToCold {
+        let to = (&new.network, new.to.as_str());
+        return cold::refusal_in(conn, base, to, cold::leaves(new)?).await;
+    }
+    if let Some(venue) = &new.venue {
+        let part = Part { to: &new.to, amount: new.amount, fee_max: new.fee_max };
+        return venue_refusal_in(conn, base, &new.network, venue, &part).await;
+    }
+    let Some(Served { goal, amount, fee_max }) = &new.serves else { return Ok(None) };
+    match goal {
+        Goal::Venue { venue, to } => {
             let coverable = coverable_in(conn, base, &new.network, amount.asset()).await?;
             if amount.minor() > coverable.minor() {
                 return Ok(Some(Planned::No(format!("only {coverable} may leave"))));
             }
-            (venue, Goal { to, amount: *amount, fee_max: *fee_max })
+            let part = Part { to, amount: *amount, fee_max: *fee_max };
+            venue_refusal_in(conn, base, &new.network, venue, &part).await
         }
-        (None, None) => return Ok(None),
+        Goal::Cold { to } => cold::refusal_in(conn, base, (&new.network, to), *amount).await,
+        // Its coins are set aside, and the worker asks whether it may go on.
+        Goal::Bump(_) => Ok(None),
+    }
+}
+
+/// So many stand behind each other already.
+async fn crowd_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<Option<Planned>, Error> {
+    let Some(source) = new.sources.iter().find(|source| source.nonce.is_some()) else {
+        return Ok(None);
     };
-    venue_refusal_in(conn, base, &new.network, venue, &goal).await
+    let standing = nonce::standing_in(conn, &new.network, &source.address).await?;
+    let full = standing >= nonce::most(base);
+    Ok(full.then_some(Planned::Stopped("as many top-ups as may stand behind each other")))
 }
 
 /// What is to reach a venue.
-struct Goal<'a> {
+struct Part<'a> {
     to: &'a str,
     amount: Amount,
     fee_max: Amount,
@@ -183,7 +222,7 @@ async fn venue_refusal_in(
     base: &Base,
     network: &NetworkId,
     venue: &str,
-    goal: &Goal<'_>,
+    goal: &Part<'_>,
 ) -> Result<Option<Planned>, Error> {
     venue_freeze::share_in(conn, venue).await?;
     if venue_freeze::is_frozen_in(conn, venue).await? {
@@ -214,12 +253,9 @@ async fn uncovered_in(
     new: &NewMove,
 ) -> Result<Option<Planned>, Error> {
     let amount = new.amount;
-    if new.purpose == MovePurpose::FundVenue {
+    if new.purpose != MovePurpose::Gas {
         let coverable = coverable_in(conn, base, &new.network, amount.asset()).await?;
-        let mut leaves = amount;
-        if new.fee_max.asset() == amount.asset() {
-            leaves = leaves.checked_add(new.fee_max)?;
-        }
+        let leaves = cold::leaves(new)?;
         if leaves.minor() > coverable.minor() {
             return Ok(Some(Planned::No(format!("only {coverable} may leave"))));
         }
@@ -305,7 +341,28 @@ fn shape(new: &NewMove, id: MoveId, base: &Base) -> Move {
         retry_at: None,
         planned_at: base.now(),
         final_at: None,
+        to_index: None,
     }
+}
+
+/// The fence of a move: what it takes from.
+async fn fence_in(conn: &mut PgConnection, of: &Move, sources: &[NewSource]) -> Result<(), Error> {
+    for source in sources {
+        sqlx::query(
+            "insert into move_sources (move_id, network, source, address, amount_minor, live,
+               nonce)
+             values ($1, $2, $3, $4, $5::text::numeric, true, $6)",
+        )
+        .bind(of.id.uuid())
+        .bind(of.network.as_str())
+        .bind(&source.source)
+        .bind(&source.address)
+        .bind(money_column::minor(source.amount))
+        .bind(source.nonce)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
 }
 
 async fn write_in(
@@ -317,9 +374,11 @@ async fn write_in(
     let mut planned = shape(new, MoveId::from_uuid(base.uuid()), base);
     sqlx::query(
         "insert into moves (id, purpose, network, asset, venue, to_address, takes_all, fee_asset,
-           state, amount_minor, fee_max_minor, planned_at, updated_at)
+           state, amount_minor, fee_max_minor, planned_at, updated_at, serves,
+           for_venue)
          values ($1, $2, $3, $4, $5, $6, $7, $8, 'planned', $9::text::numeric,
-           $10::text::numeric, $11, $11)",
+           $10::text::numeric, $11, $11, $12,
+           coalesce($13, (select s.venue from moves s where s.id = $12)))",
     )
     .bind(planned.id.uuid())
     .bind(planned.purpose.name())
@@ -332,21 +391,17 @@ async fn write_in(
     .bind(money_column::minor(planned.amount))
     .bind(money_column::minor(planned.fee_max))
     .bind(base.now())
+    .bind(new.serves.as_ref().and_then(|served| match served.goal {
+        Goal::Bump(id) => Some(id.uuid()),
+        Goal::Venue { .. } | Goal::Cold { .. } => None,
+    }))
+    .bind(new.serves.as_ref().and_then(|served| match &served.goal {
+        Goal::Venue { venue, .. } => Some(venue),
+        Goal::Bump(_) | Goal::Cold { .. } => None,
+    }))
     .execute(&mut *conn)
     .await?;
-    for source in &new.sources {
-        sqlx::query(
-            "insert into move_sources (move_id, network, source, address, amount_minor, live)
-             values ($1, $2, $3, $4, $5::text::numeric, true)",
-        )
-        .bind(planned.id.uuid())
-        .bind(planned.network.as_str())
-        .bind(&source.source)
-        .bind(&source.address)
-        .bind(money_column::minor(source.amount))
-        .execute(&mut *conn)
-        .await?;
-    }
+    fence_in(conn, &planned, &new.sources).await?;
     attempt_in(conn, base, &planned, (1, fee_paise), &new.draft).await?;
     let cause = json!({
         "to": planned.to, "venue": planned.venue, "amount": planned.amount,

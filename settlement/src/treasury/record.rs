@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::{
     Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState, again, store,
-    store::{free_sources_in, lock_in, step_in},
+    store::{Leftover, free_sources_in, lock_in, step_in},
 };
 use crate::{
     Base, Error,
@@ -40,16 +40,19 @@ pub struct Final {
     pub cost: Amount,
 }
 
-/// True when a move may be signed, sent and bumped: moves are open and its venue takes something.
-/// Neither changes before the caller's transaction ends.
+/// True when a move may be signed, sent and bumped: moves are open and its venue takes something,
+/// or its cold address still is the one of the settings. Switch and venue do not change before the
+/// caller's transaction ends.
 ///
 /// # Errors
 /// `Database`.
-pub async fn may_go_on_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Error> {
+pub async fn may_go_on_in(conn: &mut PgConnection, base: &Base, of: &Move) -> Result<bool, Error> {
     if !switch::is_open_in(conn, Switch::Moves).await? {
         return Ok(false);
     }
-    let Some(venue) = &of.venue else { return Ok(true) };
+    let Some(venue) = &of.venue else {
+        return Ok(super::cold::is_meant(base, of) && is_gas_of_use_in(conn, of).await?);
+    };
     venue_freeze::share_in(conn, venue).await?;
     if venue_freeze::is_frozen_in(conn, venue).await? {
         return Ok(false);
@@ -57,6 +60,24 @@ pub async fn may_go_on_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Er
     // An address that was questioned meanwhile stops what was not sent yet.
     let known = super::known_in(conn, venue, of.asset, &of.network).await?;
     Ok(known.is_some_and(|known| known.is_usable && known.address == of.to))
+}
+
+/// False for a top-up that nobody was asked to sign, while the venue is frozen that its tokens
+/// would go to. One that may be signed goes on: others stand behind its nonce, and it stays ours.
+async fn is_gas_of_use_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Error> {
+    if of.purpose != MovePurpose::Gas {
+        return Ok(true);
+    }
+    let venue: Option<Option<String>> = sqlx::query_scalar(
+        "select for_venue from moves where id = $1 and not exists (select from move_attempts a
+           where a.move_id = $1 and a.asked_at is not null)",
+    )
+    .bind(of.id.uuid())
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(venue) = venue.flatten() else { return Ok(true) };
+    venue_freeze::share_in(conn, &venue).await?;
+    Ok(!venue_freeze::is_frozen_in(conn, &venue).await?)
 }
 
 /// True when a block at this height is as deep as the network's strictest rule for the asset asks.
@@ -260,7 +281,8 @@ pub async fn final_in(
         return step_in(conn, base, &mut moved, MoveEvent::NeedsPerson, cause).await;
     }
     settle_attempts(conn, &moved, told.at.attempt).await?;
-    free_sources_in(conn, &moved, moved.takes_all).await?;
+    let left = if moved.takes_all { Leftover::Nothing } else { Leftover::Coins };
+    free_sources_in(conn, &moved, left).await?;
     let hold = moved.hold_key.take();
     (moved.arrived, moved.cost) = (Some(told.arrived), Some(told.cost));
     moved.final_at = Some(base.now());
@@ -268,6 +290,7 @@ pub async fn final_in(
         "block": told.at.block_hash, "arrived": told.arrived, "cost": told.cost,
     });
     step_in(conn, base, &mut moved, MoveEvent::Deep, cause).await?;
+    again::shown_no_more(conn, base, &moved, "it is final at every node").await?;
     match (moved.purpose, &moved.venue) {
         (MovePurpose::FundVenue, Some(venue)) => {
             let watch = WatchCredits { venue: venue.clone(), asset: moved.asset };
@@ -275,7 +298,7 @@ pub async fn final_in(
         }
         _ => {
             moved.credited = Some(told.arrived);
-            let cause = json!({ "at": "our own address" });
+            let cause = json!({ "at": moved.to });
             step_in(conn, base, &mut moved, MoveEvent::CreditSeen, cause).await?;
         }
     }
@@ -332,11 +355,12 @@ pub async fn failed_in(
         return Ok(());
     }
     settle_attempts(conn, &moved, at.attempt).await?;
-    free_sources_in(conn, &moved, false).await?;
+    free_sources_in(conn, &moved, Leftover::Coins).await?;
     let hold = moved.hold_key.take();
     (moved.cost, moved.final_at) = (Some(cost), Some(base.now()));
     let cause = json!({ "block": at.block_hash, "cost": cost });
     step_in(conn, base, &mut moved, MoveEvent::DeepFailure, cause).await?;
+    again::shown_no_more(conn, base, &moved, "every node says that it is over").await?;
     let new = case::NewCase {
         kind: "move_reverted",
         subject: &id.to_string(),
@@ -365,9 +389,10 @@ pub async fn overtaken_in(
         return Ok(());
     }
     settle_attempts(conn, &moved, 0).await?;
-    free_sources_in(conn, &moved, false).await?;
+    free_sources_in(conn, &moved, Leftover::Coins).await?;
     let hold = moved.hold_key.take();
     step_in(conn, base, &mut moved, MoveEvent::Overtaken, json!({ "by": by })).await?;
+    again::shown_no_more(conn, base, &moved, "every node says that it is over").await?;
     let new = case::NewCase {
         kind: "move_overtaken",
         subject: &id.to_string(),

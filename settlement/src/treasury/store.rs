@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{Move, MoveAttempt, MoveAttemptState, MoveEvent, MovePurpose, MoveState};
-use crate::{Base, Error, Record, money_column, record_in};
+use crate::{Base, Error, Record, money_column, policy, record_in};
 
 macro_rules! select_move {
     ($rest:literal) => {
@@ -14,7 +14,9 @@ macro_rules! select_move {
              round, amount_minor::text as amount_minor, fee_max_minor::text as fee_max_minor, \
              hold_key, won, block_hash, height, arrived_minor::text as arrived_minor, \
              cost_minor::text as cost_minor, credited_minor::text as credited_minor, retry_at, \
-             planned_at, final_at from moves ",
+             planned_at, final_at, (select a.path_index from deposit_addresses a \
+               where a.network = moves.network and a.address = moves.to_address \
+                 and moves.purpose = 'gas') as to_index from moves ",
             $rest
         )
     };
@@ -24,13 +26,11 @@ pub(super) use select_move;
 pub(super) fn read(row: &PgRow) -> Result<Move, Error> {
     let asset = money_column::asset(row.try_get("asset")?)?;
     let fee_asset = money_column::asset(row.try_get("fee_asset")?)?;
-    let amount = |column: &str, asset: Asset| -> Result<Option<Amount>, Error> {
-        let minor = row.try_get::<Option<&str>, _>(column)?;
-        minor.map(|minor| money_column::amount(minor, asset)).transpose()
-    };
+    let amount = |column: &str, asset: Asset| maybe(row, column, asset);
     let missing = || Error::Inconsistent("a move without its amount".to_owned());
     let purpose = match row.try_get::<&str, _>("purpose")? {
         "gas" => MovePurpose::Gas,
+        "to_cold" => MovePurpose::ToCold,
         _ => MovePurpose::FundVenue,
     };
     Ok(Move {
@@ -55,7 +55,14 @@ pub(super) fn read(row: &PgRow) -> Result<Move, Error> {
         retry_at: row.try_get("retry_at")?,
         planned_at: row.try_get("planned_at")?,
         final_at: row.try_get("final_at")?,
+        to_index: row.try_get::<Option<i64>, _>("to_index")?.and_then(|at| u32::try_from(at).ok()),
     })
+}
+
+/// An amount that may not be known yet.
+pub(super) fn maybe(row: &PgRow, column: &str, asset: Asset) -> Result<Option<Amount>, Error> {
+    let minor = row.try_get::<Option<&str>, _>(column)?;
+    minor.map(|minor| money_column::amount(minor, asset)).transpose()
 }
 
 pub(super) fn network(name: &str) -> Result<NetworkId, Error> {
@@ -89,7 +96,7 @@ pub async fn attempts_in(conn: &mut PgConnection, of: &Move) -> Result<Vec<MoveA
     let rows = sqlx::query(
         "select attempt, intent_id, amount_minor::text as amount_minor,
            fee_max_minor::text as fee_max_minor, draft, state, tx_id, raw, asked_at,
-           first_sent_at, sent_at, refused
+           first_sent_at, sent_at, refused, adopts
          from move_attempts where move_id = $1 order by attempt",
     )
     .bind(of.id.uuid())
@@ -111,12 +118,14 @@ pub async fn attempts_in(conn: &mut PgConnection, of: &Move) -> Result<Vec<MoveA
             first_sent_at: row.try_get("first_sent_at")?,
             sent_at: row.try_get("sent_at")?,
             refused: row.try_get("refused")?,
+            adopts: row.try_get("adopts")?,
         })
     };
     rows.iter().map(read).collect()
 }
 
-/// True when the scan followed a chain away from this block.
+/// True when the scan followed a chain away from this block, or never saw it and follows a chain
+/// with another block at its height.
 ///
 /// # Errors
 /// `Database`.
@@ -124,13 +133,18 @@ pub async fn is_block_gone_in(
     conn: &mut PgConnection,
     network: &NetworkId,
     hash: &str,
+    height: i64,
 ) -> Result<bool, Error> {
     let gone = sqlx::query_scalar(
         "select exists (select from chain_blocks
-           where network = $1 and hash = $2 and not canonical)",
+             where network = $1 and hash = $2 and not canonical)
+           or (exists (select from chain_blocks
+               where network = $1 and height = $3 and canonical and hash <> $2)
+             and not exists (select from chain_blocks where network = $1 and hash = $2))",
     )
     .bind(network.as_str())
     .bind(hash)
+    .bind(height)
     .fetch_one(conn)
     .await?;
     Ok(gone)
@@ -183,19 +197,44 @@ pub(super) async fn step_in(
         cause,
         at: now,
     };
-    record_in(conn, record).await
+    record_in(conn, record).await?;
+    if !to.is_open() {
+        // At its end nobody is needed for what kept it from there.
+        for kind in ["transit_old", "move_stuck", "signer_refused"] {
+            let subject = moved.id.to_string();
+            policy::close_case_in(conn, base, kind, &subject, to.name()).await?;
+        }
+    }
+    Ok(())
 }
 
-/// Frees what a move came from; `spent` when nothing is left there.
+/// What is left of a move's sources when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftover {
+    /// Everything: no transaction of it ever was in a chain.
+    All,
+    /// What it came from; its nonce is used up.
+    Coins,
+    /// Nothing of either.
+    Nothing,
+}
+
+/// Frees what a move came from.
 pub(super) async fn free_sources_in(
     conn: &mut PgConnection,
     of: &Move,
-    spent: bool,
+    left: Leftover,
 ) -> Result<(), Error> {
-    sqlx::query("update move_sources set live = false, spent = $2 where move_id = $1")
-        .bind(of.id.uuid())
-        .bind(spent)
-        .execute(conn)
-        .await?;
+    // A nonce that the move gave back before is somebody else's by now.
+    sqlx::query(
+        "update move_sources set live = false,
+           spent = case when nonce is null then $2 else spent or (live and $3) end
+         where move_id = $1",
+    )
+    .bind(of.id.uuid())
+    .bind(left == Leftover::Nothing)
+    .bind(left != Leftover::All)
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 use super::{
-    address, forecast, plan,
+    forecast, lane, plan,
     settings::Lane,
-    store::network,
+    store::{maybe, network},
     worth::{rupees_in, spent_today_in},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     bookkeeping::treasury as books,
     chart,
     jobs::ResolveTransfer,
-    money_column, record_in,
+    money_column, policy, record_in,
     switch::{self, Switch},
     transition::machine,
     venue_freeze,
@@ -131,10 +131,7 @@ pub(super) use select_transfer;
 
 pub(super) fn read(row: &PgRow) -> Result<Transfer, Error> {
     let asset = money_column::asset(row.try_get("asset")?)?;
-    let maybe = |column: &str| -> Result<Option<Amount>, Error> {
-        let minor = row.try_get::<Option<&str>, _>(column)?;
-        minor.map(|minor| money_column::amount(minor, asset)).transpose()
-    };
+    let maybe = |column: &str| maybe(row, column, asset);
     Ok(Transfer {
         id: TransferId::from_uuid(row.try_get("id")?),
         from: row.try_get("from_venue")?,
@@ -221,7 +218,12 @@ pub(super) async fn step_transfer_in(
         cause,
         at: now,
     };
-    record_in(conn, record).await
+    record_in(conn, record).await?;
+    if !to.is_open() {
+        let subject = of.id.to_string();
+        policy::close_case_in(conn, base, "transit_old", &subject, to.name()).await?;
+    }
+    Ok(())
 }
 
 /// Which lanes have something to carry now.
@@ -241,7 +243,7 @@ pub async fn wishes_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<NewTr
         .bind(lane.asset.code())
         .fetch_one(&mut *conn)
         .await?;
-        if live {
+        if live || lane::is_paused_in(conn, base, lane).await? {
             continue;
         }
         if let Some(amount) = carried_in(conn, base, lane).await? {
@@ -266,6 +268,10 @@ async fn carried_in(
     let Some(free) = free.map(|b| b.available()).transpose()? else { return Ok(None) };
     let spare = free.checked_sub(keep)?;
     let amount = if spare.minor() < short.minor() { spare } else { short };
+    if !amount.is_positive() || amount.minor() < least.minor() {
+        return Ok(None);
+    }
+    let Some(amount) = lane::bounded_in(conn, base, lane, amount).await? else { return Ok(None) };
     let worth_it = amount.is_positive() && amount.minor() >= least.minor();
     Ok(worth_it.then_some(amount))
 }
@@ -298,8 +304,7 @@ pub async fn plan_transfers_in(
     let step = Amount::try_new(step.minor().max(credited), lane.asset)?;
     let Some(amount) = in_steps(smaller, step)? else { return Ok(None) };
     let Some(fee_paise) = affordable_in(conn, base, fee).await? else { return Ok(None) };
-    let known = address::known_in(conn, &lane.to, lane.asset, &lane.network).await?;
-    let Some(known) = known.filter(|known| known.is_usable) else { return Ok(None) };
+    let Some(to) = lane::destination_in(conn, base, lane).await? else { return Ok(None) };
     match forecast::room_in(conn, base, &lane.to).await? {
         forecast::VenueRoom::NoLimit => {}
         forecast::VenueRoom::Unknown => return Ok(None),
@@ -310,7 +315,7 @@ pub async fn plan_transfers_in(
             }
         }
     }
-    write_in(conn, base, lane, (amount, fee_paise), &known.address).await.map(Some)
+    write_in(conn, base, lane, (amount, fee_paise), &to).await.map(Some)
 }
 
 /// What the fee is worth, if it is known and the budget of 24 hours has room for it.
@@ -410,8 +415,7 @@ pub async fn mark_transfer_in(
     if of.state != TransferState::Planned || early {
         return Ok(None);
     }
-    let known = address::known_in(conn, &of.to, of.amount.asset(), &of.network).await?;
-    if !known.is_some_and(|known| known.is_usable && known.address == of.to_address) {
+    if !lane::still_leads_in(conn, base, &of).await? {
         return Ok(None);
     }
     of.sends = of.sends.saturating_add(1);

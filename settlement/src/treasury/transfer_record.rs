@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Transfer, TransferEvent, TransferState,
+    Transfer, TransferEvent, TransferState, lane,
     transfer::{lock_transfer_in, step_transfer_in},
 };
 use crate::{Base, Error, bookkeeping::treasury as books, case, jobs::WatchCredits, policy};
@@ -25,6 +25,9 @@ pub struct Left {
     pub done: Option<bool>,
 }
 
+/// The kind of case that is open while a lane is refused.
+const REFUSED: &str = "transfer_refused";
+
 async fn case_in(
     conn: &mut PgConnection,
     base: &Base,
@@ -33,12 +36,19 @@ async fn case_in(
     why: &str,
 ) -> Result<(), Error> {
     let why: String = why.chars().filter(|c| !c.is_control()).take(300).collect();
+    // One that is asked again and again refuses the lane, not each transfer anew.
+    let subject = match kind {
+        REFUSED => lane::subject((&of.from, &of.to), of.amount.asset()),
+        _ => of.id.to_string(),
+    };
     let new = case::NewCase {
         kind,
-        subject: &of.id.to_string(),
+        subject: &subject,
         payment: None,
         amount: Some(of.amount),
-        detail: json!({ "why": why, "from": of.from, "to": of.to, "client_ref": of.client_ref }),
+        detail: json!({
+            "why": why, "from": of.from, "to": of.to, "client_ref": of.client_ref, "id": of.id,
+        }),
     };
     case::open_in(conn, base, new).await
 }
@@ -76,7 +86,7 @@ pub async fn refused_in(
         return Ok(());
     }
     step_transfer_in(conn, base, &mut of, TransferEvent::Refusal, json!({ "why": why })).await?;
-    case_in(conn, base, "transfer_refused", &of, why).await?;
+    case_in(conn, base, REFUSED, &of, why).await?;
     books::transfer_released(conn, base, &of).await
 }
 
@@ -134,7 +144,7 @@ pub async fn left_in(
         None => step_transfer_in(conn, base, &mut of, TransferEvent::Taken, cause).await,
         Some(false) => {
             step_transfer_in(conn, base, &mut of, TransferEvent::SeenFailed, cause).await?;
-            case_in(conn, base, "transfer_refused", &of, "the venue says it failed").await?;
+            case_in(conn, base, REFUSED, &of, "the venue says it failed").await?;
             books::transfer_released(conn, base, &of).await
         }
         Some(true) if !adds_up(&of, told) => {
@@ -149,6 +159,8 @@ pub async fn left_in(
             (of.net, of.fee) = (Some(told.net), Some(told.fee));
             of.left_at = Some(base.now());
             step_transfer_in(conn, base, &mut of, TransferEvent::SeenLeft, cause).await?;
+            let lane = lane::subject((&of.from, &of.to), of.amount.asset());
+            policy::close_case_in(conn, base, REFUSED, &lane, "it carries again").await?;
             let watch = WatchCredits { venue: of.to.clone(), asset: of.amount.asset() };
             queue::enqueue(conn, &watch, base.now()).await?;
             books::transfer_left(conn, base, &of, told.net, told.fee).await

@@ -49,8 +49,9 @@ pub async fn unwind_in(conn: &mut PgConnection, base: &Base, id: MoveId) -> Resu
     // Another move may have what this one came from by now: then its fence stays.
     sqlx::query(
         "update move_sources s set live = true, spent = false
-         where move_id = $1 and not exists (select from move_sources o
-           where o.network = s.network and o.source = s.source and o.live)",
+         where move_id = $1 and (nonce is null or spent)
+           and not exists (select from move_sources o
+             where o.network = s.network and o.source = s.source and o.live)",
     )
     .bind(id.uuid())
     .execute(&mut *conn)
@@ -71,6 +72,7 @@ async fn is_there_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Error> 
     let Some(credited) = of.credited else { return Ok(true) };
     let account = match (of.purpose, &of.venue) {
         (MovePurpose::FundVenue, Some(venue)) => chart::venue_free(venue, of.asset),
+        (MovePurpose::ToCold, _) => chart::cold(&of.network, of.asset),
         _ => chart::escrow(&of.network, of.asset),
     };
     let balance = ledger::balance(conn, &account.code).await?;

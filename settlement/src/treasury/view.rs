@@ -9,8 +9,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Forecast, candidates::coverable_in, forecast::forecasts_in, plan::gas_low_in, store,
-    store::select_move, transfer, transfer::select_transfer, worth::spent_today_in,
+    ColdStore, Forecast, MovePurpose, candidates::coverable_in, cold::cold_stores_in,
+    forecast::forecasts_in, plan::gas_low_in, store, store::select_move, transfer,
+    transfer::select_transfer, worth::spent_today_in,
 };
 use crate::{Base, Error, case, chart, policy};
 
@@ -50,6 +51,7 @@ pub struct Overview {
     pub gas: Vec<Gas>,
     pub sweepable: Vec<Sweepable>,
     pub forecasts: Vec<Forecast>,
+    pub cold: Vec<ColdStore>,
     /// Paise of fees decided in the last 24 hours, and the budget.
     pub fees_paise: i64,
     pub fee_budget_paise: i64,
@@ -86,6 +88,7 @@ pub async fn overview_in(conn: &mut PgConnection, base: &Base) -> Result<Overvie
         gas: gas_in(conn, base).await?,
         sweepable,
         forecasts,
+        cold: cold_stores_in(conn, base).await?,
         fees_paise: spent_today_in(conn, base).await?,
         fee_budget_paise: settings.fee_budget_paise,
     })
@@ -103,7 +106,11 @@ async fn open_in(conn: &mut PgConnection) -> Result<Vec<OpenMove>, Error> {
             id: m.id.to_string(),
             state: m.state.name(),
             from: m.network.to_string(),
-            to: m.venue.unwrap_or_else(|| format!("gas for {}", m.to)),
+            to: match m.purpose {
+                MovePurpose::Gas => format!("gas for {}", m.to),
+                MovePurpose::ToCold => "cold storage".to_owned(),
+                MovePurpose::FundVenue => m.venue.unwrap_or_default(),
+            },
             amount: m.amount,
             planned_at: m.planned_at,
         });

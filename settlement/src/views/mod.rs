@@ -4,6 +4,7 @@ mod events;
 mod explain;
 mod profit;
 mod sale;
+mod share;
 mod slippage;
 
 pub use events::{PaymentEvent, events_after};

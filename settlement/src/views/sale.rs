@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::slippage::{self, Slippage};
+use super::{
+    share,
+    slippage::{self, Slippage},
+};
 use crate::{
     Error,
     conversion::{self, Conversion},
@@ -30,7 +33,7 @@ pub struct ExplainedSale {
     pub batch_gross: Amount,
     /// This payment's part of the rupees, pro rata to the base unit; parts add up to the batch.
     pub gross_share: Amount,
-    /// The house's part: dust of earlier batches that was sold along.
+    /// The house's part: dust of earlier batches that any leg sold along.
     pub house_share: Amount,
     /// What the market gave beside what the quote had reckoned with.
     pub slippage: Option<Slippage>,
@@ -75,16 +78,18 @@ pub(super) async fn sale_of(
     let parts = conversion::parts_of(conn, ConversionId::from_uuid(root)).await?;
     let first = parts.first().ok_or_else(|| Error::Inconsistent("a batch without parts".into()))?;
     let mut legs = Vec::new();
-    let mut gross = Amount::zero(Asset::Inr);
     for part in &parts {
-        let leg = leg_of(conn, part).await?;
-        if part.quote == Asset::Inr {
-            gross = gross.checked_add(leg.gross)?;
-        }
-        legs.push(leg);
+        legs.push(leg_of(conn, part).await?);
     }
-    let (share, gross_share, house_share) = share_of(conn, first, id, gross).await?;
-    let slippage = slippage::of_sale(conn, id, &parts, (share, gross), gross_share).await?;
+    let mut gross = Amount::zero(Asset::Inr);
+    for leg in legs.iter().filter(|leg| leg.gross.asset() == Asset::Inr) {
+        gross = gross.checked_add(leg.gross)?;
+    }
+    let paid: Vec<Amount> = legs.iter().map(|leg| leg.gross).collect();
+    let brought = share::brought_in(conn, &parts, &paid).await?;
+    let (share, gross_share) = share::share_of(conn, first, id, brought.for_input).await?;
+    let house_share = gross.checked_sub(Amount::try_new(brought.for_input, Asset::Inr)?)?;
+    let slippage = slippage::of_sale(conn, id, &parts, (share, brought), gross_share).await?;
     // The part that is behind tells how the batch stands; when none is, the batch is sold.
     let open = parts.iter().find(|part| part.state != conversion::ConversionState::Filled);
     Ok(Some(ExplainedSale {
@@ -106,7 +111,7 @@ async fn leg_of(conn: &mut PgConnection, part: &Conversion) -> Result<ExplainedL
     let taken: Vec<(String, String, String, String, String)> = sqlx::query_as(
         "select fee_asset::text, sum(fee_minor)::text, sum(gross_minor)::text,
            sum(fee_gst_minor)::text, sum(tds_minor)::text from fills f where conversion_id = $1
-           and not exists (select from fill_reversals r
+           and not exists (select from fills_taken_back r
              where r.venue = f.venue and r.trade_id = f.trade_id) group by 1 order by 1",
     )
     .bind(part.id.uuid())
@@ -185,74 +190,4 @@ pub(super) async fn held_of(
     .fetch_optional(conn)
     .await?;
     Ok(held.map(|(reason, at)| format!("not sold since {}: {reason}", since(at))))
-}
-
-/// Cumulative rounding: this payment's crypto, its part of the rupees, and the house's.
-async fn share_of(
-    conn: &mut PgConnection,
-    batch: &Conversion,
-    id: PaymentId,
-    gross: Amount,
-) -> Result<(Amount, Amount, Amount), Error> {
-    let odd = || Error::Inconsistent("batch share".into());
-    let payments = conversion::payments_of(conn, batch).await?;
-    let sum = payments.iter().try_fold(0_i128, |sum, (_, a)| sum.checked_add(a.minor()));
-    let of_payments = sum.ok_or_else(odd)?;
-    let total = of_payments.checked_add(batch.taken.minor()).ok_or_else(odd)?;
-    let part = |upto: i128| proportion(gross.minor(), upto, total).ok_or_else(odd);
-    let house = gross.minor().checked_sub(part(of_payments)?).ok_or_else(odd)?;
-    let house = Amount::try_new(house, Asset::Inr)?;
-    let mut before = 0_i128;
-    for (payment, amount) in payments {
-        let upto = before.checked_add(amount.minor()).ok_or_else(odd)?;
-        if payment == id {
-            let share = part(upto)?.checked_sub(part(before)?).ok_or_else(odd)?;
-            return Ok((amount, Amount::try_new(share, Asset::Inr)?, house));
-        }
-        before = upto;
-    }
-    Err(Error::Inconsistent("payment not in its batch".into()))
-}
-
-/// `floor(gross × part / total)` without overflow: quotient and remainder apart.
-fn proportion(gross: i128, part: i128, total: i128) -> Option<i128> {
-    let whole = part.checked_div(total)?.checked_mul(gross)?;
-    let rest = part.checked_rem(total)?;
-    let shift = 10_i128.checked_pow(12)?;
-    let (rest, total) = if total > shift.checked_mul(shift)? {
-        (rest.checked_div(shift)?, total.checked_div(shift)?)
-    } else {
-        (rest, total)
-    };
-    whole.checked_add(gross.checked_mul(rest)?.checked_div(total)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        // Whatever the parts are, their shares and the house's add up to the paisa.
-        #[test]
-        fn shares_add_up(
-            gross in 0_i128..10_i128.pow(13), taken in 0_i128..10_i128.pow(21),
-            parts in proptest::collection::vec(1_i128..10_i128.pow(21), 1..40),
-        ) {
-            let of_payments: i128 = parts.iter().sum();
-            let total = of_payments + taken;
-            let (mut before, mut shared) = (0, 0);
-            for part in parts {
-                let upto = before + part;
-                let of = |upto| proportion(gross, upto, total).unwrap();
-                prop_assert!(of(upto) >= of(before));
-                shared += of(upto) - of(before);
-                before = upto;
-            }
-            let house = gross - proportion(gross, of_payments, total).unwrap();
-            prop_assert_eq!(shared + house, gross);
-            prop_assert!(taken > 0 || house == 0);
-        }
-    }
 }

@@ -9,6 +9,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use super::share::Brought;
 use crate::{
     Error,
     conversion::{Conversion, ConversionState, Part},
@@ -37,15 +38,14 @@ pub(super) async fn of_sale(
     conn: &mut PgConnection,
     payment: PaymentId,
     parts: &[Conversion],
-    (share, gross): (Amount, Amount),
+    (share, brought): (Amount, Brought),
     realised: Amount,
 ) -> Result<Option<Slippage>, Error> {
     let Some(first) = parts.first() else { return Ok(None) };
-    // Of the batch's own asset, wherever it was sold.
-    let mut sold = Amount::zero(first.asset);
-    for part in parts.iter().filter(|part| part.asset == first.asset) {
-        sold = sold.checked_add(part.sold)?;
-    }
+    // Of the batch's own asset, wherever it was sold, and what that brought: dust that a later part
+    // took along is in neither.
+    let sold = Amount::try_new(brought.sold, first.asset)?;
+    let gross = Amount::try_new(brought.gross, Asset::Inr)?;
     // While dollar coins wait for their rupees there is nothing to compare yet.
     let open = parts.iter().any(|p| p.part == Part::Leg && p.state != ConversionState::Filled);
     if !sold.is_positive() || !gross.is_positive() || open {

@@ -1,11 +1,19 @@
 //! Payments are locked in the order of their ids, whatever order they are named in: two
 //! transactions that need the same ones wait for each other and never for ever.
 
-use anyhow::Result;
-use primitives::{Asset, PaymentId};
-use settlement::{deposit, payment};
+use std::time::{Duration, Instant};
 
-use crate::world::{Asked, World};
+use anyhow::{Result, ensure};
+use primitives::{Asset, PaymentId};
+use settlement::{
+    conversion::{self, OrderFacts},
+    deposit, payment,
+};
+
+use crate::{
+    retry::selling,
+    world::{Asked, World, offer},
+};
 
 /// Blocks name payments in their own order, batches in another, people in a third.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -74,4 +82,53 @@ async fn two_scans_in_opposite_orders_both_end() -> Result<()> {
     }
     assert_eq!(w.count("select count(*) from deposits where state = 'seen'").await?, 10);
     w.sound().await
+}
+
+/// Whoever may end a sale or park it takes its payments before the sale itself: one that waits for
+/// a payment holds no sale that the payment's owner may want.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sale_is_locked_after_its_payments() -> Result<()> {
+    for step in ["the order", "the next order", "elsewhere"] {
+        let w = World::open().await?;
+        let (asked, id) = selling(&w).await?;
+        let mut person = w.base.pool.begin().await?;
+        payment::lock_in(&mut person, asked.id).await?;
+        let (base, there) = (w.base.clone(), offer(&w, "wazirx", (Asset::Usdc, Asset::Inr), 80));
+        let job = tokio::spawn(async move {
+            let mut tx = base.pool.begin().await?;
+            match step {
+                "the order" => {
+                    let none = primitives::Amount::zero(Asset::Usdc);
+                    let facts = OrderFacts {
+                        venue_order_id: "1".to_owned(),
+                        closed: false,
+                        executed: none,
+                        fills: Vec::new(),
+                    };
+                    conversion::order_in(&mut tx, &base, id, 1, &facts).await?;
+                }
+                "the next order" => {
+                    drop(conversion::plan_next_in(&mut tx, &base, id, &there).await?)
+                }
+                _ => drop(conversion::reroute_in(&mut tx, &base, id, &[there]).await?),
+            }
+            tx.commit().await?;
+            anyhow::Ok(())
+        });
+        let waiting = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while w.count(waiting).await? == 0 {
+            ensure!(Instant::now() < deadline, "{step}: it does not wait for the payment");
+            tokio::task::yield_now().await;
+        }
+        let free = sqlx::query("select 1 from conversions where id = $1 for update nowait")
+            .bind(id.uuid())
+            .fetch_one(&mut *person)
+            .await;
+        ensure!(free.is_ok(), "{step}: it holds the sale while it waits for the payment");
+        person.commit().await?;
+        job.await??;
+    }
+    Ok(())
 }

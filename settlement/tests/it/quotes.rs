@@ -7,30 +7,41 @@ use anyhow::Result;
 use primitives::{Asset, Bps, MerchantId};
 use rust_decimal::Decimal;
 use settlement::{
+    conversion::{Levies, Market, Offer, route::Why},
     quote::{self, Quote, QuoteError},
     rates::{
-        self, BoardRate, Judgement, Level, NewSpread, RouteBook, Scope, SpreadRefused, Verdict,
+        self, BoardRate, Judgement, Level, NewSpread, RouteBook, Routes, Scope, SpreadRefused,
+        Verdict,
     },
     venue_freeze,
 };
 
 use crate::world::{World, settings};
 
+/// Venues, price, quantity in thousandths, fault.
+type Way<'a> = (&'a [&'a str], i64, i64, Option<&'a str>);
+
 impl World {
-    /// A tick with these ways: venues, price, quantity, fault.
-    async fn ways(&self, ways: &[(&[&str], i64, i64, Option<&str>)]) -> Result<BoardRate> {
+    /// A tick with these ways: venues, price, quantity, fault. A dollar is ₹ 80.
+    async fn ways(&self, ways: &[Way<'_>]) -> Result<BoardRate> {
+        self.ways_with(ways, |_| {}).await
+    }
+
+    /// As [`World::ways`], with something of the markets changed.
+    async fn ways_with(&self, ways: &[Way<'_>], change: impl Fn(&mut Offer)) -> Result<BoardRate> {
+        self.price(Asset::Usdt, 1).await?;
         let price = Decimal::from(200_000);
-        let routes: Vec<RouteBook> = ways
-            .iter()
-            .map(|(venues, price, thousandths, fault)| RouteBook {
+        let mut routes = Routes::default();
+        for (venues, price, thousandths, fault) in ways {
+            let (price, quantity) = (Decimal::from(*price), Decimal::new(*thousandths, 3));
+            routes.markets.extend(self.markets_of(venues, price, quantity));
+            routes.books.push(RouteBook {
                 venues: venues.iter().map(ToString::to_string).collect(),
-                bids: vec![Level {
-                    price: Decimal::from(*price),
-                    quantity: Decimal::new(*thousandths, 3),
-                }],
+                bids: vec![Level { price, quantity }],
                 refused: fault.map(str::to_owned),
-            })
-            .collect();
+            });
+        }
+        routes.markets.iter_mut().for_each(change);
         let judged = Judgement {
             verdict: Verdict::Good,
             bid: Some(price),
@@ -41,6 +52,23 @@ impl World {
         let rate = rates::record_in(&mut tx, &self.base, Asset::Eth, judged, routes).await?;
         tx.commit().await?;
         Ok(rate)
+    }
+
+    fn markets_of(&self, venues: &[&str], price: Decimal, quantity: Decimal) -> Vec<Offer> {
+        let market = |venue: &str, (sell, quote), price, quantity| Offer {
+            venue: venue.to_owned(),
+            sell,
+            quote,
+            market: Ok(Market::of_book(vec![Level { price, quantity }], self.base.now())),
+        };
+        let (eth, usdt, dollar) = (Asset::Eth, Asset::Usdt, Decimal::from(80));
+        match venues {
+            [first, last] => vec![
+                market(first, (eth, usdt), price / dollar, quantity),
+                market(last, (usdt, Asset::Inr), dollar, Decimal::from(10_000_000)),
+            ],
+            all => all.iter().map(|v| market(v, (eth, Asset::Inr), price, quantity)).collect(),
+        }
     }
 
     async fn freeze(&self, venue: &str) -> Result<()> {
@@ -112,6 +140,74 @@ async fn the_best_way_that_carries_the_size_makes_the_price() -> Result<()> {
     let id = w.create(400_000, 3_600).await?;
     assert!(matches!(w.quote(id, Asset::Eth).await, Err(QuoteError::TooThin)));
     assert_eq!(w.all_explained().await?, 3);
+    Ok(())
+}
+
+/// Of two ways the one that leaves more after fees and taxes makes the price, as it will make the
+/// sale; the better gross of the other is no promise.
+#[tokio::test]
+async fn the_way_is_chosen_by_what_it_leaves() -> Result<()> {
+    let w = World::open().await?;
+    let ways: [Way<'_>; 2] = [(DIRECT, 199_800, 1_000, None), (JOINED, 200_000, 1_000, None)];
+    w.ways(&ways).await?;
+    assert_eq!(venues(&w.ask(400_000, Asset::Eth).await?.quote), JOINED);
+    // Half a percent of the dollars is the venue's.
+    let fee = |offer: &mut Offer| {
+        if let (Ok(market), Asset::Usdt) = (&mut offer.market, offer.quote) {
+            let fee = Bps::new(50).unwrap();
+            market.levies = Levies { fee, gst: Bps::ZERO, tds: Bps::ZERO };
+        }
+    };
+    w.ways_with(&ways, fee).await?;
+    let quote = w.ask(400_000, Asset::Eth).await?.quote;
+    assert_eq!((venues(&quote), quote.price.round_dp(9)), (DIRECT.to_vec(), 199_800.into()));
+    let told = quote.basis.route.expect("the choice").reasons();
+    assert!(told.contains("binance ETH/USDT, wazirx USDT/INR: leaves "), "{told}");
+    // A market that takes no orders sells nothing, whatever its book says; nor does a silent one.
+    let closed = |offer: &mut Offer| {
+        if let (Ok(market), Asset::Inr) = (&mut offer.market, offer.quote) {
+            market.is_open = offer.sell != Asset::Eth;
+        }
+    };
+    w.ways_with(&ways, closed).await?;
+    assert_eq!(venues(&w.ask(400_000, Asset::Eth).await?.quote), JOINED);
+    // Nor does a book that claims to be of tomorrow, or of yesterday.
+    for hours in [24, -24] {
+        let dated = |offer: &mut Offer| {
+            if let (Ok(market), Asset::Usdt) = (&mut offer.market, offer.quote) {
+                market.seen_at += chrono::TimeDelta::hours(hours);
+            }
+        };
+        w.ways_with(&[(DIRECT, 199_000, 1_000, None), ways[1]], dated).await?;
+        let quote = w.ask(400_000, Asset::Eth).await?.quote;
+        assert_eq!(venues(&quote), DIRECT, "{hours}");
+        let told = quote.basis.route.expect("the choice").reasons();
+        assert!(told.contains("its book is 86400 s"), "{told}");
+    }
+    w.ways_with(&ways, |offer| offer.market = Err("no answer".to_owned())).await?;
+    let id = w.create(400_000, 3_600).await?;
+    let refused = w.quote(id, Asset::Eth).await;
+    assert!(matches!(refused, Err(QuoteError::Unsellable(Asset::Eth))), "{refused:?}");
+    assert_eq!(w.all_explained().await?, 5);
+    Ok(())
+}
+
+/// A cup of tea is below every venue's minimum and is quoted all the same: by the way that it will
+/// go in company.
+#[tokio::test]
+async fn what_waits_for_company_is_quoted() -> Result<()> {
+    let w = World::open().await?;
+    let minimum = |offer: &mut Offer| {
+        if let Ok(market) = &mut offer.market {
+            market.notional_min = Decimal::from(if offer.sell == Asset::Eth { 500 } else { 1 });
+        }
+    };
+    w.ways_with(&[(DIRECT, 199_000, 1_000, None)], minimum).await?;
+    let quote = w.ask(10_000, Asset::Eth).await?.quote;
+    assert_eq!(venues(&quote), DIRECT);
+    let route = quote.basis.route.expect("the choice");
+    assert!(!route.refused_for(Why::BelowMinimum) && route.total.minor() > quote.payable.minor());
+    assert_eq!(w.all_explained().await?, 1);
     Ok(())
 }
 

@@ -3,7 +3,10 @@
 use anyhow::Result;
 use primitives::Asset;
 use rust_decimal::Decimal;
-use settlement::rates::{self, BoardRate, Judgement, Level, RouteBook, Verdict};
+use settlement::{
+    conversion::{Market, Offer},
+    rates::{self, BoardRate, Judgement, Level, RouteBook, Routes, Verdict},
+};
 
 use crate::world::World;
 
@@ -153,10 +156,19 @@ async fn a_tick_comes_back_as_it_was_written() -> Result<()> {
         bids: vec![level(price), level(price - 1)],
         refused: refused.map(str::to_owned),
     };
-    let routes = vec![
+    let books = vec![
         route(&["wazirx"], 19_990_000, Some("stale")),
         route(&["binance", "wazirx"], 20_000_000, None),
     ];
+    let offer = |venue: &str, market| Offer {
+        venue: venue.to_owned(),
+        sell: Asset::Eth,
+        quote: Asset::Inr,
+        market,
+    };
+    let seen = Market::of_book(books[0].bids.clone(), w.base.now());
+    let markets = vec![offer("wazirx", Ok(seen)), offer("coindcx", Err("no answer".to_owned()))];
+    let routes = Routes { books: books.clone(), markets: markets.clone() };
     let judged = Judgement {
         verdict: fair("not over wazirx"),
         bid: Some(Decimal::from(199_999)),
@@ -164,10 +176,10 @@ async fn a_tick_comes_back_as_it_was_written() -> Result<()> {
         sources: Vec::new(),
     };
     let mut tx = w.base.pool.begin().await?;
-    let written = rates::record_in(&mut tx, &w.base, Asset::Eth, judged, routes.clone()).await?;
+    let written = rates::record_in(&mut tx, &w.base, Asset::Eth, judged, routes).await?;
     tx.commit().await?;
-    assert_eq!(written.routes, routes);
-    assert_eq!(written.bids, routes[0].bids, "what the version before reads");
+    assert_eq!((&written.routes, &written.markets), (&books, &markets));
+    assert_eq!(written.bids, books[0].bids, "what the version before reads");
     let mut conn = w.base.pool.acquire().await?;
     assert_eq!(rates::latest_in(&mut conn, Asset::Eth).await?, Some(written.clone()));
     let text = serde_json::to_string(&written)?;
@@ -195,5 +207,31 @@ async fn a_tick_knows_how_far_the_price_went() -> Result<()> {
     let later = w.price(Asset::Usdc, 2).await?;
     assert_eq!(range(later), ("160".to_owned(), "160".to_owned()));
     assert_eq!(w.tick(bad("crossed")).await?.range, None);
+    Ok(())
+}
+
+/// The median is of the ticks of ten minutes that could be used; with none there is none.
+#[tokio::test]
+async fn the_median_of_ten_minutes() -> Result<()> {
+    let w = World::open().await?;
+    let median = async || -> Result<Option<i64>> {
+        let mut conn = w.base.pool.acquire().await?;
+        let median = rates::median_in(&mut conn, &w.base, Asset::Usdc).await?;
+        Ok(median.map(|m| i64::try_from(m).unwrap()))
+    };
+    w.pass(1_000);
+    assert_eq!(median().await?, None, "the first tick is long ago");
+    for (times, is) in [(3, 240), (1, 80), (9, 240), (8, 240), (7, 560)] {
+        w.pass(60);
+        w.price(Asset::Usdc, times).await?;
+        assert_eq!(median().await?, Some(is), "{times}");
+    }
+    w.pass(30);
+    w.tick(bad("crossed")).await?;
+    assert_eq!(median().await?, Some(560), "no price is no member");
+    w.pass(570);
+    assert_eq!(median().await?, Some(560), "of the last one");
+    w.pass(1);
+    assert_eq!(median().await?, None);
     Ok(())
 }

@@ -9,7 +9,7 @@ use settlement::conversion::{self, FillFacts, LateLook, OrderFacts, OrderOutcome
 
 use crate::{retry::selling, world::World};
 
-fn fill(w: &World, trade_id: &str, sold: Amount) -> FillFacts {
+pub(crate) fn fill(w: &World, trade_id: &str, sold: Amount) -> FillFacts {
     let none = World::inr(0);
     FillFacts {
         trade_id: trade_id.to_owned(),
@@ -23,7 +23,7 @@ fn fill(w: &World, trade_id: &str, sold: Amount) -> FillFacts {
     }
 }
 
-fn closed(fills: &[&FillFacts]) -> OrderFacts {
+pub(crate) fn closed(fills: &[&FillFacts]) -> OrderFacts {
     let sold: i128 = fills.iter().map(|fill| fill.sold.minor()).sum();
     OrderFacts {
         venue_order_id: "1".to_owned(),
@@ -33,7 +33,7 @@ fn closed(fills: &[&FillFacts]) -> OrderFacts {
     }
 }
 
-async fn late(w: &World, id: ConversionId, facts: &OrderFacts) -> Result<LateLook> {
+pub(crate) async fn late(w: &World, id: ConversionId, facts: &OrderFacts) -> Result<LateLook> {
     let mut tx = w.base.pool.begin().await?;
     let look = conversion::late_in(&mut tx, &w.base, id, 1, Some(facts)).await?;
     tx.commit().await?;
@@ -41,7 +41,7 @@ async fn late(w: &World, id: ConversionId, facts: &OrderFacts) -> Result<LateLoo
 }
 
 /// A conversion whose first order closed with one fill of a dollar and a half.
-async fn closed_short(w: &World) -> Result<(ConversionId, FillFacts)> {
+pub(crate) async fn closed_short(w: &World) -> Result<(ConversionId, FillFacts)> {
     let (_, id) = selling(w).await?;
     let first = fill(w, "t1", Amount::try_new(1_500_000, Asset::Usdc)?);
     let mut tx = w.base.pool.begin().await?;
@@ -53,12 +53,12 @@ async fn closed_short(w: &World) -> Result<(ConversionId, FillFacts)> {
     Ok((id, first))
 }
 
-async fn sold(w: &World, id: ConversionId) -> Result<i128> {
+pub(crate) async fn sold(w: &World, id: ConversionId) -> Result<i128> {
     let mut conn = w.base.pool.acquire().await?;
     Ok(conversion::get_in(&mut conn, id).await?.sold.minor())
 }
 
-async fn kinds(w: &World) -> Result<Vec<String>> {
+pub(crate) async fn kinds(w: &World) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar("select kind from cases order by kind").fetch_all(&w.base.pool).await?)
 }
 

@@ -22,7 +22,8 @@ async fn world() -> Result<World> {
             "networks": { "anvil": { "sweep": ["ETH", "USDC"] } },
             "venues": { "wazirx": { "targets": { "ETH": "10", "USDT": "1000" } } },
             "lanes": [{ "asset": "USDT", "from": "binance", "to": "wazirx", "network": "anvil",
-                        "keep": "100", "least": "50" }],
+                        "keep": "100", "least": "50", "per_day": "5000",
+                        "per_hour": "5000" }],
         });
     }));
     Ok(w)
@@ -54,7 +55,12 @@ fn to_venue(source: &str, amount: Amount) -> NewMove {
         amount,
         fee_max: Amount::try_new(1_000, Asset::Eth).unwrap(),
         takes_all: true,
-        sources: vec![NewSource { source: source.to_owned(), address: source.to_owned(), amount }],
+        sources: vec![NewSource {
+            source: source.to_owned(),
+            address: source.to_owned(),
+            amount,
+            nonce: None,
+        }],
         draft: json!({ "what": "a carrier wrote" }),
         serves: None,
     }
@@ -386,8 +392,7 @@ async fn our_own_gas_is_no_deposit() -> Result<()> {
     capital(&w, chart::escrow(&network(), Asset::Eth), eth("5")).await?;
     known_address(&w).await?;
     let served = treasury::Served {
-        venue: "wazirx".to_owned(),
-        to: "0xvenue".to_owned(),
+        goal: treasury::Goal::Venue { venue: "wazirx".to_owned(), to: "0xvenue".to_owned() },
         amount: eth("1"),
         fee_max: eth("0.01"),
     };
@@ -448,7 +453,7 @@ async fn what_is_planned_for_long_is_shown() -> Result<()> {
     let w = world().await?;
     capital(&w, chart::escrow(&network(), Asset::Eth), eth("5")).await?;
     known_address(&w).await?;
-    planned(&w, "0xaddress01").await?;
+    let id = planned(&w, "0xaddress01").await?;
     let shown = async |w: &World| -> Result<i64> {
         let mut tx = w.base.pool.begin().await?;
         treasury::alarms_in(&mut tx, &w.base).await?;
@@ -460,6 +465,10 @@ async fn what_is_planned_for_long_is_shown() -> Result<()> {
     assert_eq!(shown(&w).await?, 0);
     w.pass(1);
     assert_eq!(shown(&w).await?, 1);
+    let mut tx = w.base.pool.begin().await?;
+    treasury::cancel_in(&mut tx, &w.base, id, ("ops", "nobody needs it")).await?;
+    tx.commit().await?;
+    assert_eq!(shown(&w).await?, 0, "at its end it is late no more");
     Ok(())
 }
 

@@ -76,7 +76,7 @@ fn read(intent: &Intent, line: &[u8]) -> Result<SignedTx, SignError> {
     if answer.id != Some(intent.id) {
         return Err(unavailable(match answer.outcome {
             Outcome::Unavailable { reason } => reason,
-            Outcome::Signed(_) | Outcome::Refused { .. } => {
+            Outcome::Signed(_) | Outcome::Refused { .. } | Outcome::NotBefore { .. } => {
                 "the answer is for something else".to_owned()
             }
         }));
@@ -85,6 +85,7 @@ fn read(intent: &Intent, line: &[u8]) -> Result<SignedTx, SignError> {
         Outcome::Signed(signed) if is_plausible(&signed) => Ok(signed),
         Outcome::Signed(_) => Err(unavailable("the answer holds no transaction")),
         Outcome::Refused { code, reason } => Err(SignError::Refused { code, reason }),
+        Outcome::NotBefore { at, reason } => Err(SignError::NotBefore { at, reason }),
         Outcome::Unavailable { reason } => Err(unavailable(reason)),
     }
 }
@@ -116,6 +117,7 @@ mod tests {
             to: "somewhere".to_owned(),
             amount: Amount::try_new(1, Asset::Btc).unwrap(),
             fee_max: Amount::try_new(1, Asset::Btc).unwrap(),
+            to_index: None,
             unsigned: Unsigned::Bitcoin { psbt: String::new() },
         }
     }
@@ -154,5 +156,10 @@ mod tests {
         assert!(matches!(ours, Err(SignError::Refused { code, .. }) if code == "over_limit"));
         assert!(is_unavailable(&line(None, refused.clone())));
         assert!(is_unavailable(&line(Some(Uuid::nil()), refused)));
+        let at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let later = Outcome::NotBefore { at, reason: String::new() };
+        let ours = read(&intent(), &line(Some(Uuid::from_u128(7)), later.clone()));
+        assert_eq!(ours, Err(SignError::NotBefore { at, reason: String::new() }));
+        assert!(is_unavailable(&line(Some(Uuid::nil()), later)));
     }
 }

@@ -9,6 +9,7 @@ mod wire;
 
 use async_trait::async_trait;
 use chains::carrier::{SignedTx, Unsigned};
+use chrono::{DateTime, Utc};
 use primitives::{Amount, NetworkId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -41,6 +42,10 @@ pub struct Intent {
     pub amount: Amount,
     /// The most the network may take, in its own coin.
     pub fee_max: Amount,
+    /// For `gas`: which of our deposit addresses `to` is, by its index. Evidence for the signer,
+    /// and no part of what the id stands for: the address is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_index: Option<u32>,
     pub unsigned: Unsigned,
 }
 
@@ -51,6 +56,10 @@ pub enum SignError {
     /// `over_limit`, `does_not_match`, `fee_too_high`, `id_reused`, `unknown_key`, `malformed`.
     #[error("refused: {code}: {reason}")]
     Refused { code: String, reason: String },
+    /// Nothing was decided, and the same intent may pass from `at` on: its destination is new in
+    /// the signer's list and waits.
+    #[error("not before {at}: {reason}")]
+    NotBefore { at: DateTime<Utc>, reason: String },
     /// No answer that can be read. The intent may have been signed and counted: ask again with the
     /// same one.
     #[error("no answer: {0}")]

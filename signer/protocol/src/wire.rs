@@ -4,6 +4,7 @@
 //! is never taken for another's.
 
 use chains::carrier::SignedTx;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -26,6 +27,11 @@ pub enum Outcome {
     /// Final for this id: the same intent is never signed later.
     Refused {
         code: String,
+        reason: String,
+    },
+    /// Not decided: the destination is new in the list. The same intent may pass from `at` on.
+    NotBefore {
+        at: DateTime<Utc>,
         reason: String,
     },
     /// The signer could not decide or could not write it down.

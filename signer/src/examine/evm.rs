@@ -4,10 +4,7 @@
 //!
 //! Invariant: two transactions of one address and nonce exclude each other, and nothing else does.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, HashSet};
 
 use ::bitcoin::{
     bip32::{ChildNumber, Xpub},
@@ -39,15 +36,6 @@ pub(crate) struct Evm {
     tokens: BTreeMap<Asset, Address>,
     account: Xpub,
     curve: Secp256k1<VerifyOnly>,
-    deposits: u32,
-    own: Mutex<Own>,
-}
-
-/// Our deposit addresses, derived when they are first asked about.
-#[derive(Default)]
-struct Own {
-    next: u32,
-    known: HashSet<Address>,
 }
 
 #[derive(Debug)]
@@ -75,8 +63,6 @@ impl Evm {
             tokens,
             account,
             curve: Secp256k1::verification_only(),
-            deposits: config.deposits,
-            own: Mutex::new(Own::default()),
         })
     }
 
@@ -167,17 +153,10 @@ impl Evm {
         address_at(&self.curve, &self.account, key)
     }
 
-    pub(crate) fn is_own_deposit(&self, canonical: &str) -> bool {
-        let Some(asked) = address(canonical) else { return false };
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        while !own.known.contains(&asked) && own.next < self.deposits {
-            let index = own.next;
-            own.next = index.saturating_add(1);
-            if let Some(derived) = self.derive(KeyRef::Deposit(index).into()) {
-                own.known.insert(derived);
-            }
-        }
-        own.known.contains(&asked)
+    /// Whether an address is our deposit address of that index.
+    pub(crate) fn is_own_deposit(&self, canonical: &str, index: u32) -> bool {
+        let derived = self.derive(KeyRef::Deposit(index).into());
+        derived.is_some() && derived == address(canonical)
     }
 
     /// For people: the gas station of an account.

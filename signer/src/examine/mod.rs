@@ -101,10 +101,10 @@ impl Network {
         }
     }
 
-    /// Whether an address, in its canonical form, is one of our own deposit addresses.
-    pub(crate) fn is_own_deposit(&self, canonical: &str) -> bool {
+    /// Whether an address, in its canonical form, is our own deposit address of that index.
+    pub(crate) fn is_own_deposit(&self, canonical: &str, index: u32) -> bool {
         match &self.kind {
-            Kind::Evm(evm) => evm.is_own_deposit(canonical),
+            Kind::Evm(evm) => evm.is_own_deposit(canonical, index),
             Kind::Bitcoin(_) | Kind::Solana(_) => false,
         }
     }

@@ -1,5 +1,8 @@
-//! Bitcoin: a PSBT whose every input is ours, with one output to the destination and at most one
-//! more, to our own change branch.
+//! Bitcoin: a PSBT whose every input is ours, with one output: the destination. What it takes
+//! beyond the amount is fee, so all that the inputs hold is counted by a limit.
+//!
+//! There is no change: the fleet moves whole outputs, and what goes to an index of ours that no
+//! process looks at is gone, uncounted.
 //!
 //! A signature of a witness input covers the value of that input only. Somebody who lies about
 //! another input's value gets a signature that is worthless there; by asking twice for one
@@ -53,8 +56,8 @@ struct Spent {
     output: TxOut,
 }
 
-/// The branch change comes back to.
-const CHANGE: u32 = 1;
+/// Deposits are on branch 0; an account brought from elsewhere may hold coins on its branch 1.
+const LAST_BRANCH: u32 = 1;
 
 impl Bitcoin {
     pub(crate) fn new(chain: BitcoinChain, account: Xpub) -> Self {
@@ -88,7 +91,7 @@ impl Bitcoin {
         let psbt: Psbt = psbt.parse().map_err(|_| Refusal::malformed("not a PSBT"))?;
         check_shape(&psbt)?;
         let spent = self.inputs(&psbt)?;
-        self.check_outputs(&psbt, intent, &to)?;
+        check_output(&psbt.unsigned_tx, intent, &to)?;
         let fee = fee(&psbt.unsigned_tx, &spent)?;
         within_fee_max(fee, intent)?;
         let tx = psbt.unsigned_tx;
@@ -131,38 +134,15 @@ impl Bitcoin {
     }
 
     fn derive(&self, path: &[ChildNumber]) -> Option<(KeyPath, PublicKey)> {
-        let [ChildNumber::Normal { index: branch @ 0..=CHANGE }, ChildNumber::Normal { index }] =
-            path
+        let [
+            ChildNumber::Normal { index: branch @ 0..=LAST_BRANCH },
+            ChildNumber::Normal { index },
+        ] = path
         else {
             return None;
         };
         let key = self.account.derive_pub(&self.curve, &path).ok()?.public_key;
         Some((KeyPath { branch: *branch, index: *index }, key))
-    }
-
-    fn check_outputs(&self, psbt: &Psbt, intent: &Intent, to: &Address) -> Result<(), Refusal> {
-        let wanted = u64::try_from(intent.amount.minor())
-            .map_err(|_| Refusal::malformed("more than there are bitcoins"))?;
-        let wanted = TxOut { value: Coins::from_sat(wanted), script_pubkey: to.script_pubkey() };
-        let mut is_paid = false;
-        for (output, told) in psbt.unsigned_tx.output.iter().zip(&psbt.outputs) {
-            if !is_paid && *output == wanted {
-                is_paid = true;
-                continue;
-            }
-            let mut named = told.bip32_derivation.iter();
-            let change = named.next().and_then(|(public, (_, path))| {
-                let (path, derived) = self.derive(path.as_ref())?;
-                (path.branch == CHANGE && derived == *public).then(|| script_of(derived))
-            });
-            if named.next().is_some() || change.as_ref() != Some(&output.script_pubkey) {
-                return Err(Refusal::does_not_match("an output pays somebody else"));
-            }
-        }
-        if !is_paid {
-            return Err(Refusal::does_not_match("no output pays this amount to the destination"));
-        }
-        Ok(())
     }
 
     /// For people: the account as wallets write it (zpub, or vpub on test networks).
@@ -187,8 +167,8 @@ fn check_shape(psbt: &Psbt) -> Result<(), Refusal> {
     if !counted || tx.input.is_empty() {
         return Err(Refusal::malformed("the PSBT is not whole"));
     }
-    if !(1..=2).contains(&tx.output.len()) {
-        return Err(Refusal::does_not_match("it has other outputs than a payment and its change"));
+    if tx.output.len() != 1 {
+        return Err(Refusal::does_not_match("it has other outputs than the payment"));
     }
     if ![Version::ONE, Version::TWO].contains(&tx.version) || !tx.lock_time.is_block_height() {
         return Err(Refusal::does_not_match("it is not a plain transaction"));
@@ -201,6 +181,16 @@ fn check_shape(psbt: &Psbt) -> Result<(), Refusal> {
         if !input.sequence.is_rbf() || input.sequence.is_relative_lock_time() {
             return Err(Refusal::does_not_match("an input does not signal replaceability"));
         }
+    }
+    Ok(())
+}
+
+fn check_output(tx: &Transaction, intent: &Intent, to: &Address) -> Result<(), Refusal> {
+    let wanted = u64::try_from(intent.amount.minor())
+        .map_err(|_| Refusal::malformed("more than there are bitcoins"))?;
+    let wanted = TxOut { value: Coins::from_sat(wanted), script_pubkey: to.script_pubkey() };
+    if tx.output != [wanted] {
+        return Err(Refusal::does_not_match("no output pays this amount to the destination"));
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! What the log means: which ids were answered, what left lately, which list was seen.
 //!
-//! Invariant: made from lines only, by the same code at start and while running; a restart changes
-//! nothing.
+//! Invariants: made from lines only, by the same code at start and while running; a restart changes
+//! nothing. What was signed is remembered for ever, what was refused for a month: how many of both
+//! there can be in a day is [`crate::flow`]'s part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::NetworkId;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use super::record::{Record, Signed, What};
 use crate::{
     allow::Seen,
     examine::Claim,
+    flow::{Flow, Kind},
     limits::{Movement, Recent},
 };
 
@@ -24,19 +26,27 @@ pub(crate) struct Place {
     pub(super) length: u64,
 }
 
-/// The first answer an id was given, which is its answer for ever.
+/// A refusal is final for so long. Whoever asks again later asks anew.
+const REMEMBERED: TimeDelta = TimeDelta::days(30);
+
+/// The answer an id was given.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered {
     pub(crate) intent: [u8; 32],
     pub(crate) place: Place,
+    /// `None`: signed, which is the id's answer for ever.
+    pub(crate) refused_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     answered: HashMap<Uuid, Answered>,
+    /// In their order, so that the oldest are forgotten.
+    refusals: VecDeque<(DateTime<Utc>, Uuid)>,
     /// By transaction: what its inputs were said to be worth. A hash, because there are many.
     values: HashMap<[u8; 32], [u8; 32]>,
     pub(crate) recent: Recent,
+    pub(crate) flow: Flow,
     pub(crate) list: Option<Seen>,
     pub(crate) last: Option<DateTime<Utc>>,
 }
@@ -47,21 +57,38 @@ impl Book {
         let at = record.at;
         self.last = Some(at);
         match record.what {
-            What::Started { .. } => {}
+            What::Started { .. } | What::NotWritten { .. } => {}
             What::List(seen) => self.list = Some(seen),
             What::Signed(signed) => {
                 let intent = bytes(&signed.asked.intent)?;
-                self.answered.insert(signed.asked.id, Answered { intent, place });
+                let answered = Answered { intent, place, refused_at: None };
+                self.answered.insert(signed.asked.id, answered);
+                self.flow.add(at, Kind::Signed, place.length);
                 self.count(at, signed)?;
             }
             What::Refused(refused) => {
-                // A second intent under an id in use is refused too, and is not the id's answer.
                 let intent = bytes(&refused.asked.intent)?;
-                let answered = Answered { intent, place };
-                self.answered.entry(refused.asked.id).or_insert(answered);
+                self.flow.add(at, Kind::Refused, place.length);
+                self.refuse(at, refused.asked.id, Answered { intent, place, refused_at: Some(at) });
             }
         }
         Ok(())
+    }
+
+    /// A second intent under an id that was signed is refused too, and is not the id's answer.
+    fn refuse(&mut self, at: DateTime<Utc>, id: Uuid, answered: Answered) {
+        let old = at.checked_sub_signed(REMEMBERED);
+        while self.refusals.front().is_some_and(|first| Some(first.0) <= old) {
+            let Some((_, id)) = self.refusals.pop_front() else { break };
+            let is_old = |known: &Answered| known.refused_at.is_some_and(|then| Some(then) <= old);
+            if self.answered.get(&id).is_some_and(is_old) {
+                self.answered.remove(&id);
+            }
+        }
+        if self.answered.get(&id).is_none_or(|known| known.refused_at.is_some()) {
+            self.answered.insert(id, answered);
+            self.refusals.push_back((at, id));
+        }
     }
 
     fn count(&mut self, at: DateTime<Utc>, signed: Signed) -> Result<(), &'static str> {

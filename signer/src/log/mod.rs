@@ -20,7 +20,7 @@ pub(crate) use self::{
     book::{Book, Place},
     record::{Asked, NO_HASH, Record, Refused, Signed, What},
 };
-use crate::disk::sync_folder;
+use crate::disk::{DiskError, is_private, sync_folder};
 
 /// Far more than a line can be: an intent has at most 1 MiB.
 const MAX_LINE: u64 = 8 * 1024 * 1024;
@@ -30,6 +30,8 @@ const MAX_LINE: u64 = 8 * 1024 * 1024;
 pub enum LogError {
     #[error("the log {path}: {error}")]
     Io { path: String, error: std::io::Error },
+    #[error("the log {0}")]
+    Open(#[from] DiskError),
     #[error("the log {0} is used by another process")]
     InUse(String),
     #[error("the log {path} was changed: line {line} {what}")]
@@ -69,6 +71,7 @@ impl Log {
         let file = options.read(true).append(true).create(true).mode(0o600).open(path);
         let file = file.map_err(io)?;
         lock(path, &file)?;
+        is_private(path, &file)?;
         sync_folder(path).map_err(io)?;
         let mut book = Book::default();
         let verified = walk(path, &file, |record, place| book.take(record, place))?;

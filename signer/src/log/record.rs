@@ -39,6 +39,11 @@ pub(crate) enum What {
     List(Seen),
     Signed(Signed),
     Refused(Refused),
+    /// So many more were refused an answer since then, because too many were written down.
+    NotWritten {
+        count: u64,
+        since: DateTime<Utc>,
+    },
 }
 
 /// Of the intent.

@@ -137,6 +137,42 @@ async fn no_kill_changes_an_answer_or_a_limit() {
     assert_eq!(signed, 20);
 }
 
+// Killed while it wrote: the line is not whole, so nobody heard its answer. Asked again it is the
+// same transaction, counted once; what was refused before stays refused.
+#[tokio::test]
+async fn a_torn_line_was_never_an_answer() {
+    let world = World::new();
+    init(&world);
+    let (mut process, client) = serve(&world).await;
+    let first = Move::new(1, 900_000, 1_000).intent(1);
+    let last = Move::new(2, 900_000, 1_000).intent(3);
+    let signed = client.sign(&first).await.unwrap();
+    let refused = client.sign(&Move::new(9, 1_200_000, 1_000).intent(2)).await.unwrap_err();
+    let torn = client.sign(&last).await.unwrap();
+    process.0.kill().unwrap();
+    process.0.wait().unwrap();
+    let log = fs::read(world.path("signer.log")).unwrap();
+    let line = log[..log.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for kept in [line + 1, line + 200, log.len() - 1] {
+        fs::write(world.path("signer.log"), &log[..kept]).unwrap();
+        let (mut process, client) = serve(&world).await;
+        assert_eq!(client.sign(&first).await, Ok(signed.clone()));
+        let again = client.sign(&Move::new(9, 1_200_000, 1_000).intent(2)).await;
+        assert_eq!(again, Err(refused.clone()), "for ever");
+        // 900 000 of the two millions of this hour are used, not more.
+        assert_eq!(client.sign(&last).await, Ok(torn.clone()));
+        assert_eq!(client.sign(&last).await, Ok(torn.clone()));
+        let more = client.sign(&Move::new(3, 200_000, 1_000).intent(4)).await;
+        assert!(more.is_ok(), "{more:?}");
+        let most = client.sign(&Move::new(4, 1_000, 300).intent(5)).await;
+        assert!(matches!(most, Err(signing::SignError::Refused { .. })), "{most:?}");
+        process.0.kill().unwrap();
+        process.0.wait().unwrap();
+        let verified = run(&world, &["log", "verify", "--config", "signer.toml"], "");
+        assert!(verified.status.success(), "{}", said(&verified));
+    }
+}
+
 #[tokio::test]
 async fn it_ends_when_it_is_told_to() {
     let world = World::new();

@@ -7,7 +7,7 @@ use alloy::{
 };
 use chains::carrier::{EvmTransfer, KeyRef, SignedTx, Source, Unsigned};
 use primitives::Asset;
-use signing::{Intent, Purpose, Signer as _};
+use signing::{Intent, Purpose, SignError, Signer as _};
 
 use crate::world::{
     EVM_COLD, EVM_FIRST, EVM_VENUE, USDC, World, amount, evm_address, evm_intent, evm_transfer,
@@ -137,37 +137,60 @@ async fn a_transaction_that_is_not_the_intent_is_refused() {
     }
 }
 
-fn gas(number: u128, to: &str) -> Intent {
+fn gas(number: u128, to: &str, index: u32) -> Intent {
     let transfer = EvmTransfer {
         from: Source { address: evm_address(1, 0), key: KeyRef::Gas },
         to: to.to_owned(),
         ..evm_transfer(u64::try_from(number).unwrap(), 1_000, None)
     };
-    Intent { purpose: Purpose::Gas, ..evm_intent(number, &transfer) }
+    let intent = evm_intent(number, &transfer);
+    Intent { purpose: Purpose::Gas, to_index: Some(index), ..intent }
 }
 
 #[tokio::test]
 async fn gas_goes_to_our_own_deposit_addresses_only() {
     let world = World::new();
     let service = world.start();
-    let signed = service.sign(&gas(1, &evm_address(0, 49))).await.unwrap();
-    assert_eq!(sender(&decode(&signed)), key(&evm_address(1, 0)));
-    service.sign(&gas(2, EVM_FIRST)).await.unwrap();
-    // Not the next one, not the gas station itself, not the venue.
-    for (number, to) in [(3, evm_address(0, 50)), (4, evm_address(1, 0)), (5, EVM_VENUE.to_owned())]
-    {
-        assert_eq!(refused(&service, &gas(number, &to)).await, "not_allowed", "{to}");
+    // However many there are by now.
+    for (number, index) in [(1, 49), (2, 20_000), (3, 2_147_483_647)] {
+        let wish = gas(number, &evm_address(0, index), index);
+        let signed = service.sign(&wish).await.unwrap();
+        assert_eq!(sender(&decode(&signed)), key(&evm_address(1, 0)));
     }
+    service.sign(&gas(4, EVM_FIRST, 0)).await.unwrap();
+    // Not another one than it says, not the gas station itself, not the venue, and no hardened one.
+    for (number, to, index) in [
+        (10, evm_address(0, 50), 49),
+        (11, evm_address(1, 0), 0),
+        (12, EVM_VENUE.to_owned(), 0),
+        (13, evm_address(0, 50), u32::MAX),
+        (14, evm_address(0, 50), 1 << 31),
+    ] {
+        assert_eq!(refused(&service, &gas(number, &to, index)).await, "not_allowed", "{to}");
+    }
+    let unnamed = Intent { to_index: None, ..gas(15, EVM_FIRST, 0) };
+    assert_eq!(refused(&service, &unnamed).await, "not_allowed");
     let mut from_deposit =
         evm_intent(6, &EvmTransfer { to: EVM_FIRST.to_owned(), ..evm_transfer(0, 1_000, None) });
     from_deposit.purpose = Purpose::Gas;
+    from_deposit.to_index = Some(0);
     assert_eq!(refused(&service, &from_deposit).await, "not_allowed");
     // Tokens are no gas.
-    let mut token = gas(7, EVM_FIRST);
+    let mut token = gas(7, EVM_FIRST, 0);
     let Unsigned::Evm(transfer) = &mut token.unsigned else { unreachable!() };
     transfer.token = Some(USDC.to_owned());
     token.amount = amount(1_000, Asset::Usdc);
     assert_eq!(refused(&service, &token).await, "does_not_match");
+}
+
+// Where an address comes from is no part of what is signed, so an asking without it is the same.
+#[tokio::test]
+async fn the_index_is_no_part_of_what_an_id_stands_for() {
+    let world = World::new();
+    let service = world.start();
+    let signed = service.sign(&gas(1, EVM_FIRST, 0)).await.unwrap();
+    let unnamed = Intent { to_index: None, ..gas(1, EVM_FIRST, 0) };
+    assert_eq!(service.sign(&unnamed).await, Ok(signed));
 }
 
 #[tokio::test]
@@ -175,8 +198,8 @@ async fn gas_needs_no_list() {
     let world = World::new();
     std::fs::remove_file(&world.config.allow_list).unwrap();
     let service = world.start();
-    service.sign(&gas(1, EVM_FIRST)).await.unwrap();
+    service.sign(&gas(1, EVM_FIRST, 0)).await.unwrap();
     let venue = evm_intent(2, &evm_transfer(0, 5, None));
-    assert_eq!(refused(&service, &venue).await, "not_allowed");
+    assert!(matches!(service.sign(&venue).await, Err(SignError::Unavailable(_))));
     assert_eq!(venue.network, network("ethereum"));
 }

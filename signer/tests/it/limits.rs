@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use primitives::Asset;
-use signing::{Intent, Signer as _};
+use signing::{Intent, SignError, Signer as _};
 
 use crate::world::{Move, World, amount, code, evm_intent, evm_transfer, refused};
 
@@ -70,7 +70,7 @@ async fn a_bump_counts_once_by_the_larger() {
     let world = World::new();
     let service = world.start();
     for (number, fee) in [(1, 1_000), (2, 2_000), (3, 4_000)] {
-        let bump = Move::new(1, 1_000_000, fee);
+        let bump = Move { coins: vec![(0, 3, 1_001_000)], ..Move::new(1, 1_001_000 - fee, fee) };
         service.sign(&bump.intent(number)).await.unwrap();
     }
     service.sign(&Move::new(2, 1_000_000, 1_000).intent(4)).await.unwrap();
@@ -93,12 +93,12 @@ async fn a_bump_counts_once_by_the_larger() {
 async fn sharing_some_inputs_is_not_replacing() {
     let world = World::new();
     let service = world.start();
-    let coins = vec![(0, 1, 1_100_000), (0, 2, 1_100_000)];
+    let coins = vec![(0, 1, 700_000), (0, 2, 301_000)];
     let both = Move { coins: coins.clone(), ..Move::new(1, 1_000_000, 1_000) };
     service.sign(&both.intent(1)).await.unwrap();
-    let first = Move { coins: coins[..1].to_vec(), ..Move::new(1, 1_000_000, 1_000) };
+    let first = Move { coins: coins[..1].to_vec(), ..Move::new(1, 699_700, 300) };
     service.sign(&first.intent(2)).await.unwrap();
-    let second = Move { coins: coins[..1].to_vec(), ..Move::new(1, 900_000, 1_000) };
+    let second = Move { coins: coins[1..].to_vec(), ..Move::new(1, 300_700, 300) };
     let mut psbt = second.psbt();
     psbt.unsigned_tx.input[0].previous_output.vout = 1;
     let intent = crate::world::with_psbt(&second.intent(3), &psbt);
@@ -133,7 +133,7 @@ async fn an_id_is_not_used_for_something_else() {
     let world = World::new();
     let service = world.start();
     let first = service.sign(&million(1)).await.unwrap();
-    let other = Intent { id: million(1).id, ..million(2) };
+    let other = Intent { id: million(1).id, ..million(9) };
     let larger = Intent { fee_max: amount(1_001, Asset::Btc), ..million(1) };
     for _ in 0..2 {
         assert_eq!(refused(&service, &other).await, "id_reused");
@@ -143,6 +143,68 @@ async fn an_id_is_not_used_for_something_else() {
     let service = world.start();
     assert_eq!(refused(&service, &other).await, "id_reused");
     assert_eq!(service.sign(&million(1)).await, Ok(first));
+}
+
+// Somebody who knows which id comes next can have it refused, and no more: nothing is signed under
+// it, so the real intent is judged by itself.
+#[tokio::test]
+async fn a_refused_id_is_still_free_for_what_it_is_for() {
+    let world = World::new();
+    let service = world.start();
+    let early = Intent { to: "nowhere".to_owned(), ..million(1) };
+    assert_eq!(refused(&service, &early).await, "malformed");
+    assert_eq!(refused(&service, &early).await, "malformed");
+    let signed = service.sign(&million(1)).await.unwrap();
+    // Now it stands for that, and for nothing else.
+    assert_eq!(refused(&service, &early).await, "id_reused");
+    drop(service);
+    let service = world.start();
+    assert_eq!(service.sign(&million(1)).await, Ok(signed));
+    assert_eq!(refused(&service, &early).await, "id_reused");
+}
+
+// A clock set ahead by an hour or a day empties no window while the signer runs, and does not let
+// an address that waits begin.
+#[tokio::test]
+async fn a_clock_that_leaps_decides_nothing() {
+    for leap in [3_600, 86_400] {
+        let world = World::waiting(0);
+        let service = world.start();
+        let first = service.sign(&million(1)).await.unwrap();
+        service.sign(&million(2)).await.unwrap();
+        world.leap(leap);
+        for number in 3..6 {
+            let answer = service.sign(&million(number)).await;
+            let Err(SignError::Unavailable(why)) = answer else { panic!("decided: {answer:?}") };
+            assert!(why.contains(&format!("the clock went {leap} s further")), "{why}");
+        }
+        service.look_at_list().await;
+        // What was answered is answered.
+        assert_eq!(service.sign(&million(1)).await, Ok(first));
+        world.leap(-leap);
+        assert_eq!(refused(&service, &million(3)).await, "over_limit");
+        world.pass(3_600);
+        service.sign(&million(4)).await.unwrap();
+    }
+}
+
+// A person who starts the signer anew says that the clock is right.
+#[tokio::test]
+async fn a_start_takes_the_clock_as_it_is() {
+    let world = World::new();
+    let service = world.start();
+    service.sign(&million(1)).await.unwrap();
+    world.leap(7_200);
+    assert!(matches!(service.sign(&million(2)).await, Err(SignError::Unavailable(_))));
+    drop(service);
+    let service = world.start();
+    service.sign(&million(2)).await.unwrap();
+    // The log's time stays when the clock goes back.
+    drop(service);
+    world.leap(-7_200);
+    let service = world.start();
+    service.sign(&million(3)).await.unwrap();
+    assert_eq!(refused(&service, &million(4)).await, "over_limit");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

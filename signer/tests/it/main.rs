@@ -13,6 +13,8 @@
 mod bitcoin_tx;
 mod command;
 mod evm;
+mod flood;
+mod hostile;
 mod limits;
 mod list;
 mod log;

@@ -25,6 +25,12 @@ chain_id = 1
 tokens = []
 fee = { per_tx = "1", per_hour = "2", per_day = "3" }
 "#;
+const SOLANA: &str = r#"
+[[networks]]
+kind = "solana"
+network = "solana"
+fee = { per_tx = "1", per_hour = "2", per_day = "3" }
+"#;
 const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon \
     abandon abandon about";
 
@@ -36,11 +42,22 @@ fn what_makes_no_sense_is_refused() {
     };
     let fine = "per_tx = \"1\"\nper_hour = \"1\"\nper_day = \"1\"";
     assert!(Config::parse(&limit(fine)).is_ok());
+    let network = ONE.find("[[networks]]").unwrap();
+    let again = |chain: &str, part: &str| {
+        part.replace("network = \"bitcoin\"", "network = \"other\"").replace("mainnet", chain)
+    };
+    assert!(Config::parse(&format!("{ONE}{SOLANA}{EVM}")).is_ok());
+    let answers = format!("{ONE}[answers]\nrefused_per_day = 7\n");
+    assert_eq!(Config::parse(&answers).unwrap().answers.refused_per_day, 7);
     for (what, text) in [
         ("an unknown word", format!("speed = 1\n{ONE}")),
         ("an unknown word in a network", format!("{ONE}speed = 1\n")),
         ("two of one name", format!("{ONE}{}", EVM.replace("ethereum", "bitcoin"))),
         ("two of one chain", format!("{ONE}{EVM}{}", EVM.replace("ethereum", "other"))),
+        // Their transactions do not say which chain they are for.
+        ("two of Bitcoin", format!("{ONE}{}", again("regtest", &ONE[network..]))),
+        ("two of one Bitcoin", format!("{ONE}{}", again("mainnet", &ONE[network..]))),
+        ("two of Solana", format!("{ONE}{SOLANA}{}", SOLANA.replace("\"solana\"\nf", "\"s2\"\nf"))),
         ("a fee below its part", ONE.replace("per_hour = \"2\"", "per_hour = \"0\"")),
         ("a negative fee", ONE.replace("per_tx = \"1\"", "per_tx = \"-1\"")),
         ("a fee that is no text", ONE.replace("per_tx = \"1\"", "per_tx = 1")),
@@ -93,13 +110,7 @@ fn every_network_needs_a_key_that_fits() {
 // common wallets derive them.
 #[test]
 fn the_public_side_is_the_published_one() {
-    let solana = r#"
-[[networks]]
-kind = "solana"
-network = "solana"
-fee = { per_tx = "1", per_hour = "2", per_day = "3" }
-"#;
-    let config = Config::parse(&format!("{ONE}{EVM}{solana}")).unwrap();
+    let config = Config::parse(&format!("{ONE}{EVM}{SOLANA}")).unwrap();
     let keys = FileKeys::new(&Secrets::from_words(WORDS).unwrap(), &config.networks).unwrap();
     let shown = public(&config.networks, &keys);
     let zpub = concat!(
@@ -165,4 +176,30 @@ fn a_key_file_opens_with_its_passphrase_only() {
     std::fs::set_permissions(&file, everybody).unwrap();
     let error = open(&file, b"correct horse battery").unwrap_err().to_string();
     assert!(error.contains("others may open it"), "{error}");
+}
+
+// Whoever may write the limits has all the limits are for; whoever may write the log, their use.
+#[test]
+fn limits_and_log_are_closed_to_others() {
+    let world = World::new();
+    let settings = world.path("signer.toml");
+    let open = |path: &std::path::Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    };
+    for mode in [0o620, 0o602, 0o666] {
+        open(&settings, mode);
+        let error = Config::load(&settings).unwrap_err().to_string();
+        assert!(error.contains("others may write it"), "{error}");
+    }
+    open(&settings, 0o644);
+    assert!(Config::load(&settings).is_ok(), "others may read limits");
+    drop(world.start());
+    for mode in [0o640, 0o604, 0o666] {
+        open(&world.config.log, mode);
+        let error = world.try_start().err().unwrap().to_string();
+        assert!(error.contains("others may open it"), "{error}");
+    }
+    open(&world.config.log, 0o600);
+    drop(world.start());
 }

@@ -1,7 +1,14 @@
 //! A signer in a folder of its own, with the sandboxes' keys and a clock that is moved by hand; and
 //! honest intents, for tests to spoil.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::PathBuf, str::FromStr as _, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::{Arc, LazyLock, Mutex},
+};
 
 use bitcoin::{
     Address, Amount as Coins, CompressedPublicKey, Network, NetworkKind, OutPoint, Psbt, Sequence,
@@ -9,7 +16,7 @@ use bitcoin::{
     absolute::LockTime,
     bip32::{ChildNumber, DerivationPath, Fingerprint, Xpriv, Xpub},
     hashes::Hash as _,
-    secp256k1::{PublicKey, Secp256k1},
+    secp256k1::{All, PublicKey, Secp256k1},
     transaction::Version,
 };
 use chains::carrier::{
@@ -55,7 +62,6 @@ fee = { per_tx = "20000", per_hour = "1000000", per_day = "2000000" }
 kind = "evm"
 network = "ethereum"
 chain_id = 31337
-deposits = 50
 tokens = [{ asset = "USDC", contract = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48" }]
 fee = { per_tx = "10000000000000000", per_hour = "WEI", per_day = "WEI" }
 
@@ -104,6 +110,8 @@ per_day = "5000000000"
 pub struct World {
     pub folder: TempDir,
     pub clock: ManualClock,
+    /// Time that really passes.
+    pub running: ManualClock,
     pub config: Config,
 }
 
@@ -117,10 +125,11 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("signer.toml");
         let settings = SETTINGS.replace("DELAY", &delay_s.to_string());
-        fs::write(&file, settings.replace("WEI", "1000000000000000000")).unwrap();
+        write(&file, &settings.replace("WEI", "1000000000000000000"));
         let config = Config::load(&file).unwrap();
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let world = Self { folder, clock: ManualClock::new(start), config };
+        let (clock, running) = (ManualClock::new(start), ManualClock::new(start));
+        let world = Self { folder, clock, running, config };
         world.allow(1, &venues());
         world
     }
@@ -129,15 +138,21 @@ impl World {
         self.folder.path().join(name)
     }
 
+    /// Each row with every asset of its network.
     pub fn allow(&self, version: u64, rows: &[(&str, &str, &str)]) {
+        write(&self.config.allow_list, &Self::list(version, rows));
+    }
+
+    pub fn list(version: u64, rows: &[(&str, &str, &str)]) -> String {
         let mut text = format!("version = {version}\n");
         for (network, purpose, address) in rows {
             text.push_str(&format!(
                 "[[allow]]\nnetwork = \"{network}\"\npurpose = \"{purpose}\"\n\
-                 address = \"{address}\"\n"
+                 address = \"{address}\"\nassets = [{}]\n",
+                assets(network)
             ));
         }
-        fs::write(&self.config.allow_list, text).unwrap();
+        text
     }
 
     pub fn keys(&self) -> FileKeys {
@@ -145,7 +160,8 @@ impl World {
     }
 
     pub fn try_start(&self) -> Result<LocalSigner, signer::StartError> {
-        LocalSigner::start(&self.config, Arc::new(self.keys()), Arc::new(self.clock.clone()))
+        let (clock, running) = (Arc::new(self.clock.clone()), Arc::new(self.running.clone()));
+        LocalSigner::start_beside(&self.config, Arc::new(self.keys()), clock, running)
     }
 
     pub fn start(&self) -> LocalSigner {
@@ -154,6 +170,12 @@ impl World {
 
     pub fn pass(&self, seconds: i64) {
         self.clock.advance(TimeDelta::seconds(seconds));
+        self.running.advance(TimeDelta::seconds(seconds.max(0)));
+    }
+
+    /// Somebody sets the clock.
+    pub fn leap(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
     }
 
     /// A folder for a socket, closed to others.
@@ -161,6 +183,20 @@ impl World {
         let path = self.path("run");
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&path).unwrap();
         path
+    }
+}
+
+/// A file nobody else may write, whatever this machine's habit is.
+pub fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn assets(network: &str) -> &'static str {
+    match network {
+        "bitcoin" => "\"BTC\"",
+        "ethereum" => "\"ETH\", \"USDC\"",
+        _ => "\"SOL\", \"USDC\"",
     }
 }
 
@@ -198,21 +234,28 @@ pub async fn refused(service: &LocalSigner, intent: &Intent) -> String {
     code(service.sign(intent).await)
 }
 
-fn account(path: &str, kind: NetworkKind) -> Xpub {
-    let curve = Secp256k1::new();
+fn account(curve: &Secp256k1<All>, path: &str, kind: NetworkKind) -> Xpub {
     let master = Xpriv::new_master(kind, &hex::decode(SEED).unwrap()).unwrap();
     let path = DerivationPath::from_str(path).unwrap();
-    Xpub::from_priv(&curve, &master.derive_priv(&curve, &path).unwrap())
+    Xpub::from_priv(curve, &master.derive_priv(curve, &path).unwrap())
 }
 
-fn child(account: &Xpub, branch: u32, index: u32) -> PublicKey {
-    let path = [ChildNumber::Normal { index: branch }, ChildNumber::Normal { index }];
-    account.derive_pub(&Secp256k1::new(), &path).unwrap().public_key
+/// Derived once: unoptimised, each takes milliseconds.
+fn child(path: &'static str, kind: NetworkKind, branch: u32, index: u32) -> PublicKey {
+    type Known = (Secp256k1<All>, HashMap<(&'static str, u32, u32), PublicKey>);
+    static KNOWN: LazyLock<Mutex<Known>> =
+        LazyLock::new(|| Mutex::new((Secp256k1::new(), HashMap::new())));
+    let mut known = KNOWN.lock().unwrap();
+    let (curve, known) = &mut *known;
+    *known.entry((path, branch, index)).or_insert_with(|| {
+        let steps = [ChildNumber::Normal { index: branch }, ChildNumber::Normal { index }];
+        account(curve, path, kind).derive_pub(curve, &steps).unwrap().public_key
+    })
 }
 
 /// A key of ours on Bitcoin, as the words give it.
 pub fn btc_key(branch: u32, index: u32) -> PublicKey {
-    child(&account("m/84'/0'/0'", NetworkKind::Test), branch, index)
+    child("m/84'/0'/0'", NetworkKind::Test, branch, index)
 }
 
 pub fn btc_script(branch: u32, index: u32) -> bitcoin::ScriptBuf {
@@ -220,12 +263,13 @@ pub fn btc_script(branch: u32, index: u32) -> bitcoin::ScriptBuf {
 }
 
 pub fn evm_address(branch: u32, index: u32) -> String {
-    let point = child(&account("m/44'/60'/0'", NetworkKind::Main), branch, index);
+    let point = child("m/44'/60'/0'", NetworkKind::Main, branch, index);
     let point = point.serialize_uncompressed();
     alloy::primitives::Address::from_raw_public_key(&point[1..]).to_string()
 }
 
-/// An honest move of bitcoins. Each coin is (branch, index, sats); the rest is change.
+/// A move of bitcoins. Each coin is (branch, index, sats); what is left over goes to 1/0, which no
+/// honest one does.
 pub struct Move {
     pub coins: Vec<(u32, u32, u64)>,
     pub pays: u64,
@@ -236,7 +280,9 @@ pub struct Move {
 
 impl Move {
     pub fn new(salt: u8, pays: u64, fee: u64) -> Self {
-        Self { coins: vec![(0, 3, 800_000), (0, 70_000, 600_000)], pays, fee, salt }
+        let first = (pays + fee) / 3;
+        let coins = vec![(0, 3, first), (0, 70_000, pays + fee - first)];
+        Self { coins, pays, fee, salt }
     }
 
     pub fn psbt(&self) -> Psbt {
@@ -283,6 +329,7 @@ impl Move {
             to: BTC_VENUE.to_owned(),
             amount: amount(i128::from(self.pays), Asset::Btc),
             fee_max: amount(i128::from(self.fee), Asset::Btc),
+            to_index: None,
             unsigned: Unsigned::Bitcoin { psbt: self.psbt().to_string() },
         }
     }
@@ -321,6 +368,7 @@ pub fn evm_intent(number: u128, transfer: &EvmTransfer) -> Intent {
         to: transfer.to.clone(),
         amount: amount(transfer.minor.parse().unwrap(), asset),
         fee_max: amount(120_000_000_000_000, Asset::Eth),
+        to_index: None,
         unsigned: Unsigned::Evm(transfer.clone()),
     }
 }
@@ -356,6 +404,7 @@ pub fn solana_intent(number: u128, transfer: &SolanaTransfer) -> Intent {
         to: transfer.to.clone(),
         amount: amount(i128::from(transfer.minor), asset),
         fee_max: amount(5_100, Asset::Sol),
+        to_index: None,
         unsigned: Unsigned::Solana(transfer.clone()),
     }
 }

@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Block, Node, Progress, Watched};
+use anyhow::Context as _;
+
+use super::{
+    Block, Node, Progress, Watched,
+    hot::{Hot, Unsent},
+};
 use crate::{World, venue::Found};
 
 /// How many blocks back a branch can be replaced.
@@ -22,6 +27,7 @@ pub(super) struct Follower {
     world: Arc<World>,
     network: &'static str,
     node: Node,
+    hot: Hot,
     /// The last height before the first block that is read.
     start: u64,
     seen: VecDeque<(u64, String)>,
@@ -29,9 +35,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(world: Arc<World>, network: &'static str, node: Node, start: u64) -> Self {
+    pub(super) fn new(
+        world: Arc<World>,
+        network: &'static str,
+        (node, hot): (Node, Hot),
+        start: u64,
+    ) -> Self {
         let (seen, pending) = (VecDeque::new(), Vec::new());
-        Self { world, network, node, start, seen, pending }
+        Self { world, network, node, hot, start, seen, pending }
     }
 
     pub(super) async fn run(mut self, pause: Duration, progress: Arc<Mutex<Progress>>) {
@@ -42,7 +53,14 @@ impl Follower {
                 tracing::debug!(network = self.network, trouble, "a local chain was not read");
             }
             let (height, hash) = self.seen.back().cloned().unwrap_or((self.start, String::new()));
-            let told = Progress { height, hash, pending: self.pending.len(), trouble };
+            let told = Progress {
+                height,
+                hash,
+                pending: self.pending.len(),
+                waiting: self.world.transit.waiting(self.network),
+                hot_wallets: self.hot.addresses().clone(),
+                trouble,
+            };
             *progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
             tokio::time::sleep(pause).await;
         }
@@ -66,6 +84,30 @@ impl Follower {
             self.take(block);
         }
         self.confirm();
+        self.run_errands().await
+    }
+
+    /// Sends what waits to leave a venue here. What could not be sent waits behind the others.
+    async fn run_errands(&mut self) -> anyhow::Result<()> {
+        while let Some(errand) = self.world.transit.take(self.network) {
+            match self.hot.send(&errand).await {
+                Ok(tx_id) => {
+                    if let Some(venue) = self.world.transit.named(errand.venue) {
+                        venue.left(&errand.id, &tx_id);
+                    }
+                }
+                Err(Unsent::Later(why)) => {
+                    self.world.transit.hand_over(errand);
+                    return Err(why);
+                }
+                // Sent again, it might be paid twice.
+                Err(Unsent::Lost(why)) => {
+                    let what = format!("nobody knows whether withdrawal {} left", errand.id);
+                    tracing::warn!(network = self.network, venue = errand.venue, "{what}");
+                    return Err(why).context(what);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -74,6 +116,7 @@ impl Follower {
         let addresses: BTreeSet<String> = custodians
             .iter()
             .filter_map(|venue| self.world.deposit_address(venue.name(), self.network))
+            .chain(self.hot.addresses().values().cloned())
             .collect();
         Watched { network: self.network, addresses }
     }
@@ -103,6 +146,8 @@ impl Follower {
             if let Some(venue) = self.world.owner(self.network, &found.address) {
                 venue.announce(&found);
                 self.pending.push((block.height, found));
+            } else {
+                self.hot.notice(&found);
             }
         }
         self.seen.push_back((block.height, block.hash));

@@ -1,13 +1,15 @@
-//! Local chains and what arrives on them at the venues' deposit addresses.
+//! Local chains: what arrives on them at the venues' deposit addresses, and what venues send.
 //!
 //! Invariant: every block is read once, in order and linked by hash; a deposit is told once per
 //! transaction and output, confirmed as blocks come on top, and taken back when its block is gone
-//! before it was credited. It is written against the nodes' own JSON-RPC and shares nothing with
-//! the product's readers. What a venue makes of a deposit is deliberately elsewhere.
+//! before it was credited. A withdrawal is one transaction from its venue's own wallet. All of it
+//! is written against the nodes' own JSON-RPC and shares nothing with the product's readers. What a
+//! venue makes of a deposit is deliberately elsewhere.
 
 mod bitcoin;
 mod evm;
 mod follow;
+mod hot;
 mod rpc;
 mod solana;
 
@@ -28,6 +30,7 @@ use crate::{
 use bitcoin::Bitcoin;
 use evm::Evm;
 use follow::Follower;
+use hot::Hot;
 use rpc::Rpc;
 use solana::Solana;
 
@@ -149,6 +152,10 @@ pub struct Progress {
     pub hash: String,
     /// Deposits that wait for confirmations.
     pub pending: usize,
+    /// Withdrawals that wait to be sent here.
+    pub waiting: usize,
+    /// Where each venue's withdrawals come from.
+    pub hot_wallets: BTreeMap<&'static str, String>,
     /// What the node last refused; gone when it answers again.
     pub trouble: Option<String>,
 }
@@ -221,13 +228,15 @@ impl Watchers {
             Node::Bitcoin(node) => node.hrp().await?,
             Node::Evm(_) | Node::Solana(_) => "bc",
         };
+        let hot = Hot::connect(spec, &self.world, hrp).await?;
         let start = match spec.from_height {
             Some(height) => height.saturating_sub(1),
             None => node.tip().await?,
         };
         self.world.networks.set(rail.network, Local { hrp, confirmations, unlock });
-        let progress = Arc::<Mutex<Progress>>::default();
-        let follower = Follower::new(Arc::clone(&self.world), rail.network, node, start);
+        let hot_wallets = hot.addresses().clone();
+        let progress = Arc::new(Mutex::new(Progress { hot_wallets, ..Progress::default() }));
+        let follower = Follower::new(Arc::clone(&self.world), rail.network, (node, hot), start);
         let pause = Duration::from_millis(spec.poll_ms.unwrap_or(POLL_MS).max(10));
         let task = tokio::spawn(follower.run(pause, Arc::clone(&progress)));
         let (kind, rpc_url) = (spec.kind, spec.rpc_url.clone());

@@ -1,151 +1,39 @@
-//! Advanced Trade (`/api/v3/brokerage`) and Exchange (`/products`) public data, in US dollars.
-//!
-//! Neither lists a rupee product, as at the vendor.
+//! The older exchange's public data: `/products` and below. It has no timestamps but its own.
 
 use chrono::SecondsFormat;
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::{Absent, Answer, NAME};
+use super::{
+    Answer,
+    market::{PRODUCTS, Product, best, ladder, last, named, quote},
+};
 use crate::{
     World,
     prices::Quote,
     serving::Call,
-    venue::{Ladder, Level, Market, decimal, floor_to},
+    venue::{Level, decimal, floor_to},
 };
-
-const fn market(base: &'static str, tick: u32, step: u32) -> Market {
-    let (tick, step) = (decimal(1, tick), decimal(1, step));
-    Market { base, quote: "USD", tick, step, min_notional: Decimal::ONE }
-}
-
-static MARKETS: [Market; 4] =
-    [market("BTC", 2, 8), market("ETH", 2, 8), market("SOL", 2, 8), market("USDT", 5, 2)];
-
-fn id(market: &Market) -> String {
-    format!("{}-{}", market.base, market.quote)
-}
-
-fn named(name: &str) -> Result<&'static Market, Absent> {
-    MARKETS.iter().find(|market| id(market) == name).ok_or(Absent("NotFound"))
-}
-
-fn quote(world: &World, market: &Market) -> Result<Quote, Absent> {
-    world.prices.shown(NAME, &market.pair(), world.now()).ok_or(Absent("NotFound"))
-}
-
-fn ladder(world: &World, market: &Market) -> Result<(Quote, Ladder), Absent> {
-    let quote = quote(world, market)?;
-    Ok((quote, Ladder::shown(world, NAME, market, quote)))
-}
 
 fn iso(quote: Quote) -> String {
     quote.at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn last(market: &Market, quote: Quote) -> String {
-    floor_to(quote.mid, market.tick).to_string()
-}
-
-fn best(levels: &[Level]) -> String {
-    levels.first().map_or_else(|| "0".to_owned(), |level| level.price.to_string())
-}
-
-pub(super) fn brokerage_time(world: &World, _: &[&str], _: &Call) -> Answer {
-    let now = world.now();
-    Ok(json!({
-        "iso": now.to_rfc3339_opts(SecondsFormat::Secs, true),
-        "epochSeconds": now.timestamp().to_string(),
-        "epochMillis": now.timestamp_millis().to_string(),
-    }))
-}
-
-fn describe_listed(market: &Market, quote: Quote) -> Value {
-    json!({
-        "product_id": id(market),
-        "price": last(market, quote),
-        "price_percentage_change_24h": "0",
-        "volume_24h": "1000",
-        "base_increment": market.step.to_string(),
-        "quote_increment": market.tick.to_string(),
-        "quote_min_size": "1",
-        "base_name": market.base,
-        "quote_name": "US Dollar",
-        "status": "online",
-        "trading_disabled": false,
-        "is_disabled": false,
-        "product_type": "SPOT",
-        "base_currency_id": market.base,
-        "quote_currency_id": market.quote,
-    })
-}
-
-pub(super) fn listing(world: &World, _: &[&str], _: &Call) -> Answer {
-    let products: Vec<Value> = MARKETS
-        .iter()
-        .filter_map(|market| quote(world, market).ok().map(|quote| describe_listed(market, quote)))
-        .collect();
-    Ok(json!({"num_products": products.len(), "products": products}))
-}
-
-pub(super) fn listed(world: &World, parts: &[&str], _: &Call) -> Answer {
-    let market = named(parts.get(5).copied().unwrap_or_default())?;
-    Ok(describe_listed(market, quote(world, market)?))
-}
-
-pub(super) fn brokerage_ticker(world: &World, parts: &[&str], _: &Call) -> Answer {
-    let market = named(parts.get(5).copied().unwrap_or_default())?;
-    let (quote, ladder) = ladder(world, market)?;
-    let trade = json!({
-        "trade_id": quote.at.timestamp().to_string(),
-        "product_id": id(market),
-        "price": last(market, quote),
-        "size": market.step.to_string(),
-        "time": iso(quote),
-        "side": "BUY",
-    });
-    Ok(json!({
-        "trades": [trade], "best_bid": best(&ladder.bids), "best_ask": best(&ladder.asks),
-    }))
-}
-
-pub(super) fn pricebook(world: &World, _: &[&str], call: &Call) -> Answer {
-    let market = named(call.param("product_id").unwrap_or_default())?;
-    let (quote, ladder) = ladder(world, market)?;
-    let side = |levels: &[Level]| -> Vec<Value> {
-        let level = |level: &Level| {
-            let (price, size) = (level.price.to_string(), level.quantity.to_string());
-            json!({"price": price, "size": size})
-        };
-        levels.iter().map(level).collect()
-    };
-    Ok(json!({
-        "pricebook": {
-            "product_id": id(market),
-            "bids": side(&ladder.bids),
-            "asks": side(&ladder.asks),
-            "time": iso(quote),
-        },
-        "last": last(market, quote),
-        "mid_market": quote.mid.round_dp(8).to_string(),
-    }))
-}
-
-pub(super) fn time(world: &World, _: &[&str], _: &Call) -> Answer {
+pub(super) fn time(world: &World) -> Answer {
     let now = world.now();
     let epoch = format!("{}.{:03}", now.timestamp(), now.timestamp_subsec_millis());
     let epoch: Value = serde_json::from_str(&epoch).unwrap_or(Value::Null);
     Ok(json!({"iso": now.to_rfc3339_opts(SecondsFormat::Millis, true), "epoch": epoch}))
 }
 
-fn describe(market: &Market) -> Value {
+fn describe(product: &Product) -> Value {
+    let (market, id) = (&product.market, product.id());
     json!({
-        "id": id(market),
+        "id": id,
         "base_currency": market.base,
         "quote_currency": market.quote,
         "quote_increment": market.tick.to_string(),
         "base_increment": market.step.to_string(),
-        "display_name": id(market),
+        "display_name": id,
         "min_market_funds": "1",
         "margin_enabled": false,
         "post_only": false,
@@ -157,21 +45,21 @@ fn describe(market: &Market) -> Value {
     })
 }
 
-pub(super) fn products(_: &World, _: &[&str], _: &Call) -> Answer {
-    Ok(Value::Array(MARKETS.iter().map(describe).collect()))
+pub(super) fn products() -> Answer {
+    Ok(Value::Array(PRODUCTS.iter().map(describe).collect()))
 }
 
-pub(super) fn product(_: &World, parts: &[&str], _: &Call) -> Answer {
-    named(parts.get(1).copied().unwrap_or_default()).map(describe)
+pub(super) fn product(id: &str) -> Answer {
+    named(id).map(describe)
 }
 
-pub(super) fn ticker(world: &World, parts: &[&str], _: &Call) -> Answer {
-    let market = named(parts.get(1).copied().unwrap_or_default())?;
-    let (quote, ladder) = ladder(world, market)?;
+pub(super) fn ticker(world: &World, id: &str) -> Answer {
+    let product = named(id)?;
+    let (quote, ladder) = ladder(world, product)?;
     Ok(json!({
         "trade_id": quote.at.timestamp(),
-        "price": last(market, quote),
-        "size": market.step.to_string(),
+        "price": last(product, quote),
+        "size": product.market.step.to_string(),
         "time": iso(quote),
         "bid": best(&ladder.bids),
         "ask": best(&ladder.asks),
@@ -179,9 +67,8 @@ pub(super) fn ticker(world: &World, parts: &[&str], _: &Call) -> Answer {
     }))
 }
 
-pub(super) fn book(world: &World, parts: &[&str], call: &Call) -> Answer {
-    let market = named(parts.get(1).copied().unwrap_or_default())?;
-    let (quote, ladder) = ladder(world, market)?;
+pub(super) fn book(world: &World, id: &str, call: &Call) -> Answer {
+    let (quote, ladder) = ladder(world, named(id)?)?;
     let most = if call.param("level") == Some("2") { 50 } else { 1 };
     let side = |levels: &[Level]| -> Vec<Value> {
         let level = |level: &Level| json!([level.price.to_string(), level.quantity.to_string(), 1]);
@@ -197,10 +84,10 @@ pub(super) fn book(world: &World, parts: &[&str], call: &Call) -> Answer {
     }))
 }
 
-pub(super) fn stats(world: &World, parts: &[&str], _: &Call) -> Answer {
-    let market = named(parts.get(1).copied().unwrap_or_default())?;
-    let quote = quote(world, market)?;
-    let at_tick = |price| floor_to(price, market.tick).to_string();
+pub(super) fn stats(world: &World, id: &str) -> Answer {
+    let product = named(id)?;
+    let quote = quote(world, product)?;
+    let at_tick = |price| floor_to(price, product.market.tick).to_string();
     Ok(json!({
         "open": at_tick(quote.mid),
         "high": at_tick(quote.mid * decimal(101, 2)),

@@ -1,6 +1,6 @@
 //! Control over coins in and out, executions behind the vendor's back, open sockets and chains.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json, Router,
@@ -44,7 +44,7 @@ pub(super) fn router(parts: Parts) -> Router {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Deposit {
+pub(super) struct Deposit {
     #[serde(default)]
     asset: Option<String>,
     amount: Value,
@@ -60,16 +60,16 @@ struct Deposit {
 }
 
 /// A deposit with everything decided.
-struct Settled {
-    asset: String,
-    amount: Decimal,
-    reference: String,
-    network: Option<String>,
-    stage: Option<String>,
+pub(super) struct Settled {
+    pub(super) asset: String,
+    pub(super) amount: Decimal,
+    pub(super) reference: String,
+    pub(super) network: Option<String>,
+    pub(super) stage: Option<String>,
 }
 
 impl Deposit {
-    fn settle(self, world: &World) -> Result<Settled, Refused> {
+    pub(super) fn settle(self, world: &World) -> Result<Settled, Refused> {
         let amount = decimal(&self.amount)?;
         if amount <= Decimal::ZERO || amount > Decimal::new(1_000_000_000_000, 0) {
             return Err(bad("amount out of range"));
@@ -85,7 +85,7 @@ fn moved(taken: bool) -> Answer {
     if taken { done() } else { Err(bad("unknown asset or not enough of it")) }
 }
 
-fn known(done_so: bool, what: &str) -> Answer {
+pub(super) fn known(done_so: bool, what: &str) -> Answer {
     if done_so { done() } else { Err(bad(what)) }
 }
 
@@ -115,9 +115,9 @@ async fn binance_deposit(State(parts): State<Parts>, body: Body) -> Answer {
 /// A deposit by its transaction or id, a withdrawal by its id or our own reference.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Judgement {
-    reference: String,
-    stage: String,
+pub(super) struct Judgement {
+    pub(super) reference: String,
+    pub(super) stage: String,
 }
 
 async fn wazirx_deposit_stage(State(parts): State<Parts>, body: Body) -> Answer {
@@ -268,13 +268,17 @@ async fn add_chains(State(parts): State<Parts>, body: Body) -> Answer {
 async fn show_chains(State(parts): State<Parts>) -> Answer {
     let mut chains = serde_json::Map::new();
     for (network, (kind, progress)) in parts.chains.progress() {
-        let address = |venue: &str| parts.world.deposit_address(venue, network);
+        let custodians = parts.world.transit.custodians();
+        let addresses: BTreeMap<&str, Option<String>> = custodians
+            .iter()
+            .map(|venue| (venue.name(), parts.world.deposit_address(venue.name(), network)))
+            .collect();
         chains.insert(
             network.to_owned(),
             json!({
                 "kind": kind,
                 "progress": progress,
-                "addresses": {"binance": address("binance"), "wazirx": address("wazirx")},
+                "addresses": addresses,
             }),
         );
     }

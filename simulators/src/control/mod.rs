@@ -5,6 +5,7 @@
 //! for loopback. Coins in and out, orders behind the vendor's back, sockets and chains are in
 //! `custody.rs`.
 
+mod coinbase;
 mod custody;
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
@@ -21,7 +22,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    World, binance, chains,
+    World, binance, chains, coinbase as coinbase_venue,
     fault::{COMMON, Fault, UnknownFault},
     merchant,
     prices::{ModeRequest, Prices},
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) inbox: Arc<merchant::Inbox>,
     pub(crate) wazirx: Arc<wazirx::Exchange>,
     pub(crate) binance: Arc<binance::Exchange>,
+    pub(crate) coinbase: Arc<coinbase_venue::Exchange>,
     pub(crate) chains: Arc<chains::Watchers>,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn router(parts: Parts) -> Router {
     let bank = razorpayx::control_router(Arc::clone(&parts.bank));
     let inbox = merchant::control_router(Arc::clone(&parts.inbox));
     let custody = custody::router(parts.clone());
+    let coinbase = coinbase::router(parts.clone());
     Router::new()
         .route("/healthz", get(health))
         .route("/faults", post(add_faults).get(list_faults).delete(clear_faults))
@@ -84,6 +87,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         .route("/webhook_target", post(set_webhook_target))
         .with_state(parts)
         .merge(custody)
+        .merge(coinbase)
         .nest("/razorpayx", bank)
         .nest("/merchant", inbox)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -159,6 +163,7 @@ async fn set_prices(State(parts): State<Parts>, body: Body) -> Answer {
     // Resting orders meet the new prices at once.
     parts.wazirx.match_resting();
     parts.binance.match_resting();
+    parts.coinbase.match_resting();
     done()
 }
 
@@ -174,7 +179,7 @@ async fn show_prices(State(parts): State<Parts>) -> Answer {
         "pinned": prices.pins(),
         "wazirx": mids("wazirx", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
         "binance": mids("binance", &["BTCUSDT", "ETHUSDT", "SOLUSDT", "USDCUSDT"]),
-        "coinbase": mids("coinbase", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
+        "coinbase": mids("coinbase", COINBASE_PAIRS),
         "coingecko": mids("coingecko", &["BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR"]),
     })))
 }
@@ -202,6 +207,7 @@ async fn set_liquidity(State(parts): State<Parts>, body: Body) -> Answer {
 async fn match_resting(State(parts): State<Parts>) -> Answer {
     parts.wazirx.match_resting();
     parts.binance.match_resting();
+    parts.coinbase.match_resting();
     done()
 }
 
@@ -215,6 +221,8 @@ async fn set_limits(State(parts): State<Parts>, body: Body) -> Answer {
     let Limits { limits } = read(body)?;
     parts.wazirx.set_settings(wazirx::Settings { limits, ..parts.wazirx.settings() });
     parts.binance.set_settings(binance::Settings { limits, ..parts.binance.settings() });
+    let settings = coinbase_venue::Settings { limits, ..parts.coinbase.settings() };
+    parts.coinbase.set_settings(settings);
     parts.world.set_limits(limits);
     done()
 }
@@ -226,6 +234,11 @@ struct Page {
     #[serde(default = "page_length")]
     limit: usize,
 }
+
+/// Rates in rupees, and what its engine trades.
+const COINBASE_PAIRS: &[&str] = &[
+    "BTCINR", "ETHINR", "SOLINR", "USDTINR", "USDCINR", "BTCUSDT", "ETHUSDT", "SOLUSDT", "USDTUSD",
+];
 
 const fn page_length() -> usize {
     10_000
@@ -241,6 +254,7 @@ async fn book(
     let mut body = match simulator.as_str() {
         "wazirx" => parts.wazirx.book(),
         "binance" => parts.binance.book(),
+        "coinbase" => parts.coinbase.book(),
         "razorpayx" | "merchant" => json!({"simulator": simulator}),
         _ => {
             return Err(Refused(StatusCode::NOT_FOUND, "no such simulator".to_owned()));

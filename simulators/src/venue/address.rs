@@ -12,11 +12,12 @@ const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrst
 /// The address of `venue` on the main network of `bitcoin`, `ethereum`, `base` or `solana`.
 #[must_use]
 pub fn deposit_address(seed: u64, venue: &str, network: &str) -> Option<String> {
-    on(seed, venue, network, "bc")
+    address_on(seed, venue, network, "bc")
 }
 
 /// As [`deposit_address`]; `hrp` begins a segwit address of the chain at hand.
-pub(crate) fn on(seed: u64, venue: &str, network: &str, hrp: &str) -> Option<String> {
+#[must_use]
+pub fn address_on(seed: u64, venue: &str, network: &str, hrp: &str) -> Option<String> {
     // One wallet for every EVM network, as at the vendors.
     let wallet = if network == "base" { "ethereum" } else { network };
     let label = format!("deposit/{venue}/{wallet}");
@@ -59,8 +60,8 @@ pub(crate) fn is_address(network: &str, text: &str) -> bool {
     }
 }
 
-/// BIP 173: a version 0 witness program of 20 bytes.
-fn segwit(hrp: &str, program: &[u8]) -> String {
+/// BIP 173: a version 0 witness program, of 20 bytes for a key or 32 for a script.
+pub(crate) fn segwit(hrp: &str, program: &[u8]) -> String {
     let mut data = vec![0_u8];
     let (mut held, mut bits) = (0_u32, 0_u32);
     for byte in program {
@@ -71,6 +72,9 @@ fn segwit(hrp: &str, program: &[u8]) -> String {
             data.push(u8::try_from((held >> bits) & 31).unwrap_or(0));
         }
         held &= (1 << bits) - 1;
+    }
+    if bits > 0 {
+        data.push(u8::try_from((held << (5 - bits)) & 31).unwrap_or(0));
     }
     let mut checked: Vec<u8> = hrp.bytes().map(|b| b >> 5).collect();
     checked.push(0);
@@ -94,6 +98,26 @@ fn polymod(values: &[u8]) -> u32 {
             .filter(|(bit, _)| (top >> bit) & 1 == 1)
             .fold(shifted, |sum, (_, generator)| sum ^ generator)
     })
+}
+
+/// The bytes that [`base58`] writes so; `None` for other letters.
+pub(crate) fn from_base58(text: &str) -> Option<Vec<u8>> {
+    let mut bytes: Vec<u32> = Vec::new();
+    for letter in text.bytes() {
+        let mut carry = u32::try_from(BASE58.iter().position(|known| *known == letter)?).ok()?;
+        for byte in &mut bytes {
+            carry += *byte * 58;
+            *byte = carry & 255;
+            carry >>= 8;
+        }
+        while carry > 0 {
+            bytes.push(carry & 255);
+            carry >>= 8;
+        }
+    }
+    let zeros = text.bytes().take_while(|letter| *letter == b'1').count();
+    let rest = bytes.iter().rev().map(|byte| u8::try_from(*byte).ok());
+    std::iter::repeat_n(Some(0), zeros).chain(rest).collect()
 }
 
 pub(crate) fn base58(bytes: &[u8]) -> String {
@@ -132,5 +156,13 @@ mod tests {
         assert!(is_address("bitcoin", test) && !is_address("bitcoin", "0x00"));
         assert_eq!(base58(b"Hello World!"), "2NEpo7TZRRrLZSi2U");
         assert_eq!(base58(&[0, 0, 1]), "112");
+        for bytes in [&b"Hello World!"[..], &[0, 0, 1], &[0; 32], &[255; 32], &[]] {
+            assert_eq!(from_base58(&base58(bytes)).unwrap(), bytes);
+        }
+        assert_eq!(from_base58("0OIl"), None);
+        // BIP 173's script of 32 bytes.
+        let script = "1863143c14c5166804bd19203356da136c985678cd4d27a1b8c6329604903262";
+        let expected = "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7";
+        assert_eq!(segwit("tb", &hex::decode(script).unwrap()), expected);
     }
 }

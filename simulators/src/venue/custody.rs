@@ -96,6 +96,8 @@ pub(crate) struct Departure {
     pub(crate) applied: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,
     pub(crate) reason: Option<String>,
+    /// A chain has it: the venue cannot decide about it any more.
+    pub(crate) handed: bool,
 }
 
 impl Departure {
@@ -296,8 +298,14 @@ impl Custody {
             applied: now,
             updated: now,
             reason: None,
+            handed: false,
         });
         Some(Moved { asset: rail.coin.to_owned(), amount: -amount })
+    }
+
+    /// The withdrawal with this id while it has not left.
+    pub(crate) fn under_way(&mut self, id: &str) -> Option<&mut Departure> {
+        self.departures.iter_mut().find(|known| known.id == id && known.stage.is_under_way())
     }
 
     /// Moves a withdrawal on. Answers it when it left by this; `None` when it is over already.
@@ -309,8 +317,7 @@ impl Custody {
         tx_id: String,
         now: DateTime<Utc>,
     ) -> Option<(Departure, Option<Moved>)> {
-        let under_way = |known: &&mut Departure| known.id == id && known.stage.is_under_way();
-        let departure = self.departures.iter_mut().find(under_way)?;
+        let departure = self.under_way(id)?;
         departure.stage = stage;
         departure.updated = now;
         if stage == Departing::Completed {

@@ -32,9 +32,15 @@ pub(crate) struct Limiter {
     buckets: BTreeMap<String, Bucket>,
     refused: Vec<DateTime<Utc>>,
     banned_until: Option<DateTime<Utc>>,
+    is_patient: bool,
 }
 
 impl Limiter {
+    /// One that refuses and never bans.
+    pub(crate) fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
+    }
+
     /// Takes one call of `name` from a bucket of `burst` calls that refills with `per_minute`.
     pub(crate) fn take(
         &mut self,
@@ -72,6 +78,9 @@ impl Limiter {
 
     /// Counts a refusal and bans who collects too many.
     pub(crate) fn refuse(&mut self, wait_seconds: u64, now: DateTime<Utc>) -> Verdict {
+        if self.is_patient {
+            return Verdict::Slow(wait_seconds);
+        }
         self.refused.retain(|at| now - *at < TimeDelta::seconds(60));
         self.refused.push(now);
         if self.refused.len() > PATIENCE {

@@ -1,4 +1,4 @@
-//! What the two simulated exchanges have in common: markets, a synthetic order book, holdings
+//! What the simulated exchanges have in common: markets, a synthetic order book, holdings
 //! that are the sum of the journal, addresses and request limits.
 //!
 //! Invariant: nothing here speaks a vendor's dialect; names, codes and statuses are elsewhere, in
@@ -12,8 +12,8 @@ mod limiter;
 mod market;
 mod networks;
 
-pub use address::deposit_address;
-pub(crate) use address::{is_address, transaction_id};
+pub use address::{address_on, deposit_address};
+pub(crate) use address::{base58, from_base58, is_address, segwit, transaction_id};
 pub(crate) use custody::{Arrival, Custody, Departing, Departure, Found, Moved, Stage, Wanted};
 pub(crate) use holdings::{Change, lock, release};
 pub use holdings::{Holdings, Pockets};

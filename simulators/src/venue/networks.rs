@@ -91,6 +91,11 @@ impl Networks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(network).cloned()
     }
 
+    /// Whether a node stands for this network.
+    pub(crate) fn is_local(&self, network: &str) -> bool {
+        self.local(network).is_some()
+    }
+
     /// Confirmations until a deposit is credited, and until it can be withdrawn again.
     pub(crate) fn confirmations(&self, rail: &Rail) -> (u32, u32) {
         let local = self.local(rail.network);
@@ -100,6 +105,6 @@ impl Networks {
     /// Where `venue` takes coins on this network.
     pub(crate) fn address(&self, seed: u64, venue: &str, network: &str) -> Option<String> {
         let hrp = self.local(network).map_or("bc", |local| local.hrp);
-        address::on(seed, venue, network, hrp)
+        address::address_on(seed, venue, network, hrp)
     }
 }

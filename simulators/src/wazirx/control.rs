@@ -229,6 +229,9 @@ impl Custodian for Exchange {
         let sent = {
             let mut guard = self.state();
             let state = &mut *guard;
+            if let Some(handed) = self.world.by_chain(NAME, &mut state.custody, id, stage) {
+                return handed;
+            }
             let known = state.custody.departures.iter().find(|known| known.id == id);
             let network = known.map_or("", |known| known.rail.network);
             let tx_id = transaction_id(network, self.world.entropy.bytes());
@@ -241,5 +244,13 @@ impl Custodian for Exchange {
             self.world.carry(found);
         }
         sent.is_some()
+    }
+
+    fn left(&self, id: &str, tx_id: &str) {
+        let now = self.world.now();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let (stage, tx_id) = (Departing::Completed, tx_id.to_owned());
+        state.custody.send(&mut state.holdings, id, stage, tx_id, now);
     }
 }

@@ -1,4 +1,4 @@
-//! Coinbase's public rates, and sources that lie.
+//! Coinbase's public rates and products, and sources that lie.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -33,7 +33,7 @@ async fn rates_and_prices_are_decimal_strings() {
 }
 
 #[tokio::test]
-async fn the_other_two_dialects_have_dollars_only() {
+async fn the_other_two_dialects_have_dollars_and_coins_for_them() {
     let venues = Venues::new();
     let ticker = venues.coinbase("/products/BTC-USD/ticker").await.ok();
     let (bid, ask) = (ticker["bid"].as_str().unwrap(), ticker["ask"].as_str().unwrap());
@@ -41,6 +41,19 @@ async fn the_other_two_dialects_have_dollars_only() {
     let book = venues.coinbase("/products/BTC-USD/book?level=2").await.ok();
     assert_eq!(book["bids"].as_array().unwrap().len(), 50);
     assert_eq!(venues.coinbase("/products/BTC-INR/ticker").await.status.as_u16(), 404);
+    venues.pass(1_000);
+    let all = venues.coinbase("/api/v3/brokerage/market/products").await.ok();
+    let ids: Vec<&str> = all["products"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["product_id"].as_str().unwrap())
+        .collect();
+    let wanted =
+        ["BTC-USD", "BTC-USDT", "ETH-USDT", "SOL-USDT", "USDT-USD", "USDT-USDC", "BTC-USDC"];
+    assert!(wanted.iter().all(|id| ids.contains(id)), "{ids:?}");
+    let none = venues.coinbase("/api/v3/brokerage/market/products?product_type=FUTURE").await.ok();
+    assert_eq!(none["num_products"], 0);
     let listed = venues.coinbase("/api/v3/brokerage/market/products/BTC-USD").await.ok();
     assert_eq!(listed["product_id"], "BTC-USD");
     let product_book = "/api/v3/brokerage/market/product_book?product_id=ETH-USD";
@@ -108,6 +121,7 @@ async fn too_many_calls_get_the_vendors_429() {
     for _ in 0..100 {
         venues.coinbase("/v2/time").await.ok();
     }
+    venues.coinbase("/products/BTC-USD/ticker").await.ok();
     let refused = venues.coinbase("/v2/time").await;
     assert_eq!(refused.status.as_u16(), 429);
     assert_eq!(refused.body["errors"][0]["id"], "rate_limit_exceeded");

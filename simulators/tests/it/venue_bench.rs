@@ -1,4 +1,5 @@
-//! Both exchanges and the rate source on one manual clock, called without a network.
+//! The exchanges and the rate source on one manual clock, called without a network. What is special
+//! about Coinbase's calls is in `coinbase_bench.rs`.
 
 use std::sync::Arc;
 
@@ -24,9 +25,10 @@ pub(crate) struct Venues {
     pub(crate) world: Arc<World>,
     pub(crate) wazirx: Arc<wazirx::Exchange>,
     pub(crate) binance: Arc<binance::Exchange>,
+    pub(crate) coinbase: Arc<coinbase::Exchange>,
     wazirx_api: Router,
     binance_api: Router,
-    coinbase_api: Router,
+    pub(crate) coinbase_api: Router,
     pub(crate) coingecko: Arc<coingecko::Source>,
     coingecko_api: Router,
 }
@@ -45,13 +47,14 @@ impl Venues {
         let world = World::new(&Options::new(Arc::new(clock.clone()))).unwrap();
         let (wazirx_api, wazirx) = wazirx::router(Arc::clone(&world));
         let (binance_api, binance) = binance::router(Arc::clone(&world));
-        let coinbase_api = coinbase::router(Arc::clone(&world));
+        let (coinbase_api, coinbase) = coinbase::router(Arc::clone(&world));
         let (coingecko_api, coingecko) = coingecko::router(Arc::clone(&world));
         Self {
             clock,
             world,
             wazirx,
             binance,
+            coinbase,
             wazirx_api,
             binance_api,
             coinbase_api,
@@ -120,6 +123,7 @@ impl Venues {
         send(&self.binance_api, method, uri, body, key.map(|key| ("x-mbx-apikey", key))).await
     }
 
+    /// A public Coinbase call.
     pub(crate) async fn coinbase(&self, uri: &str) -> Answer {
         send(&self.coinbase_api, "GET", uri, "", None).await
     }
@@ -163,9 +167,14 @@ impl Venues {
         self.binance("POST", "/api/v3/order", &params).await
     }
 
-    /// Balances equal the sums of the journal, at both exchanges, and none is below zero.
+    /// Balances equal the sums of the journal, at every exchange, and none is below zero.
     pub(crate) fn assert_books_balance(&self) {
-        for (name, book) in [("wazirx", self.wazirx.book()), ("binance", self.binance.book())] {
+        let books = [
+            ("wazirx", self.wazirx.book()),
+            ("binance", self.binance.book()),
+            ("coinbase", self.coinbase.book()),
+        ];
+        for (name, book) in books {
             let sums = self.world.journal.balances(name);
             for (asset, pockets) in book["balances"].as_object().unwrap() {
                 for pocket in ["free", "locked"] {
@@ -213,6 +222,15 @@ pub(crate) fn with_timestamp(params: &str, timestamp: i64) -> String {
     format!("{params}{joint}timestamp={timestamp}")
 }
 
+pub(crate) async fn answered(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, 128 << 20).await.ok();
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let body = text.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    Answer { status: parts.status, headers: parts.headers, text, body: body.unwrap_or(Value::Null) }
+}
+
 async fn send(
     router: &Router,
     method: &str,
@@ -226,12 +244,7 @@ async fn send(
         request = request.header(name, key);
     }
     let request = request.body(Body::from(body.to_owned())).unwrap();
-    let response = router.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, 128 << 20).await.ok();
-    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let body = text.as_ref().and_then(|text| serde_json::from_str(text).ok());
-    Answer { status: parts.status, headers: parts.headers, text, body: body.unwrap_or(Value::Null) }
+    answered(router, request).await
 }
 
 pub(crate) fn dec(text: &str) -> Decimal {

@@ -54,8 +54,9 @@ async fn the_first_line_names_every_server_and_nothing_else() {
     assert_eq!(fields("wazirx"), ["api_key", "base_url", "secret"]);
     let keys = ["api_key", "base_url", "ed25519_api_key", "ed25519_private_key", "secret"];
     assert_eq!(fields("binance"), keys);
+    assert_eq!(fields("coinbase"), keys);
     assert_eq!(fields("coingecko"), ["api_key", "base_url"]);
-    for name in ["coinbase", "merchant", "control"] {
+    for name in ["merchant", "control"] {
         assert_eq!(fields(name), ["base_url"]);
     }
     let bank = ["account_number", "base_url", "key_id", "key_secret", "webhook_secret"];
@@ -66,12 +67,16 @@ async fn the_first_line_names_every_server_and_nothing_else() {
         assert!(port.parse::<u16>().unwrap() > 0, "{base_url}");
     }
     let again = world().await;
-    assert_eq!(again.first_line()["wazirx"]["secret"], line["wazirx"]["secret"], "same seed");
+    for name in ["wazirx", "coinbase"] {
+        assert_eq!(again.first_line()[name]["secret"], line[name]["secret"], "same seed");
+    }
     running.shutdown().await;
     let mut options = Options::new(Arc::new(SystemClock));
     options.seed = 2;
     let other = simulators::start(options).await.unwrap();
-    assert_ne!(other.first_line()["wazirx"]["secret"], line["wazirx"]["secret"], "other seed");
+    for name in ["wazirx", "coinbase"] {
+        assert_ne!(other.first_line()[name]["secret"], line[name]["secret"], "other seed");
+    }
 }
 
 #[tokio::test]
@@ -98,9 +103,21 @@ async fn control_sets_prices_faults_and_settings() {
     assert_eq!(book["balances"]["ETH"]["free"], "202.5");
     assert_eq!(book["journal_balances"]["ETH"]["free"], "202.5");
     assert_eq!(book["entries"][0]["kind"], "deposit");
-    for name in ["binance", "razorpayx", "merchant"] {
+    for name in ["binance", "coinbase", "razorpayx", "merchant"] {
         assert_eq!(get(&format!("/books/{name}")).await.0, 200, "{name}");
     }
+    let deposit =
+        json!({"asset": "usdt", "amount": "7.5", "reference": "0x7", "network": "solana"});
+    assert_eq!(post("/coinbase/deposit", deposit).await.0, 200);
+    let dollars = json!({"asset": "USD", "amount": "10", "reference": "wire"});
+    assert_eq!(post("/coinbase/deposit", dollars).await.0, 200);
+    let book = get("/books/coinbase").await.1;
+    assert_eq!(book["balances"]["USDT"]["free"], "2000007.5");
+    assert_eq!(book["journal_balances"]["USD"]["free"], "10");
+    assert_eq!(book["deposits"][0]["network"]["network_name"], "solana");
+    assert_eq!(get("/coinbase/settings").await.1["limits"], false);
+    assert_eq!(post("/coinbase/settings", json!({"taker_bps": 25})).await.0, 200);
+    assert_eq!(running.coinbase.settings().taker_bps, 25);
     let target = "http://127.0.0.1:9/hook";
     assert_eq!(post("/webhook_target", json!({"url": target})).await.0, 200);
     assert_eq!(running.world.webhook_url().as_deref(), Some(target));
@@ -136,6 +153,16 @@ async fn control_refuses_what_it_does_not_understand() {
         ("/binance/sockets", json!({"action": "explode"})),
         ("/binance/settings", json!({"fee_asset": "WRX"})),
         ("/binance/settings", json!({"bnb_price": "0"})),
+        ("/coinbase/settings", json!({"taker_bps": 10_001})),
+        ("/coinbase/settings", json!({"duplicates": "sometimes"})),
+        ("/coinbase/deposit", json!({"asset": "BTC", "amount": "1", "network": "solana"})),
+        ("/coinbase/deposit", json!({"asset": "USD", "amount": "1", "stage": "pending"})),
+        ("/coinbase/deposit_stage", json!({"reference": "none", "stage": "credited"})),
+        ("/coinbase/withdrawal", json!({"reference": "none", "stage": "completed"})),
+        ("/coinbase/fill", json!({"order_id": 1})),
+        ("/coinbase/fill", json!({"order_id": "none"})),
+        ("/coinbase/late_fill", json!({"order_id": "none"})),
+        ("/coinbase/take_back", json!({"trade_id": "none"})),
         ("/transfers", json!({"delay_ms": -1})),
         ("/chains", json!({"network": "dogecoin", "kind": "bitcoind", "rpc_url": "http://x"})),
         ("/chains", json!({"network": "bitcoin", "kind": "anvil", "rpc_url": "http://x"})),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Drives the simulators with public clients nobody here wrote: ccxt's binance and wazirx,
+# Drives the simulators with public clients nobody here wrote: ccxt's binance, coinbase and wazirx,
 # binance-connector, and the razorpay ones (razorpay.sh). CHUKTA_BIN names a binary that
 # `simulate`s; clients are installed once, under the checkout's ignored .local folder.
 set -eu
@@ -67,6 +67,7 @@ python=$venvs/binance/bin/python
 drive "ccxt binance" "$python" -B "$here/ccxt_binance.py"
 drive "ccxt.pro binance" "$python" -B "$here/ccxt_binance_pro.py"
 drive "binance-connector" "$python" -B "$here/connector_binance.py"
+drive "ccxt coinbase" "$python" -B "$here/ccxt_coinbase.py"
 drive "ccxt wazirx" "$venvs/wazirx/bin/python" -B "$here/ccxt_wazirx.py"
 drive "razorpay" "$here/razorpay.sh"
 echo "peers: every client satisfied"

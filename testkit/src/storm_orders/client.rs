@@ -407,6 +407,7 @@ impl Client {
             locked: units(pockets.locked)?,
             held: units(pockets.free + pockets.locked)?,
             books,
+            arrived: None,
         }))
     }
 

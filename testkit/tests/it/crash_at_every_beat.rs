@@ -33,6 +33,7 @@ const TABLE: &[(&str, &[Scene], usize)] = &[
     ("refill_addresses", &[Scene::Paid], 2),
     ("sync_rates", &[Scene::Paid], 3),
     ("watch_rates", &[Scene::Paid], 1),
+    ("watch_orders", &[Scene::Paid], 1),
     ("thin_rates", &[Scene::Paid], 2),
     ("convert", &[Scene::Paid, Scene::TwoLegs], 6),
     ("resolve_conversion", &[Scene::OrderAnswerLost, Scene::OrderShort, Scene::TwoLegs], 5),
@@ -54,10 +55,11 @@ fn kinds_here() -> Vec<&'static str> {
 }
 
 /// What only the clock asks for: these need a minute, whatever happens to the payment.
-const TICKING: [&str; 7] = [
+const TICKING: [&str; 8] = [
     "refill_addresses",
     "sync_rates",
     "watch_rates",
+    "watch_orders",
     "thin_rates",
     "tend_treasury",
     "sweep_stuck",
@@ -91,6 +93,7 @@ killed!(
     refill_addresses,
     sync_rates,
     watch_rates,
+    watch_orders,
     thin_rates,
     convert,
     resolve_conversion,
@@ -108,7 +111,11 @@ async fn everywhere(kind: &'static str) -> Result<()> {
     let Some((_, scenes, beats)) = TABLE.iter().find(|(name, ..)| *name == kind) else {
         bail!("{kind} is not in the table");
     };
-    let fleet = Fleet::with(Options::with_binance()?).await?;
+    let mut options = Options::with_binance()?;
+    if kind == "watch_orders" {
+        options.settings.order_news_linger_ms = 1_000;
+    }
+    let fleet = Fleet::with(options).await?;
     let others = fleet.another_process(&|name| name != kind).await?;
     let mut deaths = 0;
     for scene in *scenes {

@@ -109,8 +109,8 @@ async fn every_kind_ran_twice(fleet: &Fleet) -> Result<()> {
     let all: BTreeSet<String> = here.map(ToString::to_string).collect();
     assert_eq!(twice, all);
     let once = "select count(*) from (select 1 from jobs.job_attempts
-        where kind not in ('sync_rates', 'watch_rates', 'thin_rates', 'tend_treasury',
-          'sweep_stuck', 'reconcile')
+        where kind not in ('sync_rates', 'watch_rates', 'watch_orders', 'thin_rates',
+          'tend_treasury', 'sweep_stuck', 'reconcile')
         group by kind, key having count(*) = 1) as single";
     assert_eq!(fleet.count(once).await?, 0, "a job ran only once");
     Ok(())

@@ -11,6 +11,8 @@
 
 mod crash_at_every_beat;
 mod every_job_twice;
+mod signed_moves;
 mod stories;
 mod storm;
 mod storm_orders;
+mod storm_venues;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a rule that cannot read the repository fails")]
 
 use tidy::{
-    Violation, code, documents, graph, migrations, names, owners, report,
+    Violation, code, documents, graph, keys, migrations, names, owners, report,
     repository::{self, Source},
     sizes, table, text, usage,
 };
@@ -131,6 +131,13 @@ fn no_test_is_switched_off() {
 #[test]
 fn floats_do_not_exist() {
     holds_in_each("a float", rust(), |source| code::floats(source).unwrap());
+}
+
+#[test]
+fn keys_are_used_by_the_signer_and_the_sandboxes_payers() {
+    holds_in_each("a private key of a chain", rust(), |source| keys::strayed_keys(source).unwrap());
+    let payers = |source: &Source| keys::strayed_payers(source).unwrap();
+    holds_in_each("a way to a payer of the sandbox", rust(), payers);
 }
 
 #[test]

@@ -62,26 +62,22 @@ pub(crate) async fn run(ctx: Ctx, job: Convert, lease: Lease) -> Result<Outcome,
     ctx.finish(tx, &lease, next).await
 }
 
-/// What every venue shows. Where none of them answers, that is the weather of this run.
+/// What every venue shows. One that does not answer is offered with the reason: where none does,
+/// the batch waits with all the reasons kept.
 async fn look_around(ctx: &Ctx, job: &Convert, lease: &Lease) -> Result<Vec<Offer>, WorkError> {
     let mut offers = Vec::new();
-    let mut silent = None;
-    let mut answered = 0_usize;
     for seen in selling::offers(ctx, job.asset).await {
         if let Some(failed) = seen.failed {
             let error = WorkError::Call(failed);
             let noted = selling::note_locked_out(ctx, lease, &seen.offer.venue, error).await;
             tracing::warn!(venue = seen.offer.venue, error = %noted, "a market is not to be seen");
-            silent = Some(noted);
-        } else {
-            answered = answered.saturating_add(1);
+            if !matches!(noted, WorkError::Call(_)) {
+                return Err(noted);
+            }
         }
         offers.push(seen.offer);
     }
-    match silent {
-        Some(error) if answered == 0 => Err(error),
-        _ => Ok(offers),
-    }
+    Ok(offers)
 }
 
 /// When the next batch of this asset closes, if anything waits.

@@ -20,4 +20,5 @@ pub(crate) mod sync_rates;
 pub(crate) mod tend_treasury;
 pub(crate) mod thin_rates;
 pub(crate) mod watch_credits;
+pub(crate) mod watch_orders;
 pub(crate) mod watch_rates;

@@ -100,6 +100,10 @@ fn scopes(ctx: &Ctx) -> Vec<Scope> {
             scopes.push(Scope::Gas(network.clone(), carrier.native()));
         }
     }
+    // Where a node tells what any address holds: one that knows only our wallet says nothing here.
+    for (network, n) in settings.treasury.networks.iter().filter(|(_, n)| n.wallet.is_none()) {
+        scopes.extend(n.cold.keys().map(|asset| Scope::Cold(network.clone(), *asset)));
+    }
     scopes
 }
 
@@ -140,6 +144,14 @@ async fn outside(
             };
             let chain = ctx.connectors.chain(network)?;
             let held = chain.held(&addresses, *asset).await;
+            Ok(Some(held.map_err(|error| CallError::NotSent(error.to_string()))?))
+        }
+        Scope::Cold(network, asset) => {
+            let Some(cold) = ctx.base.settings.treasury.cold(network, *asset) else {
+                return Ok(None);
+            };
+            let chain = ctx.connectors.chain(network)?;
+            let held = chain.held(std::slice::from_ref(&cold.address), *asset).await;
             Ok(Some(held.map_err(|error| CallError::NotSent(error.to_string()))?))
         }
         Scope::Gas(network, asset) => {

@@ -2,8 +2,8 @@
 //! rest after a bounded wait, prove an unknown order absent before a new one may exist.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use exchanges::{Exchange, Pair};
-use primitives::Amount;
+use exchanges::{Exchange, Holding, Pair};
+use primitives::{Amount, CallError};
 use queue::{Lease, Outcome};
 use serde_json::{Value, json};
 use settlement::{
@@ -11,17 +11,19 @@ use settlement::{
     conversion::{
         self, AttemptState, Conversion, ConversionState, LateLook, Offer, OrderAttempt,
         OrderOutcome, Planned, Rerouted,
-        judge::{self, Absence, Traces},
+        judge::{self, Absence, Arrived, Traces},
     },
     jobs::ResolveConversion,
     reconcile::{Scope, books_in},
-    venue_freeze,
+    treasury, venue_freeze,
 };
 
 use crate::{Ctx, WorkError, in_our_words, selling};
 
 /// An order whose fate is not certain after this long is shown to a person; asking goes on.
 const UNKNOWN_CASE: TimeDelta = TimeDelta::minutes(15);
+const A_MOMENT: TimeDelta = TimeDelta::seconds(1);
+const SOON: TimeDelta = TimeDelta::seconds(10);
 
 pub(crate) async fn run(
     ctx: Ctx,
@@ -29,12 +31,129 @@ pub(crate) async fn run(
     lease: Lease,
 ) -> Result<Outcome, WorkError> {
     let mut conn = ctx.conn().await?;
-    let venue = conversion::get_in(&mut conn, job.conversion).await?.venue;
+    let conversion = conversion::get_in(&mut conn, job.conversion).await?;
     drop(conn);
     match resolve(&ctx, &job, &lease).await {
-        Ok(outcome) => Ok(outcome),
-        Err(error) => Err(selling::note_locked_out(&ctx, &lease, &venue, error).await),
+        Err(error) => {
+            let venue = &conversion.venue;
+            match selling::note_locked_out(&ctx, &lease, venue, error).await {
+                WorkError::Call(call) => wait_or_leave(&ctx, &conversion, &call, &lease).await,
+                WorkError::Settlement(settlement::Error::Inconsistent(why)) => {
+                    contradicted(&ctx, &conversion, why, &lease).await
+                }
+                other => Err(other),
+            }
+        }
+        done => done,
     }
+}
+
+/// What the venue says cannot be true beside what it said before: nothing of it was booked. A
+/// person is called, and the venue is asked again later.
+async fn contradicted(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    why: String,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let mut tx = ctx.begin(lease).await?;
+    conversion::show_contradiction_in(&mut tx, &ctx.base, conversion.id, &why).await?;
+    tx.commit().await?;
+    // The engine tells it, and pauses longer each time.
+    Err(settlement::Error::Inconsistent(why).into())
+}
+
+/// The venue does not answer: the sale waits for it, with the reason kept. When it has waited long
+/// enough it goes elsewhere, if nothing of it can have sold here; else a person is shown why not.
+async fn wait_or_leave(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    call: &CallError,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let why = format!("{} does not answer: {call}", conversion.venue);
+    let mut tx = ctx.begin(lease).await?;
+    conversion::silent_in(&mut tx, &ctx.base, conversion.id, &why).await?;
+    tx.commit().await?;
+    let pause = match call {
+        CallError::RateLimited { retry_after_s } => i64::try_from(*retry_after_s).unwrap_or(60),
+        _ => 5,
+    };
+    let later = ctx.now() + TimeDelta::seconds(pause.clamp(5, 60));
+    leave_silent(ctx, conversion, (&why, later), lease).await
+}
+
+/// What became of the wish to leave a venue that takes nothing.
+#[derive(PartialEq, Eq)]
+enum Left {
+    /// It has not waited long enough.
+    NotYet,
+    Moved,
+    /// It has, and something keeps it there; that is kept with it, and shown to a person.
+    Stays,
+}
+
+async fn leave_silent(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    (why, later): (&str, DateTime<Utc>),
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let left = try_to_leave(ctx, conversion, why, lease).await?;
+    after(ctx, conversion, left, later).await
+}
+
+/// When to look again. A sale may leave before its venue wants to hear of it again.
+async fn after(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    left: Left,
+    later: DateTime<Utc>,
+) -> Result<Outcome, WorkError> {
+    Ok(match left {
+        Left::NotYet => {
+            let patience = TimeDelta::seconds(ctx.base.settings.venue_patience_s);
+            let waits = conversion.id.to_string();
+            let mut conn = ctx.conn().await?;
+            let since = conversion::held_since_in(&mut conn, &waits).await?;
+            let leaves = since.map(|since| (since + patience).max(ctx.now() + A_MOMENT));
+            Outcome::Again(leaves.map_or(later, |leaves| later.min(leaves)))
+        }
+        Left::Moved => Outcome::Again(ctx.now()),
+        Left::Stays => Outcome::Again(later.clamp(ctx.now() + SOON, ctx.now() + SOON * 3)),
+    })
+}
+
+/// Moves a sale that has waited too long for its venue. What keeps it there is kept with it.
+async fn try_to_leave(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    why: &str,
+    lease: &Lease,
+) -> Result<Left, WorkError> {
+    let (base, id) = (&ctx.base, conversion.id);
+    let mut conn = ctx.conn().await?;
+    let overdue = conversion::overdue_in(&mut conn, base, id).await?;
+    drop(conn);
+    if overdue.is_none() {
+        return Ok(Left::NotYet);
+    }
+    let offers: Vec<Offer> =
+        selling::offers(ctx, conversion.asset).await.into_iter().map(|seen| seen.offer).collect();
+    let mut tx = ctx.begin(lease).await?;
+    let stays = match conversion::reroute_in(&mut tx, base, id, &offers).await? {
+        Rerouted::Moved(_) | Rerouted::Ended => {
+            tx.commit().await?;
+            return Ok(Left::Moved);
+        }
+        Rerouted::NotNeeded => return Ok(Left::NotYet),
+        Rerouted::NotSafe(_, order) => format!("{why}; it stays, because {order}"),
+        Rerouted::Held(elsewhere) => format!("{why}; elsewhere: {elsewhere}"),
+    };
+    conversion::silent_in(&mut tx, base, id, &stays).await?;
+    conversion::show_silent_in(&mut tx, base, id, &stays).await?;
+    tx.commit().await?;
+    Ok(Left::Stays)
 }
 
 async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Outcome, WorkError> {
@@ -62,13 +181,24 @@ async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Ou
         {
             leave_frozen(ctx, &conversion, lease).await
         }
-        (S::Waiting | S::Rejected | S::PartlyFilled, _) => plan_next(ctx, &conversion, lease).await,
+        (S::Rejected, _) => {
+            // It refuses what others may take; when none does, it is asked again.
+            let why = format!("{} refuses our orders", conversion.venue);
+            match try_to_leave(ctx, &conversion, &why, lease).await? {
+                Left::Moved => Ok(Outcome::Again(ctx.now())),
+                Left::NotYet | Left::Stays => plan_next(ctx, &conversion, lease).await,
+            }
+        }
+        (S::Waiting | S::PartlyFilled, _) => plan_next(ctx, &conversion, lease).await,
         (_, Some(order)) if unsent => {
-            if let Some(at) = order.send_after.filter(|at| *at > ctx.now()) {
-                return Ok(Outcome::Again(at));
+            let why = format!("{} takes no order", conversion.venue);
+            let left = try_to_leave(ctx, &conversion, &why, lease).await?;
+            let later = order.send_after.filter(|at| *at > ctx.now());
+            if left == Left::Moved || later.is_some() {
+                return after(ctx, &conversion, left, later.unwrap_or_else(|| ctx.now())).await;
             }
             selling::send(ctx, lease, &order).await?;
-            Ok(ctx.again_in(1))
+            Ok(ctx.again_in(if left == Left::Stays { SOON.num_seconds() } else { 1 }))
         }
         (_, Some(order)) => follow(ctx, &conversion, &order, lease).await,
         (_, None) => Ok(ctx.again_in(5)),
@@ -137,8 +267,9 @@ async fn plan_next(
             let waits = conversion.id.to_string();
             let of = (waits.as_str(), conversion.venue.as_str());
             let seconds = selling::no_route_in(&mut tx, ctx, of, &route).await?;
-            let later = ctx.again_in(seconds);
-            ctx.finish(tx, lease, later).await
+            tx.commit().await?;
+            let later = ctx.now() + TimeDelta::seconds(seconds);
+            leave_silent(ctx, conversion, (&route.reasons(), later), lease).await
         }
         Ok(Planned::Wait(at)) => Ok(Outcome::Again(at)),
         Ok(Planned::Nothing | Planned::NeedsPerson) => {
@@ -184,10 +315,10 @@ async fn leave_frozen(
         selling::offers(ctx, conversion.asset).await.into_iter().map(|seen| seen.offer).collect();
     let mut tx = ctx.begin(lease).await?;
     let next = match conversion::reroute_in(&mut tx, &ctx.base, conversion.id, &offers).await? {
-        Rerouted::Moved(_) => Outcome::Again(ctx.now()),
-        Rerouted::NotSafe(at) => Outcome::Again(at),
+        Rerouted::Moved(_) | Rerouted::Ended => Outcome::Again(ctx.now()),
+        Rerouted::NotSafe(at, _) => Outcome::Again(at),
         Rerouted::NotNeeded => ctx.again_in(1),
-        Rerouted::Held => ctx.again_in(15),
+        Rerouted::Held(_) => ctx.again_in(15),
     };
     ctx.finish(tx, lease, next).await
 }
@@ -225,7 +356,9 @@ async fn follow(
     } else {
         tx.commit().await?;
     }
-    Ok(ctx.again_in(1))
+    // What takes so long is not told sooner by asking more often.
+    let is_old = order.sent_at.is_some_and(|at| ctx.now() >= at + UNKNOWN_CASE);
+    Ok(ctx.again_in(if is_old { 15 } else { 1 }))
 }
 
 /// The venue does not know our reference. That is proof only after the venue can no longer accept
@@ -305,7 +438,9 @@ async fn look_for_traces(
         locked: held.locked,
         held: held.free.checked_add(held.locked).map_err(nonsense)?,
         books: books_in(&mut conn, &Scope::Venue(conversion.venue.clone(), asset)).await?,
+        arrived: None,
     };
+    traces.arrived = arrived(ctx, &mut conn, conversion, (&holdings, &traces)).await?;
     for trade in &trades {
         let id = in_our_words::trade_id(trade);
         if !conversion::knows_trade(&mut conn, &conversion.venue, &id).await? {
@@ -324,6 +459,29 @@ async fn look_for_traces(
         }
     }
     Ok(Some(traces))
+}
+
+/// What came to the venue and is not booked yet, where it explains what is there too much.
+async fn arrived(
+    ctx: &Ctx,
+    conn: &mut sqlx::PgConnection,
+    conversion: &Conversion,
+    (holdings, traces): (&[Holding], &Traces),
+) -> Result<Option<Arrived>, WorkError> {
+    let nonsense = |error: primitives::AmountError| WorkError::Nonsense(error.to_string());
+    let (venue, quote) = (&conversion.venue, conversion.quote);
+    let gap = traces.held.checked_sub(traces.books).map_err(nonsense)?;
+    if !gap.is_positive() {
+        return Ok(None);
+    }
+    let at = (venue.as_str(), conversion.asset);
+    let came = treasury::arrived_in(conn, &ctx.base, at, gap).await?;
+    let Some(brought) = holdings.iter().find(|h| h.asset == quote) else { return Ok(None) };
+    Ok(Some(Arrived {
+        items: came.iter().map(|waits| waits.item).collect(),
+        proceeds: brought.free.checked_add(brought.locked).map_err(nonsense)?,
+        proceeds_books: books_in(conn, &Scope::Venue(venue.clone(), quote)).await?,
+    }))
 }
 
 /// Whatever the venue answers or does not: an order this old is shown to a person, once.

@@ -5,20 +5,24 @@
 //! signed for a move but a bump, which shares its fence with the attempts before it, and what
 //! stands in place of an attempt that the signer refused for ever.
 
-use std::collections::BTreeSet;
-
 use chains::carrier::{Carrier, Draft, DraftError, SendError, Unsigned, Wish};
 use chrono::TimeDelta;
+use primitives::Amount;
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::ResolveMove,
-    treasury::{self, Final, InBlock, Move, MoveAttempt, MoveAttemptState, MoveState, NewAttempt},
+    treasury::{
+        self, Final, Goal, InBlock, Move, MoveAttempt, MoveAttemptState, MovePurpose, MoveState,
+        NewAttempt, Served, Turn,
+    },
 };
 use signing::SignError;
 
 use crate::{
     Ctx, WorkError,
     moving::{self, Seen},
+    topping::{Station, Topped},
+    witnessed,
 };
 
 /// A closed switch, a frozen venue or a questioned address is looked at again after this long.
@@ -43,8 +47,8 @@ pub(crate) async fn run(ctx: Ctx, job: ResolveMove, lease: Lease) -> Result<Outc
             Seen::InBlock(at, succeeded) => {
                 return in_block(&ctx, &lease, &moved, (at, succeeded)).await;
             }
-            Seen::Overtaken { by, height } => {
-                let over = overtaken(&ctx, &lease, &moved, (by, height)).await?;
+            Seen::Overtaken { height } => {
+                let over = overtaken(&ctx, &lease, (&moved, &attempts), height).await?;
                 if let Some(outcome) = over {
                     return Ok(outcome);
                 }
@@ -152,7 +156,7 @@ async fn redraft(
     let amount = (!moved.takes_all).then_some(moved.amount);
     let wish = Wish { from: old.from.clone(), to: moved.to.clone(), amount };
     let carrier = ctx.connectors.carrier(&moved.network)?;
-    let draft = match carrier.draft(&wish).await {
+    let mut draft = match carrier.draft(&wish).await {
         Ok(draft) => draft,
         Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
         Err(error) => {
@@ -162,22 +166,44 @@ async fn redraft(
             return ctx.finish(tx, lease, later).await;
         }
     };
-    let names = |draft: &Draft| -> BTreeSet<String> {
-        moving::sources(draft).into_iter().map(|source| source.source).collect()
-    };
-    if names(&draft) != names(&old) {
+    let step = step(ctx, moved);
+    let rest = draft.amount.minor().checked_rem(step).unwrap_or(0);
+    let cut = Amount::try_new(draft.amount.minor().saturating_sub(rest), moved.asset).ok();
+    // Whole outputs cannot be cut.
+    let cut = cut.filter(|cut| rest > 0 && cut.is_positive());
+    if let Some(cut) = cut.filter(|_| !matches!(draft.unsigned, Unsigned::Bitcoin { .. })) {
+        let wish = Wish { amount: Some(cut), ..wish };
+        draft = match carrier.draft(&wish).await {
+            Ok(draft) => draft,
+            Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
+            Err(error) => {
+                let mut tx = ctx.begin(lease).await?;
+                treasury::stuck_in(&mut tx, &ctx.base, moved.id, &error.to_string()).await?;
+                let later = ctx.again_in(PARKED);
+                return ctx.finish(tx, lease, later).await;
+            }
+        };
+    }
+    if moving::places(&draft) != moving::places(&old) {
         return Err(WorkError::Nonsense("a new draft from other sources".to_owned()));
     }
+    let nonce = station(ctx, lease, moved, carrier).take_turn(&mut draft, Some(moved.id)).await?;
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::may_go_on_in(&mut tx, moved).await? {
+    if !treasury::may_go_on_in(&mut tx, &ctx.base, moved).await? {
         tx.rollback().await?;
         return Ok(ctx.again_in(STOPPED));
     }
-    let new = next_attempt(moved, &draft, true)?;
+    let new = NewAttempt { nonce, ..next_attempt(moved, &draft, true)? };
     let planned = treasury::redraft_in(&mut tx, &ctx.base, last, &new).await?;
     // Why not may be a case by now.
     let next = ctx.again_in(if planned.is_some() { 0 } else { PARKED });
     ctx.finish(tx, lease, next).await
+}
+
+/// To what the amount of a move is cut: what is finer, its venue would not credit.
+fn step(ctx: &Ctx, moved: &Move) -> i128 {
+    let treasury = &ctx.base.settings.treasury;
+    moved.venue.as_deref().map_or(1, |venue| treasury.cut_step(venue, moved.asset)).max(1)
 }
 
 fn next_attempt(moved: &Move, draft: &Draft, is_alone: bool) -> Result<NewAttempt, WorkError> {
@@ -186,7 +212,52 @@ fn next_attempt(moved: &Move, draft: &Draft, is_alone: bool) -> Result<NewAttemp
     }
     let frozen = serde_json::to_value(draft)
         .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?;
-    Ok(NewAttempt { amount: draft.amount, fee_max: draft.fee_max, draft: frozen, is_alone })
+    let (amount, fee_max) = (draft.amount, draft.fee_max);
+    Ok(NewAttempt { amount, fee_max, draft: frozen, is_alone, nonce: None })
+}
+
+fn station<'a>(
+    ctx: &'a Ctx,
+    lease: &'a Lease,
+    moved: &'a Move,
+    carrier: &'a dyn Carrier,
+) -> Station<'a> {
+    Station { ctx, lease, carrier, network: &moved.network }
+}
+
+/// Whether an attempt that nobody was asked to sign must wait, because transactions of its address
+/// stand before it; `None` when it is its turn.
+async fn turn(
+    ctx: &Ctx,
+    lease: &Lease,
+    moved: &Move,
+    attempt: &MoveAttempt,
+) -> Result<Option<Outcome>, WorkError> {
+    let turn = {
+        let mut conn = ctx.conn().await?;
+        treasury::turn_in(&mut conn, moved).await?
+    };
+    let own = match turn {
+        Turn::Mine => return Ok(None),
+        Turn::Waits => return Ok(Some(later(ctx, moved))),
+        Turn::Below(own) => own,
+    };
+    let old = moving::draft_of(attempt)?;
+    let wish = Wish { from: old.from, to: moved.to.clone(), amount: Some(moved.amount) };
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let mut draft = match carrier.draft(&wish).await {
+        Ok(draft) => draft,
+        Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
+        Err(_) => return Ok(Some(ctx.again_in(PARKED))),
+    };
+    let free = station(ctx, lease, moved, carrier).take_turn(&mut draft, Some(moved.id)).await?;
+    if free.is_none_or(|free| free >= own) {
+        return Ok(None);
+    }
+    let mut tx = ctx.begin(lease).await?;
+    let released = treasury::release_in(&mut tx, attempt).await?;
+    let next = if released { ctx.again_in(0) } else { later(ctx, moved) };
+    ctx.finish(tx, lease, next).await.map(Some)
 }
 
 /// Plan: the switch, the venue and the address are asked in the transaction that notes the asking.
@@ -196,13 +267,30 @@ async fn sign(
     moved: &Move,
     attempt: &MoveAttempt,
 ) -> Result<Outcome, WorkError> {
+    if let Some(at) = moved.retry_at.filter(|at| *at > ctx.now()) {
+        return Ok(Outcome::Again(at.min(ctx.now() + TimeDelta::seconds(PARKED))));
+    }
+    if attempt.asked_at.is_none()
+        && let Some(wait) = turn(ctx, lease, moved, attempt).await?
+    {
+        return Ok(wait);
+    }
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::may_go_on_in(&mut tx, moved).await? {
-        tx.rollback().await?;
+    if !treasury::may_go_on_in(&mut tx, &ctx.base, moved).await? {
+        if moved.purpose == MovePurpose::Gas && attempt.asked_at.is_none() {
+            // Nobody waits behind the nonce of what stands still; it is drafted anew later.
+            treasury::release_in(&mut tx, attempt).await?;
+            tx.commit().await?;
+        } else {
+            tx.rollback().await?;
+        }
         return Ok(ctx.again_in(STOPPED));
     }
-    treasury::asked_in(&mut tx, &ctx.base, attempt).await?;
+    let asked = treasury::asked_in(&mut tx, &ctx.base, attempt).await?;
     tx.commit().await?;
+    if !asked {
+        return Ok(later(ctx, moved));
+    }
     // Call: the same intent is the same transaction, however often it is asked.
     let answer = ctx.connectors.signer()?.sign(&moving::intent(moved, attempt)?).await;
     let mut tx = ctx.begin(lease).await?;
@@ -217,6 +305,11 @@ async fn sign(
             let why = (code.as_str(), reason.as_str());
             treasury::refused_by_signer_in(&mut tx, &ctx.base, attempt, why).await?;
             later(ctx, moved)
+        }
+        Err(SignError::NotBefore { at, reason }) => {
+            tracing::info!(moved = %moved.id, %at, reason, "the signer waits");
+            treasury::not_before_in(&mut tx, attempt, at).await?;
+            Outcome::Again(at.clamp(ctx.now(), ctx.now() + TimeDelta::seconds(PARKED)))
         }
         Err(SignError::Unavailable(why)) => {
             return Err(WorkError::Node(format!("the signer: {why}")));
@@ -237,7 +330,7 @@ async fn send(
         return Err(WorkError::Nonsense(format!("{} is not signed", moved.id)));
     };
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::may_go_on_in(&mut tx, moved).await? {
+    if !treasury::may_go_on_in(&mut tx, &ctx.base, moved).await? {
         tx.rollback().await?;
         return Ok(ctx.again_in(STOPPED));
     }
@@ -274,12 +367,17 @@ async fn wait_or_push(
     if last.first_sent_at.is_none() {
         return send(ctx, lease, moved, last).await;
     }
+    let behind = {
+        let mut conn = ctx.conn().await?;
+        treasury::behind_in(&mut conn, moved).await?
+    };
     let after = TimeDelta::seconds(ctx.base.settings.treasury.bump_after_s);
-    let too_long = last.first_sent_at.is_some_and(|at| ctx.now() - at >= after);
-    let may_ask = moved.retry_at.is_none_or(|at| at <= ctx.now());
+    // What stood behind another began to wait for itself when that one got into a block.
+    let too_long = last.first_sent_at.max(behind.since).is_some_and(|at| ctx.now() - at >= after);
+    let may_ask = !behind.waits && moved.retry_at.is_none_or(|at| at <= ctx.now());
     let is_due = may_ask && (too_long || (last.refused.is_some() && !is_known));
     // A bump that cannot be made is no reason to stop handing out what there is.
-    if is_due && let Some(outcome) = bump(ctx, lease, moved, last).await? {
+    if is_due && let Some(outcome) = bump(ctx, lease, (moved, attempts), last).await? {
         return Ok(outcome);
     }
     if !is_known && is_quiet(ctx, last) {
@@ -292,12 +390,29 @@ async fn wait_or_push(
 async fn bump(
     ctx: &Ctx,
     lease: &Lease,
-    moved: &Move,
+    (moved, attempts): (&Move, &[MoveAttempt]),
     last: &MoveAttempt,
 ) -> Result<Option<Outcome>, WorkError> {
     let carrier = ctx.connectors.carrier(&moved.network)?;
-    let draft = match carrier.bump(&moving::draft_of(last)?).await {
+    let old = moving::draft_of(last)?;
+    // Nothing but a person's proof says when a transaction from the signer's log is over.
+    let is_adopted = attempts.iter().any(|a| a.adopts.is_some());
+    if is_adopted && matches!(old.unsigned, Unsigned::Solana(_)) {
+        return show_if_old(ctx, lease, moved, last).await;
+    }
+    let station = station(ctx, lease, moved, carrier);
+    if let Some(from) = old.from.first()
+        && moved.purpose != MovePurpose::Gas
+        && station.is_coming(&from.source.address).await?
+    {
+        return Ok(None);
+    }
+    let mut draft = match carrier.bump(&old).await {
         Ok(draft) => draft,
+        Err(DraftError::NeedsGas(gas)) if carrier.gas_station().is_some() => {
+            more_gas(&station, moved, &old, gas).await?;
+            return Ok(None);
+        }
         // Solana: the old one may still come.
         Err(DraftError::Refused(_)) => return show_if_old(ctx, lease, moved, last).await,
         Err(error @ (DraftError::NotWorth(_) | DraftError::NeedsGas(_))) => {
@@ -310,9 +425,10 @@ async fn bump(
     };
     // There the carrier drafts a successor only after proof that the old one is over.
     let is_alone = matches!(draft.unsigned, Unsigned::Solana(_));
+    moving::cut(&mut draft, step(ctx, moved))?;
     let new = next_attempt(moved, &draft, is_alone)?;
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::may_go_on_in(&mut tx, moved).await? {
+    if !treasury::may_go_on_in(&mut tx, &ctx.base, moved).await? {
         tx.rollback().await?;
         return Ok(None);
     }
@@ -324,6 +440,39 @@ async fn bump(
     }
     let soon = ctx.again_in(0);
     ctx.finish(tx, lease, soon).await.map(Some)
+}
+
+/// A token's address cannot pay the higher fee: it gets what is missing, and the bump comes after
+/// it. A person is called only where no limit allows that.
+async fn more_gas(
+    station: &Station<'_>,
+    moved: &Move,
+    old: &Draft,
+    gas: Amount,
+) -> Result<(), WorkError> {
+    let Some(from) = old.from.first() else { return Ok(()) };
+    {
+        // Nothing is spent on what would not be sent.
+        let mut conn = station.ctx.conn().await?;
+        if !treasury::may_go_on_in(&mut conn, &station.ctx.base, moved).await? {
+            return Ok(());
+        }
+    }
+    let fee_max = station.all_of(&from.source, gas).await?;
+    let served = Served { goal: Goal::Bump(moved.id), amount: moved.amount, fee_max };
+    let ctx = station.ctx;
+    let why = match station.top_up(&from.source.address, gas, &served).await? {
+        Topped::Coming | Topped::Later => return Ok(()),
+        Topped::Out => {
+            station.is_out().await?;
+            "the gas station has nothing for a higher fee".to_owned()
+        }
+        Topped::No(why) => why,
+    };
+    let mut tx = ctx.begin(station.lease).await?;
+    treasury::stuck_in(&mut tx, &ctx.base, moved.id, &why).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// The network will not have it, and nothing may stand in its place yet: shown when that lasts.
@@ -358,16 +507,17 @@ async fn in_block(
     tx.commit().await?;
     let depth = moving::depth(chain).await?;
     let height = u64::try_from(at.height).unwrap_or(u64::MAX);
-    let (tx_id, deep) = {
+    let (winner, deep) = {
         let mut conn = ctx.conn().await?;
         let attempts = treasury::attempts_in(&mut conn, moved).await?;
         let winner = attempts.into_iter().find(|a| a.attempt == at.attempt);
-        let tx_id = winner.and_then(|a| a.tx_id).unwrap_or_default();
-        (tx_id, treasury::is_final_in(&mut conn, &ctx.base, moved, depth, height).await?)
+        (winner, treasury::is_final_in(&mut conn, &ctx.base, moved, depth, height).await?)
     };
-    if !deep {
+    let Some(winner) = winner.filter(|_| deep) else { return Ok(later(ctx, moved)) };
+    if !witnessed::stands(ctx, lease, (moved, &winner), (&at, succeeded)).await? {
         return Ok(later(ctx, moved));
     }
+    let tx_id = winner.tx_id.unwrap_or_default();
     if !succeeded {
         return fail(ctx, lease, moved, (at, &tx_id, carrier)).await;
     }
@@ -394,35 +544,38 @@ async fn fail(
     ctx.finish(tx, lease, Outcome::Done).await
 }
 
-/// Somebody else spent what ours would spend: over only when that is final.
+/// Somebody else spent what ours would spend: over only when that is final at every node.
 async fn overtaken(
     ctx: &Ctx,
     lease: &Lease,
-    moved: &Move,
-    (by, height): (Option<String>, u64),
+    (moved, attempts): (&Move, &[MoveAttempt]),
+    height: u64,
 ) -> Result<Option<Outcome>, WorkError> {
     let depth = moving::depth(ctx.connectors.chain(&moved.network)?).await?;
     let deep = {
         let mut conn = ctx.conn().await?;
         treasury::is_final_in(&mut conn, &ctx.base, moved, depth, height).await?
     };
+    let over = if deep { witnessed::overtaken(ctx, lease, (moved, attempts)).await? } else { None };
     let mut tx = ctx.begin(lease).await?;
     if moved.state == MoveState::Included {
         treasury::block_gone_in(&mut tx, &ctx.base, moved.id).await?;
     }
-    if !deep {
+    let Some(by) = over else {
         tx.commit().await?;
         return Ok(None);
-    }
+    };
     treasury::overtaken_in(&mut tx, &ctx.base, moved.id, by.as_deref()).await?;
     ctx.finish(tx, lease, Outcome::Done).await.map(Some)
 }
 
 /// Final, and due only when the scan has left its block.
 async fn unwind(ctx: &Ctx, lease: &Lease, moved: &Move) -> Result<Outcome, WorkError> {
-    let Some(hash) = &moved.block_hash else { return Ok(Outcome::Done) };
+    let (Some(hash), Some(height)) = (&moved.block_hash, moved.height) else {
+        return Ok(Outcome::Done);
+    };
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::is_block_gone_in(&mut tx, &moved.network, hash).await? {
+    if !treasury::is_block_gone_in(&mut tx, &moved.network, hash, height).await? {
         return ctx.finish(tx, lease, Outcome::Done).await;
     }
     let unwound = treasury::unwind_in(&mut tx, &ctx.base, moved.id).await?;

@@ -3,18 +3,18 @@
 //! `Sent` without an answer *is* unknown: from then on the venue is only asked, by our reference.
 //! That it finds nothing proves nothing, so nothing is ever asked for twice.
 
-use exchanges::{
-    ClientRef, Custody,
-    custody::{NewWithdrawal, Passage, Withdrawal},
-};
+use exchanges::{ClientRef, Custody, custody::NewWithdrawal};
 use primitives::CallError;
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::ResolveTransfer,
-    treasury::{self, Left, Transfer, TransferState},
+    treasury::{self, Transfer, TransferState},
 };
 
-use crate::{Ctx, WorkError};
+use crate::{
+    Ctx, WorkError,
+    transfers::{self, told},
+};
 
 const PAUSE: i64 = 10;
 const STOPPED: i64 = 15;
@@ -43,22 +43,8 @@ pub(crate) async fn run(
 }
 
 fn client_ref(of: &Transfer) -> Result<ClientRef, WorkError> {
-    ClientRef::new(&of.client_ref)
+    transfers::client_ref(of)
         .ok_or_else(|| WorkError::Nonsense("a stored transfer reference".into()))
-}
-
-fn told(withdrawal: &Withdrawal) -> Left {
-    Left {
-        venue_id: withdrawal.venue_id.clone(),
-        net: withdrawal.net,
-        fee: withdrawal.fee,
-        tx_id: withdrawal.tx_id.clone(),
-        done: match withdrawal.passage {
-            Passage::Pending => None,
-            Passage::Done => Some(true),
-            Passage::Failed => Some(false),
-        },
-    }
 }
 
 /// Plan: marked as sent, on exactly one row. Call: once. Record: whatever was said.

@@ -1,4 +1,5 @@
-//! Plan moves of final deposits of one asset on one network to the venues that need them.
+//! Plan moves of final deposits of one asset on one network to the venues that need them, and of
+//! what no venue needs to cold storage.
 //!
 //! What lies where is asked first, then drafted, then planned in one transaction that asks anew
 //! whatever may forbid it. Nothing is signed or sent here: `resolve_move` does that.
@@ -10,13 +11,13 @@ use primitives::{Amount, Asset, NetworkId};
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::Sweep,
-    treasury::{self, Candidates, Forecast, MovePurpose, NewMove, Offer, Planned, Served},
+    treasury::{self, Candidates, Forecast, Goal, Offer, Planned, Served},
 };
 
-use crate::{Ctx, WorkError, moving};
-
-/// The gas a token move asks for may cost more by the time it is there: so many percent more.
-const GAS_PERCENT: i128 = 130;
+use crate::{
+    Ctx, WorkError, moving,
+    topping::{self, Station, Topped, Why},
+};
 
 pub(crate) async fn run(ctx: Ctx, job: Sweep, lease: Lease) -> Result<Outcome, WorkError> {
     let treasury = &ctx.base.settings.treasury;
@@ -45,24 +46,30 @@ struct Sweeping<'a> {
 
 /// Where it is to go, and how much is missing there.
 struct Asked<'a> {
-    venue: &'a str,
+    /// `None`: to cold storage.
+    venue: Option<&'a str>,
     to: &'a str,
     short: i128,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     /// What a top-up would let move.
     fn served(&self, amount: Amount, fee_max: Amount) -> Served {
-        Served { venue: self.venue.to_owned(), to: self.to.to_owned(), amount, fee_max }
+        let to = self.to.to_owned();
+        let goal = match self.venue {
+            Some(venue) => Goal::Venue { venue: venue.to_owned(), to },
+            None => Goal::Cold { to },
+        };
+        Served { goal, amount, fee_max }
     }
-}
 
-/// What a drafted move is for.
-#[derive(Clone, Copy)]
-enum Goal<'a> {
-    /// A venue; true when nothing of ours is left behind.
-    Venue(&'a str, bool),
-    TopUp(&'a Served),
+    /// Why a draft is planned; true when nothing of ours is left behind.
+    const fn why(&self, takes_all: bool) -> Why<'a> {
+        match self.venue {
+            Some(venue) => Why::Venue(venue, takes_all),
+            None => Why::Cold(takes_all),
+        }
+    }
 }
 
 /// What our rows and books say before anybody is asked.
@@ -88,16 +95,49 @@ impl Sweeping<'_> {
                 None => self.movable(&ground).await?,
             };
             there = Some(from.clone());
-            let asked = Asked { venue: &forecast.venue, to: &to, short: forecast.short.minor() };
-            let planned = if from.iter().any(|m| m.outpoint.is_some()) {
-                self.outputs(from, &ground, &asked).await?
-            } else {
-                self.places(from, &ground, &asked).await?
-            };
-            if planned {
-                break;
+            let venue = Some(forecast.venue.as_str());
+            let asked = Asked { venue, to: &to, short: forecast.short.minor() };
+            if self.carry(from, &ground, &asked).await? {
+                return Ok(());
             }
         }
+        if ground.needy.is_empty() { self.to_cold(ground).await } else { Ok(()) }
+    }
+
+    /// True when something is on its way.
+    async fn carry(
+        &self,
+        from: Vec<Movable>,
+        ground: &Ground,
+        asked: &Asked<'_>,
+    ) -> Result<bool, WorkError> {
+        if from.iter().any(|m| m.outpoint.is_some()) {
+            self.outputs(from, ground, asked).await
+        } else {
+            self.places(from, ground, asked).await
+        }
+    }
+
+    /// What no venue needs, where that is wished.
+    async fn to_cold(&self, ground: Ground) -> Result<(), WorkError> {
+        let treasury = &self.ctx.base.settings.treasury;
+        let Some(cold) = treasury.cold(self.network, self.asset) else { return Ok(()) };
+        let canonical = self.ctx.connectors.chain(self.network)?.canonical(&cold.address);
+        if canonical.as_ref() != Some(&cold.address) {
+            // Another spelling of it may be another address to the signer's list.
+            let network = self.network.as_str();
+            tracing::error!(network, "cold storage: not an address as it is written");
+            return Ok(());
+        }
+        let excess = {
+            let mut conn = self.ctx.conn().await?;
+            treasury::excess_in(&mut conn, &self.ctx.base, self.network, self.asset).await?
+        };
+        let Some(excess) = excess else { return Ok(()) };
+        let from = self.movable(&ground).await?;
+        let ground = Ground { coverable: excess, ..ground };
+        let asked = Asked { venue: None, to: &cold.address, short: excess.minor() };
+        self.carry(from, &ground, &asked).await?;
         Ok(())
     }
 
@@ -235,7 +275,7 @@ impl Sweeping<'_> {
                 None => return Ok(false),
             },
         };
-        let planned = self.plan(&draft, Goal::Venue(asked.venue, true)).await?;
+        let planned = self.plan(&draft, asked.why(true)).await?;
         Ok(matches!(planned, Planned::Move(_)))
     }
 
@@ -265,8 +305,8 @@ impl Sweeping<'_> {
             Ok(draft) => draft,
             Err(DraftError::NeedsGas(gas)) => {
                 let amount = part.unwrap_or(from.amount);
-                self.top_up(from, gas, &asked.served(amount, self.all_of(from, gas).await?))
-                    .await?;
+                let fee_max = self.station().all_of(&from.source, gas).await?;
+                self.top_up(from, gas, &asked.served(amount, fee_max)).await?;
                 return Ok(0);
             }
             Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
@@ -290,7 +330,8 @@ impl Sweeping<'_> {
             draft = smaller;
         }
         // What is finer than the venue counts would be lost on the way.
-        let step = self.ctx.base.settings.treasury.cut_step(asked.venue, self.asset);
+        let treasury = &self.ctx.base.settings.treasury;
+        let step = asked.venue.map_or(1, |venue| treasury.cut_step(venue, self.asset));
         let rest = draft.amount.minor().checked_rem(step).unwrap_or(0);
         if rest > 0 {
             let cut = draft.amount.minor().saturating_sub(rest);
@@ -302,7 +343,7 @@ impl Sweeping<'_> {
             let Some(smaller) = self.draft(&wish).await? else { return Ok(0) };
             draft = smaller;
         }
-        match self.plan(&draft, Goal::Venue(asked.venue, takes_all)).await? {
+        match self.plan(&draft, asked.why(takes_all)).await? {
             Planned::Move(_) => Ok(draft.amount.minor()),
             // What lies there for the fee is owed to somebody.
             Planned::NeedsGas => {
@@ -314,86 +355,24 @@ impl Sweeping<'_> {
         }
     }
 
-    /// The whole fee of a token move: what its address is short of, and what it has.
-    async fn all_of(&self, of: &Movable, short: Amount) -> Result<Amount, WorkError> {
-        let native = self.carrier.native();
-        let held = self.carrier.movable(std::slice::from_ref(&of.source), native).await;
-        let mut all = short;
-        for there in held.map_err(moving::unreadable)? {
-            all = all
-                .checked_add(there.amount)
-                .map_err(|error| WorkError::Nonsense(error.to_string()))?;
-        }
-        Ok(all)
+    fn station(&self) -> Station<'_> {
+        let (ctx, lease, carrier, network) = (self.ctx, self.lease, self.carrier, self.network);
+        Station { ctx, lease, carrier, network }
     }
 
     /// Coin for the fee of a token move, from the gas station.
     async fn top_up(&self, of: &Movable, gas: Amount, served: &Served) -> Result<(), WorkError> {
-        let Some(station) = self.carrier.gas_station() else {
-            return self.gas_is_out(gas.asset()).await;
-        };
-        let coming = {
-            let mut conn = self.ctx.conn().await?;
-            let address = &of.source.address;
-            treasury::is_gas_coming_in(&mut conn, self.network, address).await?
-        };
-        if coming {
-            return Ok(());
+        let station = self.station();
+        match station.top_up(&of.source.address, gas, served).await? {
+            Topped::Out => station.is_out().await,
+            Topped::Coming | Topped::Later | Topped::No(_) => Ok(()),
         }
-        let more = gas.minor().saturating_mul(GAS_PERCENT).saturating_add(99) / 100;
-        let amount = Amount::try_new(more, gas.asset())
-            .map_err(|error| WorkError::Nonsense(error.to_string()))?;
-        let native = self.carrier.native();
-        let held = self.carrier.movable(&[station], native).await.map_err(moving::unreadable)?;
-        if held.is_empty() {
-            return self.gas_is_out(native).await;
-        }
-        let wish = Wish { from: held, to: of.source.address.clone(), amount: Some(amount) };
-        let Some(draft) = self.draft(&wish).await? else {
-            return self.gas_is_out(native).await;
-        };
-        self.plan(&draft, Goal::TopUp(served)).await?;
-        Ok(())
-    }
-
-    async fn gas_is_out(&self, native: Asset) -> Result<(), WorkError> {
-        let mut tx = self.ctx.begin(self.lease).await?;
-        treasury::gas_out_in(&mut tx, &self.ctx.base, self.network, native).await?;
-        tx.commit().await?;
-        Ok(())
     }
 
     /// Plans what was drafted.
-    async fn plan(&self, draft: &Draft, goal: Goal<'_>) -> Result<Planned, WorkError> {
-        let (purpose, venue, takes_all, serves) = match goal {
-            Goal::Venue(venue, takes_all) => (MovePurpose::FundVenue, Some(venue), takes_all, None),
-            Goal::TopUp(served) => (MovePurpose::Gas, None, false, Some(served.clone())),
-        };
-        let new = NewMove {
-            purpose,
-            network: self.network.clone(),
-            venue: venue.map(str::to_owned),
-            to: draft.to.clone(),
-            amount: draft.amount,
-            fee_max: draft.fee_max,
-            takes_all,
-            sources: moving::sources(draft),
-            draft: serde_json::to_value(draft)
-                .map_err(|error| WorkError::Nonsense(format!("a draft: {error}")))?,
-            serves,
-        };
-        let mut tx = self.ctx.begin(self.lease).await?;
-        let planned = treasury::plan_in(&mut tx, &self.ctx.base, &new).await?;
-        tx.commit().await?;
-        match &planned {
-            Planned::Move(id) => {
-                tracing::info!(%id, amount = %new.amount, to = new.to, "move planned");
-            }
-            Planned::Stopped(why) => tracing::info!(network = %self.network, why, "no move"),
-            Planned::No(why) => tracing::info!(network = %self.network, why, "no move"),
-            Planned::Taken | Planned::NeedsGas => {}
-        }
-        Ok(planned)
+    async fn plan(&self, draft: &Draft, why: Why<'_>) -> Result<Planned, WorkError> {
+        let new = topping::new_move(self.network, draft, why)?;
+        topping::plan(self.ctx, self.lease, &new).await
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) async fn run(ctx: Ctx, _: TendTreasury, lease: Lease) -> Result<Outco
     treasury::alarms_in(&mut tx, &ctx.base).await?;
     let wishes = treasury::wishes_in(&mut tx, &ctx.base).await?;
     tx.commit().await?;
+    let mut tx = ctx.begin(&lease).await?;
+    treasury::forget_emptied_in(&mut tx).await?;
+    tx.commit().await?;
     for wish in wishes {
         // One lane that cannot be used keeps no other from being used.
         if let Err(error) = carry(&ctx, &lease, &wish).await {
@@ -51,9 +54,10 @@ async fn carry(ctx: &Ctx, lease: &Lease, wish: &NewTransfer) -> Result<(), WorkE
     let mut tx = ctx.begin(lease).await?;
     let (asset, network) = (lane.asset, &lane.network);
     let offer = Offer { venue: &lane.to, asset, network, address: &address };
-    let known = treasury::offered_in(&mut tx, &ctx.base, &offer).await?;
+    treasury::offered_in(&mut tx, &ctx.base, &offer).await?;
+    let to = treasury::destination_in(&mut tx, &ctx.base, lane).await?;
     tx.commit().await?;
-    if !known.is_usable {
+    if to.is_none() {
         return Ok(());
     }
     let step = Amount::try_new(step_of(lane.asset), lane.asset)

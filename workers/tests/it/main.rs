@@ -9,5 +9,6 @@
 )]
 
 mod disputed;
+mod order_news;
 mod policy;
 mod treasury;

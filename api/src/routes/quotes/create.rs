@@ -48,7 +48,7 @@ impl From<QuoteError> for Problem {
                 Self::new(Code::MarketTooThin, "Try later, a smaller amount or another asset.")
             }
             QuoteError::Stopped => Self::new(Code::QuotesPaused, "Try again later."),
-            QuoteError::VenueFrozen(_) => {
+            QuoteError::VenueFrozen(_) | QuoteError::Unsellable(_) => {
                 Self::new(Code::AssetNotSellable, "Try another asset, or later.").retry_after(60)
             }
             QuoteError::ExposureFull(_) => {

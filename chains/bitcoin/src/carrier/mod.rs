@@ -21,7 +21,8 @@ use bitcoin::{Address, CompressedPublicKey, OutPoint, ScriptBuf, Txid};
 use chains::{
     ReadError,
     carrier::{
-        Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Unsigned, Wish,
+        Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Testimony, Tips,
+        Told, Unsigned, Wish,
     },
 };
 use primitives::{Amount, Asset, NetworkId};
@@ -32,7 +33,10 @@ use self::{
     outputs::Known,
     plan::{Layout, Plan},
 };
-use crate::chain::BitcoinChain;
+use crate::{
+    chain::{self, BitcoinChain},
+    locate,
+};
 
 /// Inputs of one transaction. A standard one may have three times as many.
 const MOST_INPUTS: usize = 500;
@@ -275,6 +279,20 @@ impl Carrier for BitcoinChain {
             .map_err(|_| ReadError::Unavailable("not the id of a transaction".to_owned()))?;
         let fee = self.nodes.ask(|node| Box::pin(cost::of(node, tx))).await?;
         fee.map(btc).transpose()
+    }
+
+    async fn testimonies(&self, tx_id: &str, spends: &[String]) -> Vec<Testimony> {
+        let (tx, spends) = (Txid::from_str(tx_id), locate::outpoints(spends));
+        let (tx, spends) = (&tx, spends.as_slice());
+        let said = self.nodes.each(|node| {
+            Box::pin(async move {
+                let none = |_| ReadError::Unavailable("not the id of a transaction".to_owned());
+                let tx = tx.clone().map_err(none)?;
+                let tips = Tips::from(&chain::head(node).await?);
+                Ok(Told { place: locate::ours(node, tx, spends).await?, tips })
+            })
+        });
+        said.await.into_iter().map(|(node, says)| Testimony { node, says }).collect()
     }
 }
 

@@ -74,6 +74,34 @@ impl Payer {
         Ok(())
     }
 
+    /// A block of these signed transactions and no others: what waits in the mempool does not
+    /// matter, and what it replaced may be mined all the same.
+    ///
+    /// # Errors
+    /// When the node refuses, as where they spend the same.
+    pub async fn mine_these(&self, raw: &[&str]) -> Result<(), SandboxError> {
+        let params = vec![json!(nobody()?), json!(raw)];
+        self.call::<Value>("generateblock", params).await?;
+        Ok(())
+    }
+
+    /// Hands the blocks of this node up to a height to another one.
+    ///
+    /// # Errors
+    /// When one of the nodes refuses.
+    pub async fn copy_blocks(&self, to: &Self, up_to: u64) -> Result<(), SandboxError> {
+        let has: u64 = to.call("getblockcount", vec![]).await?;
+        for height in has.saturating_add(1)..=up_to {
+            let hash: String = self.call("getblockhash", vec![json!(height)]).await?;
+            let hex: String = self.call("getblock", vec![json!(hash), json!(0)]).await?;
+            let refused: Option<String> = to.call("submitblock", vec![json!(hex)]).await?;
+            if let Some(why) = refused {
+                return Err(SandboxError(format!("block {height}: {why}")));
+            }
+        }
+        Ok(())
+    }
+
     /// The last `depth` blocks give way to one more, all empty: what they held waits again.
     ///
     /// # Errors

@@ -19,4 +19,5 @@ mod mempool;
 mod moving;
 mod proxy;
 mod received;
+mod witnessed;
 mod world;

@@ -2,11 +2,12 @@
 //!
 //! Invariants: the nonce stays, so at most one of the two is ever in the chain; both fees rise by a
 //! quarter (nodes want a tenth; an eighth where a place can pay no more) and to today's; what left
-//! with everything of the coin leaves with everything again, so what arrives shrinks by what the
-//! fee grows.
+//! with everything of the coin, or with so much that the place has no room for a higher fee, leaves
+//! with as much again, so what arrives shrinks by what the fee grows. A top-up never shrinks: it
+//! would be too small for what it is for.
 
 use alloy::primitives::Address;
-use chains::carrier::{Draft, DraftError, EvmTransfer, Unsigned};
+use chains::carrier::{Draft, DraftError, EvmTransfer, KeyRef, Unsigned};
 use primitives::Asset;
 
 use super::{
@@ -62,6 +63,16 @@ impl Old {
         let (draft, transfer) = (draft.clone(), transfer.clone());
         Ok(Self { draft, transfer, from, fees, beside, minor, coin, all, native, caps })
     }
+
+    /// What the old one takes away at most, its fee included: no more of it leaves with a new one.
+    fn outlay(&self, held: u128) -> Result<u128, DraftError> {
+        let paid = u128::try_from(self.draft.fee_max.minor()).ok();
+        let outlay = paid.and_then(|paid| self.minor.checked_add(paid));
+        match outlay.filter(|outlay| *outlay <= held && self.transfer.from.key != KeyRef::Gas) {
+            Some(outlay) => Ok(outlay),
+            None => refused("the place does not hold the higher fee beside it"),
+        }
+    }
 }
 
 pub(super) async fn decide(node: &Node, old: &Old) -> Result<Draft, DraftError> {
@@ -87,11 +98,12 @@ pub(super) async fn decide(node: &Node, old: &Old) -> Result<Draft, DraftError> 
     let (minor, per_gas) = match (old.all, old.coin) {
         (Some(all), _) => (all.checked_sub(most(gas_limit, wanted, beside)?), wanted),
         (None, true) => {
-            let needed = old.minor.checked_add(most(gas_limit, wanted, beside)?);
-            if needed.is_none_or(|needed| needed > held) {
-                return refused("the place does not hold the higher fee beside it");
+            let fee = most(gas_limit, wanted, beside)?;
+            if old.minor.checked_add(fee).is_some_and(|needed| needed <= held) {
+                (Some(old.minor), wanted)
+            } else {
+                (old.outlay(held)?.checked_sub(fee), wanted)
             }
-            (Some(old.minor), wanted)
         }
         (None, false) => {
             let per_gas = affordable(held, gas_limit, beside, wanted, least);

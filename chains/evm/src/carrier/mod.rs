@@ -15,13 +15,16 @@ use alloy::primitives::Address;
 use async_trait::async_trait;
 use chains::{
     ReadError,
-    carrier::{Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Wish},
+    carrier::{
+        Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Testimony, Tips,
+        Told, Wish,
+    },
 };
 use primitives::{Amount, Asset, NetworkId};
 
 use crate::{
     chain::EvmChain,
-    held,
+    held, locate,
     node::Node,
     wire::{address_of, amount_of, garbage, hash_of, text_of_address},
 };
@@ -149,5 +152,18 @@ impl Carrier for EvmChain {
         let tx = hash_of(tx_id).ok_or_else(|| no("not the id of a transaction"))?;
         let native = self.scope.native;
         self.nodes.ask(|node| Box::pin(cost::of(node, tx, native))).await
+    }
+
+    async fn testimonies(&self, tx_id: &str, spends: &[String]) -> Vec<Testimony> {
+        let tx = hash_of(tx_id);
+        let spent = spends.first().and_then(|spent| locate::sender_and_nonce(spent));
+        let said = self.nodes.each(|node| {
+            Box::pin(async move {
+                let tx = tx.ok_or_else(|| no("not the id of a transaction"))?;
+                let tips = Tips::from(&node.head().await?);
+                Ok(Told { place: locate::transaction(node, tx, spent).await?, tips })
+            })
+        });
+        said.await.into_iter().map(|(node, says)| Testimony { node, says }).collect()
     }
 }

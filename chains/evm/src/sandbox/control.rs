@@ -88,6 +88,27 @@ impl Payer {
         raw.map(|raw| raw.to_string()).ok_or_else(unknown)
     }
 
+    /// Throws a transaction out of the node's pool, as nodes do by themselves.
+    ///
+    /// # Errors
+    /// When the node refuses, or has no such transaction waiting.
+    pub async fn forget(&self, tx_id: &str) -> Result<(), SandboxError> {
+        let unknown = || SandboxError("the node does not know this transaction".to_owned());
+        let tx = hash_of(tx_id).ok_or_else(unknown)?;
+        let dropped: Option<Value> = self.ask("anvil_dropTransaction", (tx,)).await?;
+        dropped.map(|_| ()).ok_or_else(unknown)
+    }
+
+    /// What the network takes per gas from the next block on: the block after it goes on from
+    /// there.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn set_base_fee(&self, wei: u64) -> Result<(), SandboxError> {
+        let _: Value = self.ask("anvil_setNextBlockBaseFeePerGas", (U64::from(wei),)).await?;
+        Ok(())
+    }
+
     /// Replaces the last `depth` blocks. Their transactions are gone, except those given: signed
     /// bytes, and the block of the new branch (0 is the first) that includes them.
     ///

@@ -119,6 +119,28 @@ async fn a_part_stays_the_same() {
     carry(&world, &second).await;
 }
 
+// What was cut to a venue's step has next to nothing beside it: what arrives shrinks.
+#[tokio::test]
+async fn a_cut_amount_makes_room_for_its_fee() {
+    let world = World::start().await;
+    let (chain, from) = (&world.chain, source(&world.chain, 0));
+    world.payer.send_native(&from.address, wei(ETHER)).await.unwrap();
+    let place = movable(chain, &from, Asset::Eth).await;
+    let all = chain.draft(&everything(place.clone(), VENUE)).await.unwrap();
+    let cut = wei(all.amount.minor() / 10_i128.pow(10) * 10_i128.pow(10) - 10_i128.pow(10));
+    let wish = Wish { from: vec![place], to: VENUE.to_owned(), amount: Some(cut) };
+    let first = chain.draft(&wish).await.unwrap();
+    let second = chain.bump(&first).await.unwrap();
+    let outlay = |draft: &Draft| draft.amount.minor() + draft.fee_max.minor();
+    assert_eq!(outlay(&second), outlay(&first), "no more of the place leaves");
+    assert!(second.amount.minor() < cut.minor());
+    assert!(second.fee_max.minor() * 4 >= first.fee_max.minor() * 5);
+    assert_eq!(evm(&second).nonce, evm(&first).nonce);
+    let third = chain.bump(&second).await.unwrap();
+    assert_eq!(outlay(&third), outlay(&first));
+    carry(&world, &third).await;
+}
+
 #[tokio::test]
 async fn fees_do_not_rise_for_ever() {
     let world = World::start().await;

@@ -16,6 +16,7 @@ mod carrier;
 mod carrier_bump;
 mod carrier_refused;
 mod carrier_send;
+mod carrier_stuck;
 mod conformance;
 mod cost;
 mod derive;
@@ -33,6 +34,7 @@ mod networks;
 mod received;
 mod received_tokens;
 mod settings;
+mod witnessed;
 mod world;
 
 use chains_conformance::proxy;

@@ -11,13 +11,13 @@ use primitives::Asset;
 use crate::{
     head::untrusted,
     proxy::{Proxy, no_method},
-    world::{World, by_hash, config, place, watched, wei},
+    world::{World, by_hash, config, place, problem, watched, wei},
 };
 
 #[tokio::test]
 async fn a_good_node_is_verified() {
     let world = World::start().await;
-    assert_eq!(world.chain.verify().await, Ok(()));
+    assert_eq!(problem(&world.chain).await, None);
     assert_eq!(world.chain.network().as_str(), "anvil");
     assert_eq!(world.chain.assets(), [Asset::Eth, Asset::Usdc]);
 }
@@ -26,18 +26,19 @@ async fn a_good_node_is_verified() {
 async fn an_address_without_a_contract_is_refused() {
     let world = World::start().await;
     let nobody = world.address(5);
-    assert!(untrusted(&world.listing(&nobody).verify().await));
+    let sentence = problem(&world.listing(&nobody)).await.unwrap();
+    assert!(sentence.contains("there is no contract"), "{sentence}");
 }
 
 #[tokio::test]
 async fn other_decimals_are_refused() {
     let world = World::start().await;
     let token = world.payer.deploy_token("USD Coin", "USDC", 18).await.unwrap();
-    let error = world.listing(&token).verify().await.unwrap_err().to_string();
+    let error = problem(&world.listing(&token)).await.unwrap();
     assert!(error.contains("18 decimals"), "{error}");
     // A contract that is no token at all.
     let wallet = world.payer.deploy_wallet().await.unwrap();
-    assert!(world.listing(&wallet).verify().await.is_err());
+    assert!(problem(&world.listing(&wallet)).await.is_some());
 }
 
 #[tokio::test]
@@ -55,13 +56,13 @@ async fn a_node_that_cannot_trace_is_refused_unless_told_so() {
     for trace in [TraceMode::Auto, TraceMode::TraceBlock, TraceMode::DebugTraceBlock] {
         let config = EvmConfig { trace, ..config(&[&proxy.url], &world.usdc) };
         let chain = EvmChain::connect(&config).unwrap();
-        assert!(matches!(chain.verify().await, Err(ReadError::Unavailable(_))), "{trace:?}");
+        assert!(problem(&chain).await.is_some(), "{trace:?}");
         let facts = chain.read_block(&by_hash(&hash), &watched(&chain)).await;
         assert!(matches!(facts, Err(ReadError::Unavailable(_))), "{trace:?}");
     }
     let off = EvmConfig { trace: TraceMode::Off, ..config(&[&proxy.url], &world.usdc) };
     let chain = EvmChain::connect(&off).unwrap();
-    assert_eq!(chain.verify().await, Ok(()));
+    assert_eq!(problem(&chain).await, None);
     assert_eq!(
         chain.read_block(&by_hash(&hash), &watched(&chain)).await.unwrap().sightings.len(),
         1

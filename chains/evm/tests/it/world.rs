@@ -51,6 +51,11 @@ pub(crate) async fn seen_by(chain: &EvmChain, tx: &str) -> Vec<Sighting> {
     chain.read_block(&by_hash(&hash), &watched(chain)).await.unwrap().sightings
 }
 
+/// What whoever runs the first node is told is wrong with it.
+pub(crate) async fn problem(chain: &EvmChain) -> Option<String> {
+    chain.examine().await.remove(0).problem
+}
+
 /// Height and hash of the block a transaction is in.
 pub(crate) async fn place(chain: &EvmChain, tx: &str) -> (u64, String) {
     match chain.locate(tx, &[]).await.unwrap() {

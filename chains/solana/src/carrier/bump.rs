@@ -3,7 +3,7 @@
 //! Invariants: the old blockhash must be over in final blocks, told by a node whose final blocks
 //! have come past the one it was read at: before, "not valid" may mean "not seen yet". And no final
 //! transaction of ours to this receiver carries it: then the old one has not happened, and never
-//! will. Two nodes say so where there are two; a proof that is not complete is a refusal.
+//! will. Every configured node says so; a proof that is not complete is a refusal.
 
 use chains::{
     ReadError,
@@ -30,8 +30,6 @@ use crate::{
 const PAGE: usize = 100;
 /// Transactions of the receiver since then: a venue's deposit address has a few.
 const MOST_PAGES: usize = 5;
-/// Nodes that have to agree, where there are so many.
-const WITNESSES: usize = 2;
 /// By which a price rises at the least.
 const STEP: u64 = 1_000;
 
@@ -90,27 +88,27 @@ pub(super) async fn decide(node: &Node, old: &Old) -> Result<Draft, DraftError> 
     draft::decide(node, &old.plan).await
 }
 
-/// That the old one has not happened and never will: every node that can tell says so, and at least
-/// two where there are two. One that has a gap in its history (started again from a snapshot) knows
-/// neither the transaction nor its own gap.
+/// That the old one has not happened and never will: every configured node says so. One that has
+/// a gap in its history (started again from a snapshot) knows neither the transaction nor its gap.
 ///
 /// # Errors
-/// `Refused` when one node says otherwise, `Read` when too few can tell.
+/// `Refused` when one node says otherwise, `Read` when one cannot tell.
 pub(super) async fn prove(nodes: &[Node], old: &Old) -> Result<(), DraftError> {
-    let words = join_all(nodes.iter().map(|node| word(node, old))).await;
-    let (mut agreeing, mut silent) = (0_usize, None);
-    for said in words {
+    if nodes.is_empty() {
+        return Err(ReadError::Unavailable("no node is configured".to_owned()).into());
+    }
+    let words = join_all(nodes.iter().map(|node| async { (node.host(), word(node, old).await) }));
+    let mut silent = None;
+    for (host, said) in words.await {
         match said {
-            Ok(()) => agreeing = agreeing.saturating_add(1),
-            Err(DraftError::Read(error)) => silent = silent.or(Some(error)),
+            Ok(()) => {}
+            Err(DraftError::Read(error)) => silent = silent.or(Some((host, error))),
             Err(no) => return Err(no),
         }
     }
-    if agreeing >= nodes.len().clamp(1, WITNESSES) {
-        return Ok(());
-    }
-    let alone = || ReadError::Unavailable("too few nodes can prove that it is over".to_owned());
-    Err(silent.unwrap_or_else(alone).into())
+    let Some((host, error)) = silent else { return Ok(()) };
+    let sentence = format!("{host} cannot tell whether it is over: {error}");
+    Err(ReadError::Unavailable(sentence).into())
 }
 
 async fn word(node: &Node, old: &Old) -> Result<(), DraftError> {

@@ -17,12 +17,15 @@ mod state;
 use async_trait::async_trait;
 use chains::{
     ReadError,
-    carrier::{Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Wish},
+    carrier::{
+        Carrier, Draft, DraftError, KeyRef, Movable, SendError, SignedTx, Source, Testimony, Tips,
+        Told, Wish,
+    },
 };
 use primitives::{Amount, Asset, NetworkId};
 
 use crate::{
-    chain::{SolanaChain, is_signature},
+    chain::{self, SolanaChain, is_signature},
     wire::garbage,
 };
 
@@ -139,5 +142,16 @@ impl Carrier for SolanaChain {
         is_signature(tx_id)?;
         let scope = &self.scope;
         self.nodes.ask(|node| Box::pin(cost::of(node, tx_id, scope))).await
+    }
+
+    async fn testimonies(&self, tx_id: &str, _spends: &[String]) -> Vec<Testimony> {
+        let said = self.nodes.each(|node| {
+            Box::pin(async move {
+                is_signature(tx_id)?;
+                let tips = Tips::from(&node.head().await?);
+                Ok(Told { place: chain::locate(node, tx_id).await?, tips })
+            })
+        });
+        said.await.into_iter().map(|(node, says)| Testimony { node, says }).collect()
     }
 }

@@ -21,6 +21,7 @@ mod outgoing;
 mod received;
 mod received_ways;
 mod retired;
+mod witnessed;
 mod world;
 
 use chains_conformance::proxy;

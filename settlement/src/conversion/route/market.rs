@@ -39,7 +39,7 @@ pub struct Market {
 }
 
 /// A market of a venue that could take a sale, or why it could not be looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     pub venue: String,
     pub sell: Asset,
@@ -59,6 +59,24 @@ pub struct Walk {
 }
 
 impl Market {
+    /// What a book alone tells: no rules, no levies, always open.
+    #[must_use]
+    pub fn of_book(bids: Vec<Level>, seen_at: DateTime<Utc>) -> Self {
+        let finest = Decimal::new(1, 18);
+        Self {
+            price_tick: finest,
+            quantity_step: finest,
+            quantity_min: finest,
+            quantity_max: None,
+            notional_min: Decimal::ZERO,
+            is_open: true,
+            takes_immediate: false,
+            levies: Levies { fee: Bps::ZERO, gst: Bps::ZERO, tds: Bps::ZERO },
+            bids,
+            seen_at,
+        }
+    }
+
     #[must_use]
     pub fn best_bid(&self) -> Option<Decimal> {
         self.bids.first().map(|level| level.price).filter(|price| *price > Decimal::ZERO)
@@ -104,8 +122,16 @@ impl Market {
     /// Sells `quantity` into the bids at `limit` or better.
     #[must_use]
     pub fn walk(&self, quantity: Decimal, limit: Decimal) -> Option<Walk> {
-        let mut walk = Walk { executable: Decimal::ZERO, gross: Decimal::ZERO, bids: Vec::new() };
-        for level in self.bids.iter().take_while(|level| level.price >= limit) {
+        Walk::of(&self.bids, quantity, limit)
+    }
+}
+
+impl Walk {
+    /// Sells `quantity` into `bids`, best first, at `limit` or better.
+    #[must_use]
+    pub fn of(bids: &[Level], quantity: Decimal, limit: Decimal) -> Option<Self> {
+        let mut walk = Self { executable: Decimal::ZERO, gross: Decimal::ZERO, bids: Vec::new() };
+        for level in bids.iter().take_while(|level| level.price >= limit) {
             let missing = quantity.checked_sub(walk.executable)?;
             if missing <= Decimal::ZERO {
                 break;
@@ -117,16 +143,18 @@ impl Market {
         }
         Some(walk)
     }
+}
 
+impl Levies {
     /// What is left of a gross after the venue's fee, the tax on it and what is withheld.
     #[must_use]
     pub fn net(&self, gross: Decimal) -> Option<Decimal> {
         let of = |amount: Decimal, bps: Bps| {
             amount.checked_mul(Decimal::from(bps.get()))?.checked_div(Decimal::from(10_000))
         };
-        let fee = of(gross, self.levies.fee)?;
-        let gst = of(fee, self.levies.gst)?;
-        let tds = of(gross, self.levies.tds)?;
+        let fee = of(gross, self.fee)?;
+        let gst = of(fee, self.gst)?;
+        let tds = of(gross, self.tds)?;
         gross.checked_sub(fee)?.checked_sub(gst)?.checked_sub(tds)
     }
 }

@@ -5,6 +5,7 @@
 //! the choice can be explained and reckoned again years later. Asking venues is elsewhere.
 
 mod market;
+mod proof;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,8 @@ pub struct Question<'a> {
     pub book_age_max: TimeDelta,
     /// A venue that is not to be taken, whatever it offers.
     pub except: Option<&'a str>,
+    /// Ways that are not to be taken, by the venues they pass, with the reason.
+    pub barred: Option<&'a BTreeMap<Vec<String>, String>>,
     pub now: DateTime<Utc>,
 }
 
@@ -68,6 +71,8 @@ pub enum Why {
     OffMarket,
     Cap,
     Inventory,
+    /// Whoever asks does not want this way.
+    Barred,
     /// The bids at the limit or better take less than a hundredth: that many orders help nobody.
     NoDepth,
     OutOfRange,
@@ -127,20 +132,34 @@ pub struct Route {
     pub candidates: Vec<Candidate>,
 }
 
+impl Candidate {
+    /// The venues it passes, in the order of the sale; none where it could not be reckoned.
+    #[must_use]
+    pub fn venues(&self) -> Vec<String> {
+        self.legs.iter().map(|leg| leg.venue.clone()).collect()
+    }
+
+    /// The better of two: well before unwell, then the most rupees.
+    fn rank(&self) -> (bool, i128) {
+        (self.unwell.is_none(), self.net.map_or(0, Amount::minor))
+    }
+}
+
 impl Route {
     #[must_use]
     pub fn taken(&self) -> Option<&Candidate> {
         self.candidates.iter().find(|candidate| candidate.verdict == Verdict::Taken)
     }
 
-    /// True when some market could be reckoned with and every such market calls it too small.
+    /// True when every market that is not frozen could be reckoned with and calls it too small. One
+    /// that was not seen may take it: a missed look makes nothing small.
     #[must_use]
     pub fn is_below_minimum(&self) -> bool {
         let mut small = false;
         for candidate in &self.candidates {
             match candidate.verdict {
                 Verdict::Refused { why: Why::BelowMinimum, .. } => small = true,
-                Verdict::Refused { why: Why::Unreachable | Why::Stale | Why::Closed, .. } => {}
+                Verdict::Refused { why: Why::Frozen, .. } => {}
                 _ => return false,
             }
         }
@@ -179,11 +198,10 @@ pub fn choose(question: &Question<'_>) -> Route {
         paths(question).into_iter().map(|path| judge(question, &path)).collect();
     candidates.sort_by(|a, b| (a.legs.len(), &a.path).cmp(&(b.legs.len(), &b.path)));
     let able = |c: &&Candidate| matches!(c.verdict, Verdict::Taken);
-    let rank = |c: &Candidate| (c.unwell.is_none(), c.net.map_or(0, Amount::minor));
-    let best = candidates.iter().filter(able).map(rank).max();
+    let best = candidates.iter().filter(able).map(Candidate::rank).max();
     let mut is_taken = false;
     for candidate in candidates.iter_mut().filter(|c| c.verdict == Verdict::Taken) {
-        let mine = rank(candidate);
+        let mine = candidate.rank();
         if Some(mine) == best && !is_taken {
             is_taken = true;
             continue;
@@ -230,6 +248,11 @@ fn judge(question: &Question<'_>, path: &[&Offer]) -> Candidate {
         unwell: None,
         verdict: Verdict::Taken,
     };
+    let passes = || path.iter().map(|offer| offer.venue.clone()).collect::<Vec<_>>();
+    if let Some(reason) = question.barred.and_then(|barred| barred.get(&passes())) {
+        candidate.verdict = Verdict::Refused { why: Why::Barred, reason: reason.clone() };
+        return candidate;
+    }
     let mut total = question.total;
     for offer in path {
         let leg = match leg(question, offer, total) {
@@ -257,13 +280,29 @@ fn judge(question: &Question<'_>, path: &[&Offer]) -> Candidate {
 fn leg(question: &Question<'_>, offer: &Offer, total: Amount) -> Result<Leg, Refusal> {
     let out = |_: Error| (Why::OutOfRange, "its numbers are out of range".to_owned());
     let range = || (Why::OutOfRange, "its numbers are out of range".to_owned());
-    let market = offer.market.as_ref().map_err(|why| (Why::Unreachable, why.clone()))?;
+    let unknown = Standing::default();
+    let venue = question.venues.get(&offer.venue).unwrap_or(&unknown);
+    let frozen = match &venue.frozen {
+        _ if question.except == Some(offer.venue.as_str()) => {
+            Some("the sale is leaving it".to_owned())
+        }
+        reason => reason.as_ref().map(|reason| format!("frozen: {reason}")),
+    };
+    // Of a frozen one it does not matter whether it could be seen.
+    let unseen = |why: Why, reason: String| match &frozen {
+        Some(frozen) => (Why::Frozen, frozen.clone()),
+        None => (why, reason),
+    };
+    let market = offer.market.as_ref().map_err(|why| unseen(Why::Unreachable, why.clone()))?;
     if !market.is_open {
-        return Err((Why::Closed, "the market takes no orders".to_owned()));
+        return Err(unseen(Why::Closed, "the market takes no orders".to_owned()));
     }
     let age = question.now.signed_duration_since(market.seen_at);
-    if age > question.book_age_max {
-        return Err((Why::Stale, format!("its book is {} s old", age.num_seconds())));
+    // Ahead of us is no better: a clock that is wrong proves no freshness.
+    if age.abs() > question.book_age_max {
+        let when = if age < TimeDelta::zero() { "ahead of us" } else { "old" };
+        let seconds = age.abs().num_seconds();
+        return Err(unseen(Why::Stale, format!("its book is {seconds} s {when}")));
     }
     // Before anything is called too small: a lying book must not turn a batch into dust.
     near_market(question, offer, market)?;
@@ -271,13 +310,8 @@ fn leg(question: &Question<'_>, offer: &Offer, total: Amount) -> Result<Leg, Ref
     if quantity.is_zero() {
         return Err((Why::BelowMinimum, format!("{total} is below the venue's minimum")));
     }
-    let unknown = Standing::default();
-    let venue = question.venues.get(&offer.venue).unwrap_or(&unknown);
-    if question.except == Some(offer.venue.as_str()) {
-        return Err((Why::Frozen, "the sale is leaving it".to_owned()));
-    }
-    if let Some(reason) = &venue.frozen {
-        return Err((Why::Frozen, format!("frozen: {reason}")));
+    if let Some(frozen) = frozen {
+        return Err((Why::Frozen, frozen));
     }
     let limit = market.limit(question.slippage).ok_or((Why::NoDepth, "no bids".to_owned()))?;
     let wanted = units(quantity).map_err(out)?;
@@ -287,7 +321,7 @@ fn leg(question: &Question<'_>, offer: &Offer, total: Amount) -> Result<Leg, Ref
         let reason = format!("no bids for more than {} of it within the slippage", walk.executable);
         return Err((Why::NoDepth, reason));
     }
-    let net = market.net(walk.gross).ok_or_else(range)?;
+    let net = market.levies.net(walk.gross).ok_or_else(range)?;
     let leg = Leg {
         venue: offer.venue.clone(),
         sell: offer.sell,

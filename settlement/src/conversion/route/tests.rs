@@ -80,6 +80,7 @@ impl World {
             collar: bps(200),
             book_age_max: TimeDelta::seconds(60),
             except: None,
+            barred: None,
             now: now(),
         })
     }
@@ -200,16 +201,33 @@ fn a_price_nobody_knows_is_no_price() {
 }
 
 #[test]
-fn too_small_for_all_who_answered_is_below_the_minimum() {
+fn too_small_for_all_that_are_not_frozen_is_below_the_minimum() {
     let mut world = World::new(1_000, DEEP);
     for at in 0..3 {
         world.market(at).notional_min = Decimal::from(100_000_000);
     }
     assert!(world.choose().is_below_minimum());
+    let seen = world.offers[0].market.clone();
     world.offers[0].market = Err("no answer".into());
+    assert!(!world.choose().is_below_minimum(), "it may take it");
+    let venue = world.offers[0].venue.clone();
+    world.venue(&venue).frozen = Some("by a person".to_owned());
+    assert!(!world.choose().refused_for(Why::Unreachable), "frozen is said before silent");
+    world.offers[0].market = seen;
     assert!(world.choose().is_below_minimum());
-    world.offers[1].market = Err("no answer".into());
-    assert!(!world.choose().is_below_minimum(), "nobody has said so");
+    world.venue(&venue).frozen = None;
+    world.market(1).is_open = false;
+    assert!(!world.choose().is_below_minimum(), "closed for now");
+}
+
+#[test]
+fn a_book_too_old_to_tell_makes_nothing_small() {
+    let mut world = World::new(1_000, DEEP);
+    for at in 0..3 {
+        world.market(at).notional_min = Decimal::from(100_000_000);
+    }
+    world.market(0).seen_at -= TimeDelta::hours(1);
+    assert!(!world.choose().is_below_minimum());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Rules (RELIABILITY Q2): at least two sources that agree and share no origin, each fresh by its
 //! own clock; distance from the median trims outliers; of the ways a sale can take at least one
 //! must be fresh, deep, not crossed and not wide; a jump from the last good price, or its
-//! reciprocal (an inverted feed), is an anomaly. A jump while nobody looked needs a third house.
+//! reciprocal (an inverted feed), is an anomaly, and so is a price far from the median of the last
+//! minutes, however small the steps that led there. A jump while nobody looked needs a third house.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ pub struct Limits {
     pub outlier_bps: Bps,
     pub book_spread_max_bps: Bps,
     pub jump_max_bps: Bps,
+    pub median_max_bps: Bps,
     /// Rupees of the smallest and of the largest payment: what a book must carry, and should.
     pub smallest: Decimal,
     pub largest: Decimal,
@@ -43,6 +45,7 @@ impl From<&Settings> for Limits {
             outlier_bps: settings.outlier_bps,
             book_spread_max_bps: settings.book_spread_max_bps,
             jump_max_bps: settings.jump_max_bps,
+            median_max_bps: settings.median_max_bps,
             smallest: Decimal::new(settings.payment_min_paise, 2),
             largest: Decimal::new(settings.payment_max_paise, 2),
         }
@@ -57,6 +60,8 @@ pub struct Evidence {
     pub routes: Vec<Offered>,
     /// The middle of the last tick that could be used, and when that was.
     pub last_good: Option<(Decimal, DateTime<Utc>)>,
+    /// The median of the ticks of the last ten minutes that could be used; none, none.
+    pub median: Option<Decimal>,
     pub now: DateTime<Utc>,
 }
 
@@ -99,6 +104,10 @@ pub fn judge(limits: &Limits, evidence: Evidence) -> (Judgement, Vec<RouteBook>)
         {
             return (unusable(fault, sources), routes);
         }
+    }
+    // Not while nobody looked: then there is no median.
+    if evidence.median.is_some_and(|usual| is_beyond(middle, usual, limits.median_max_bps)) {
+        return (unusable("the price is far from the median of ten minutes", sources), routes);
     }
     let verdict = shade(limits, &sources, &routes, houses);
     (Judgement { verdict, bid: Some(bid), ask: Some(ask), sources }, routes)

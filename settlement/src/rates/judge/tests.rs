@@ -21,6 +21,7 @@ fn limits() -> Limits {
         outlier_bps: bps(200),
         book_spread_max_bps: bps(200),
         jump_max_bps: bps(1_000),
+        median_max_bps: bps(500),
         smallest: Decimal::from(100),
         largest: Decimal::from(900),
     }
@@ -73,6 +74,7 @@ fn evidence(sources: Vec<SourcePrice>) -> Evidence {
         sources,
         routes: vec![direct()],
         last_good: Some((Decimal::from(1_000), *NOW)),
+        median: Some(Decimal::from(1_000)),
         now: *NOW,
     }
 }
@@ -242,11 +244,63 @@ fn an_inverted_feed_is_named() {
 fn jumps_need_more_words() {
     let far = Decimal::from(500);
     let watched = |e: &mut Evidence| e.last_good = Some((far, *NOW));
-    let unwatched = |e: &mut Evidence| e.last_good = Some((far, *NOW - TimeDelta::hours(2)));
+    let unwatched = |e: &mut Evidence| {
+        e.last_good = Some((far, *NOW - TimeDelta::hours(2)));
+        e.median = None;
+    };
     assert!(refusal(judged(three(), watched)).contains("jumped"));
     assert_eq!(judged(three(), unwatched), Verdict::Good);
     let two = three().into_iter().take(2).collect();
     assert!(refusal(judged(two, unwatched)).contains("jumped"));
+}
+
+// Steps that are each smaller than a jump are one large one: the median of ten minutes stands.
+#[test]
+fn many_small_jumps_are_a_large_one() {
+    let usual = |median: i64| {
+        move |e: &mut Evidence| {
+            // The last tick was near: no jump.
+            e.last_good = Some((Decimal::from(990), *NOW));
+            e.median = Some(Decimal::from(median));
+        }
+    };
+    for (median, is_far) in
+        [(940, true), (953, false), (1_000, false), (1_052, false), (1_060, true)]
+    {
+        let verdict = judged(three(), usual(median));
+        assert_eq!(matches!(verdict, Verdict::Unusable(_)), is_far, "{median}: {verdict:?}");
+        if is_far {
+            assert!(refusal(verdict).contains("median of ten minutes"));
+        }
+    }
+    // A climb of 3 % a tick, the median of what could be used beside it: it ends at 5 %.
+    let (mut price, mut seen) = (Decimal::from(1_000), vec![Decimal::from(1_000); 5]);
+    let mut climbed = 0;
+    loop {
+        let next = price * Decimal::new(103, 2);
+        let sources = ["a", "b", "c"].map(|name| SourcePrice {
+            bid: next,
+            ask: next,
+            ..said(name, &[name], 1)
+        });
+        let routes = vec![Offered { legs: vec![book("wazirx", next, next)], unread: false }];
+        let verdict = judge(
+            &limits(),
+            Evidence {
+                routes,
+                last_good: Some((price, *NOW)),
+                median: median(seen.clone()),
+                ..evidence(sources.to_vec())
+            },
+        );
+        if matches!(verdict.0.verdict, Verdict::Unusable(_)) {
+            break;
+        }
+        climbed += 1;
+        price = next;
+        seen.push(next);
+    }
+    assert_eq!(climbed, 1, "3 % and not 6 %");
 }
 
 proptest! {

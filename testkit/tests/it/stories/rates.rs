@@ -184,6 +184,36 @@ async fn that_moves_on_the_stream() -> Result<()> {
     fleet.check_books().await
 }
 
+/// The house behind the stream dies while it is listened to: the half minute goes on without it,
+/// worse and said to be so, every change counted for ops; the stream is heard again afterwards.
+#[tokio::test]
+async fn whose_stream_dies() -> Result<()> {
+    let mut options = Options::with_binance()?;
+    options.settings.rate_stream_linger_ms = 600;
+    let fleet = Fleet::with(options).await?;
+    let begun = fleet.now();
+    assert_eq!(told(&fleet).await?, "good");
+    kill(&fleet, "binance")?;
+    for _ in 0..3 {
+        let before = fleet.board.latest(Asset::Eth).await?.tick;
+        assert!(told(&fleet).await?.contains(BINANCE_GONE));
+        assert!(fleet.board.latest(Asset::Eth).await?.tick > before, "no tick without the stream");
+    }
+    fleet.ask(140_000, Asset::Eth).await?;
+    kill(&fleet, "coinbase")?;
+    kill(&fleet, "coingecko")?;
+    assert_eq!(told(&fleet).await?, format!("the rate is unusable: {ALONE}"));
+    assert!(fleet.ask(140_000, Asset::Eth).await.is_err(), "no rate, and yet a quote");
+    let mut conn = fleet.base.pool.acquire().await?;
+    let (worse, lost) = settlement::rates::changes_since_in(&mut conn, begun).await?;
+    drop(conn);
+    assert!(worse >= 5 && lost >= 3, "{worse} anomalies, {lost} of them without a price");
+    fleet.outside.sims.world.faults.clear();
+    assert_eq!(told(&fleet).await?, "good");
+    fleet.ask(140_000, Asset::Eth).await?;
+    fleet.check_books().await
+}
+
 /// ₹1,400 at ₹2,70,000 the ether, and half a percent.
 async fn is_fair(fleet: &Fleet) -> Result<bool> {
     let asked = fleet.ask(140_000, Asset::Eth).await?;

@@ -24,9 +24,10 @@ async fn and_nobody_notices() -> Result<()> {
     let published = fleet.board.latest(Asset::Eth).await?.tick;
     // A newer tick that only PostgreSQL knows tells where a rate was read.
     let newer: i64 = sqlx::query_scalar(
-        "insert into rate_ticks (base, at, verdict, reason, bid, ask, sources, bids)
-         select base, at, verdict, reason, bid, ask, sources, bids from rate_ticks where id = $1
-         returning id",
+        "insert into rate_ticks
+           (base, at, verdict, reason, bid, ask, sources, bids, routes, markets, low, high)
+         select base, at, verdict, reason, bid, ask, sources, bids, routes, markets, low, high
+         from rate_ticks where id = $1 returning id",
     )
     .bind(published)
     .fetch_one(&fleet.db.owner)

@@ -26,12 +26,17 @@ async fn worth(fleet: &Fleet) -> Result<i64> {
 
 #[tokio::test]
 async fn reached_and_relieved() -> Result<()> {
-    // Every way ends at this venue: one rupee less than what lies there is too little for all.
+    // Every way ends at this venue: there is room for ten thousand rupees.
     let fleet = open(i64::MAX).await?;
     let held = worth(&fleet).await?;
     drop(fleet);
-    let fleet = open(held).await?;
+    let fleet = open(held + 1_000_000).await?;
     let asked = fleet.ask(150_000, Asset::Eth).await?;
+    // Until somebody fills it.
+    fleet.put_into_venue(Amount::try_new(900_000, Asset::Inr)?).await?;
+    let refused = fleet.ask(150_000, Asset::Eth).await.map(|asked| asked.quote.basis.venues);
+    let why = refused.expect_err("quoted what nobody may sell").to_string();
+    assert!(why.contains("nothing would sell ETH now"), "{why}");
     fleet.pay(&asked, asked.payable()).await?;
     fleet.step(2).await?;
     fleet.mine(3).await?;
@@ -74,8 +79,11 @@ async fn with_something_of_unknown_worth() -> Result<()> {
     let mut options = Options::with_binance()?;
     let cap = settlement::VenueSettings { cap_paise: Some(i64::MAX), sells: true };
     options.settings.venues.insert("wazirx".to_owned(), cap);
+    options.venue = vec![(Asset::Btc, Decimal::ZERO), (Asset::Sol, Decimal::ZERO)];
     let fleet = Fleet::with(options).await?;
     let asked = fleet.ask(150_000, Asset::Eth).await?;
+    fleet.put_into_venue(Amount::parse_units("1", Asset::Btc)?).await?;
+    assert!(fleet.ask(150_000, Asset::Eth).await.is_err(), "nobody may sell it");
     fleet.pay(&asked, asked.payable()).await?;
     fleet.step(2).await?;
     fleet.mine(3).await?;

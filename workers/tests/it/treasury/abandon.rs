@@ -13,6 +13,7 @@ use super::{
 async fn abandon(w: &World) -> Result<Result<(), PersonError>> {
     let mut connectors = Connectors::default();
     connectors.carriers.insert(w.network(), w.net.clone());
+    connectors.chains.insert(w.network(), w.net.clone());
     let id = w.the_move().await?;
     Ok(workers::abandon(&connectors, &w.base, id, ("ops", "it is over")).await)
 }
@@ -95,6 +96,38 @@ async fn what_brought_nothing_has_an_end() -> Result<()> {
     assert!(is_nothing_held(&w).await?);
     let twice = abandon(&w).await?;
     assert!(matches!(twice, Err(PersonError::NotNow("failed", _))), "{twice:?}");
+    Ok(())
+}
+
+/// A node that has not the block yet tells nothing of it: that is no proof that nothing came.
+#[tokio::test]
+async fn a_node_that_lags_proves_nothing() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().lags = 1;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(4);
+    w.turn(1).await?;
+    w.settle().await?;
+    assert_eq!((w.moves().await?, w.cases().await?.len()), (one("credited"), 0));
+    assert_eq!(w.net.state().lags, 0, "it was met");
+    w.check().await
+}
+
+/// What looked as if it had brought nothing is read anew before anything is booked or freed.
+#[tokio::test]
+async fn what_brought_something_is_not_given_up() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().swallows = true;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(4);
+    w.turn(1).await?;
+    assert_eq!(w.moves().await?, ["in_review"]);
+    w.net.state().swallows = false;
+    let no = abandon(&w).await?;
+    assert!(matches!(no, Err(PersonError::NotProven(1, _))), "{no:?}");
+    assert_eq!(w.moves().await?, ["in_review"]);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ async fn busy() -> Result<World> {
     let w = World::with(Kind::Addresses, |t| {
         t["lanes"] = json!([{
             "asset": "USDT", "from": "far", "to": "near", "network": "net",
-            "keep": "1000", "least": "500",
+            "keep": "1000", "least": "500", "to_address": "near-deposits",
         }]);
     })
     .await?;
@@ -118,6 +118,8 @@ enum Scene {
     Coin,
     /// A token that needs gas first.
     Token,
+    /// Two tokens, whose top-ups stand behind each other.
+    Tokens,
     /// A transfer between venues.
     Carried,
 }
@@ -134,14 +136,20 @@ killed!(
     a_coin_killed_before_every_commit: Coin Before,
     a_coin_killed_after_every_commit: Coin After,
     a_token_killed_after_every_commit: Token After,
+    two_tokens_killed_before_every_commit: Tokens Before,
+    two_tokens_killed_after_every_commit: Tokens After,
     a_transfer_killed_before_every_commit: Carried Before,
     a_transfer_killed_after_every_commit: Carried After,
 );
 
 /// The process dies at every commit of the whole story, one after the other; another goes on.
 async fn everywhere(scene: Scene, when: When) -> Result<()> {
-    // A token's story is two moves after each other: every second commit shows as much.
-    let step = if scene == Scene::Token { 2 } else { 1 };
+    // A token's story is two moves after each other: every second or third commit shows as much.
+    let step = match scene {
+        Scene::Tokens => 3,
+        Scene::Token => 2,
+        Scene::Coin | Scene::Carried => 1,
+    };
     let mut beat = 1;
     while dies_once(scene, beat, when).await? {
         beat += step;
@@ -154,7 +162,7 @@ async fn scene_of(scene: Scene) -> Result<World> {
     let w = World::with(Kind::Addresses, |t| {
         t["lanes"] = json!([{
             "asset": "USDT", "from": "far", "to": "near", "network": "net",
-            "keep": "1000", "least": "500",
+            "keep": "1000", "least": "500", "to_address": "near-deposits",
         }]);
     })
     .await?;
@@ -165,6 +173,11 @@ async fn scene_of(scene: Scene) -> Result<World> {
         Scene::Token => {
             w.gas(amount("0.5", Asset::Eth)).await?;
             w.deposit(2, amount("500", Asset::Usdc)).await?;
+        }
+        Scene::Tokens => {
+            w.gas(amount("0.5", Asset::Eth)).await?;
+            w.deposit(2, amount("500", Asset::Usdc)).await?;
+            w.deposit(3, amount("500", Asset::Usdc)).await?;
         }
         Scene::Carried => w.stock(&w.far, amount("4000", Asset::Usdt)).await?,
     }
@@ -180,6 +193,7 @@ async fn is_over(w: &World, scene: Scene) -> Result<bool> {
     Ok(match scene {
         Scene::Coin => moved(1),
         Scene::Token => moved(2),
+        Scene::Tokens => moved(4),
         Scene::Carried => {
             let unasked = w.far.books().withdrawals.is_empty();
             transfers == ["credited"] || (unasked && transfers == ["unknown"])
@@ -191,6 +205,7 @@ async fn ends_right(w: &World, scene: Scene) -> Result<()> {
     let count = match scene {
         Scene::Coin => 1,
         Scene::Token => 2,
+        Scene::Tokens => 4,
         Scene::Carried => 0,
     };
     ensure!(w.net.mined() == count, "{} transactions", w.net.mined());
@@ -202,6 +217,7 @@ async fn ends_right(w: &World, scene: Scene) -> Result<()> {
     let (asset, there) = match scene {
         Scene::Coin => (Asset::Eth, 10_i128.pow(18) - 1_000),
         Scene::Token => (Asset::Usdc, 500_000_000),
+        Scene::Tokens => (Asset::Usdc, 1_000_000_000),
         Scene::Carried => (Asset::Usdt, 2_999_000_000),
     };
     ensure!(w.far.books().withdrawals.len() <= 1, "asked for twice");

@@ -138,6 +138,38 @@ async fn a_balance_is_not_read_while_we_trade() -> Result<()> {
     Ok(())
 }
 
+/// An order that sells and brings other assets, or was never sent, says nothing against a balance.
+#[tokio::test]
+async fn a_balance_is_read_beside_orders_of_other_assets() -> Result<()> {
+    for (asset, state) in [("BTC", "unknown"), ("ETH", "planned")] {
+        let w = sent(|w| w.near.books().tells = false).await?;
+        let conversion = w.base.uuid();
+        sqlx::query(
+            "insert into conversions (id, venue, asset, state, target_minor, created_at, updated_at)
+             values ($1, 'near', $2, 'submitted', 1, $3, $3)",
+        )
+        .bind(conversion)
+        .bind(asset)
+        .bind(w.now())
+        .execute(&w.db.owner)
+        .await?;
+        sqlx::query(
+            "insert into order_attempts (conversion_id, attempt, client_ref, quantity,
+               quantity_minor, price, state, planned_at) values ($1, 1, 'o1', 1, 1, 1, $2, $3)",
+        )
+        .bind(conversion)
+        .bind(state)
+        .bind(w.now())
+        .execute(&w.db.owner)
+        .await?;
+        w.turn(60).await?;
+        w.turn(60).await?;
+        assert_eq!(w.moves().await?, ["credited"], "{asset} {state}");
+        w.check().await?;
+    }
+    Ok(())
+}
+
 /// Several on their way: what the balance shows is credited, the rest waits.
 #[tokio::test]
 async fn a_balance_shows_some_of_several() -> Result<()> {

@@ -3,16 +3,21 @@
 
 mod abandon;
 mod addresses;
+mod adopted;
 mod bumps;
+mod cold;
 mod crash;
 mod credits;
 mod net;
 mod outside;
+mod random;
 mod reorgs;
 mod residues;
 mod signing_desk;
+mod stations;
 mod stops;
 mod sweeps;
 mod transfers;
 mod wire;
+mod witnesses;
 mod world;

@@ -17,7 +17,7 @@ use chains::{
     TxPlace, UriError, WatchSet, Witness,
     carrier::{
         Carrier, Draft, DraftError, EvmTransfer, KeyRef, Movable, SendError, SignedTx,
-        SolanaTransfer, Source, Unsigned, Wish,
+        SolanaTransfer, Source, Testimony, Tips, Told, Unsigned, Wish,
     },
 };
 use primitives::{Amount, Asset, NetworkId};
@@ -72,7 +72,11 @@ pub(crate) struct State {
     pub(crate) expires: bool,
     /// What is moved never shows at its destination.
     pub(crate) swallows: bool,
+    /// So many questions for what arrived meet a node that does not have the block yet.
+    pub(crate) lags: u32,
     pub(crate) is_down: bool,
+    /// Why the second node says nothing of a move; the first one always speaks.
+    pub(crate) doubts: Option<String>,
     /// Every transaction that nodes were handed, in order.
     pub(crate) handed: Vec<String>,
 }
@@ -108,7 +112,9 @@ impl Net {
             bump_percent: 100,
             expires: false,
             swallows: false,
+            lags: 0,
             is_down: false,
+            doubts: None,
             handed: Vec::new(),
         };
         Self { id: NetworkId::new(name).unwrap(), kind, state: Mutex::new(state) }
@@ -136,24 +142,33 @@ impl Net {
         }
     }
 
-    /// Puts what waits into the next block, and adds empty ones after it.
+    /// Puts what waits into the next block, and adds empty ones after it. What has a nonce waits
+    /// until it is the next of its address.
     pub(crate) fn mine(&self, blocks: u64) {
         let mut state = self.state();
         state.height += 1;
         let height = state.height;
-        let waiting: Vec<String> = state
-            .txs
-            .iter()
-            .filter(|(_, tx)| tx.place == Place::Pool && tx.fee.minor() >= state.block_fee)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in waiting {
+        while let Some(id) = self.next(&state) {
             let ok = !std::mem::take(&mut state.reverts);
             if let Some(tx) = state.txs.get_mut(&id) {
                 tx.place = Place::Block { height, ok };
             }
         }
         state.height += blocks.saturating_sub(1);
+    }
+
+    fn next(&self, state: &State) -> Option<String> {
+        let is_turn = |tx: &Tx| {
+            let counted = tx.spends.first().and_then(|spend| spend.split_once(':'));
+            let nonce =
+                counted.and_then(|(address, nonce)| Some((address, nonce.parse::<u64>().ok()?)));
+            self.kind == Kind::Outputs || nonce.is_none_or(|(a, n)| n == self.nonce(state, a))
+        };
+        let mut waiting = state.txs.iter();
+        let next = waiting.find(|(_, tx)| {
+            tx.place == Place::Pool && tx.fee.minor() >= state.block_fee && is_turn(tx)
+        });
+        next.map(|(id, _)| id.clone())
     }
 
     /// A block with a transaction of somebody who has our keys, spending what this one spends.
@@ -200,6 +215,12 @@ impl Net {
                 tx.place = Place::Out;
             }
         }
+    }
+
+    /// The branch that is followed, and its height.
+    pub(crate) fn tip(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.branch, state.height)
     }
 
     pub(crate) fn hash(&self, height: u64, branch: u64) -> String {
@@ -276,6 +297,13 @@ impl Net {
     pub(crate) fn mined(&self) -> usize {
         let state = self.state();
         state.txs.values().filter(|tx| matches!(tx.place, Place::Block { .. })).count()
+    }
+
+    /// Nonces that signed transactions of an address have, each once, and where they are.
+    pub(crate) fn nonces(&self, address: &str) -> BTreeSet<u64> {
+        let state = self.state();
+        let of = |spend: &String| spend.strip_prefix(&format!("{address}:"))?.parse().ok();
+        state.txs.values().flat_map(|tx| &tx.spends).filter_map(of).collect()
     }
 
     fn nonce(&self, state: &State, address: &str) -> u64 {
@@ -406,6 +434,11 @@ impl Carrier for Net {
         let fee = draft.fee_max.minor() * (100 + state.bump_percent) / 100;
         let more = fee - draft.fee_max.minor();
         let native = draft.amount.asset() == self.native();
+        let has = self.holds(&state, &draft.from[0].source.address, self.native());
+        if !native && has < fee {
+            let gas = Amount::try_new(fee - has, self.native()).unwrap();
+            return Err(DraftError::NeedsGas(gas));
+        }
         let minor = draft.amount.minor() - if native { more } else { 0 };
         if minor <= 0 {
             return Err(DraftError::NotWorth("the fee takes all".to_owned()));
@@ -469,6 +502,21 @@ impl Carrier for Net {
         let state = self.state();
         let tx = state.txs.get(tx_id).filter(|tx| matches!(tx.place, Place::Block { .. }));
         Ok(tx.map(|tx| Amount::try_new(self.taken(tx), tx.fee.asset()).unwrap()))
+    }
+
+    async fn testimonies(&self, tx_id: &str, spends: &[String]) -> Vec<Testimony> {
+        let mut said = Vec::new();
+        let doubts = self.state().doubts.clone();
+        for (node, doubt) in [("one", None), ("two", doubts)] {
+            let place = self.locate(tx_id, spends).await;
+            let head = self.head().await;
+            let says = match doubt {
+                Some(why) => Err(ReadError::Unavailable(why)),
+                None => place.and_then(|place| Ok(Told { place, tips: Tips::from(&head?) })),
+            };
+            said.push(Testimony { node: node.to_owned(), says });
+        }
+        said
     }
 }
 
@@ -538,7 +586,11 @@ impl Chain for Net {
         to: &str,
         asset: Asset,
     ) -> Result<Vec<Outgoing>, ReadError> {
-        let state = self.state();
+        let mut state = self.state();
+        if state.lags > 0 {
+            state.lags -= 1;
+            return Ok(Vec::new());
+        }
         let Some(tx) = state.txs.get(tx_id) else { return Ok(Vec::new()) };
         let Place::Block { height, ok: true } = tx.place else { return Ok(Vec::new()) };
         if tx.to != to || tx.amount.asset() != asset || state.swallows {

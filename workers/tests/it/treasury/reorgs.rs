@@ -56,6 +56,26 @@ async fn after_it_was_final() -> Result<()> {
     w.check().await
 }
 
+/// The scan stood still meanwhile: it never saw the block that held it.
+#[tokio::test]
+async fn after_a_block_the_scan_never_saw() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.near.books().silent = true;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(4);
+    w.turn(1).await?;
+    assert_eq!(w.moves().await?, ["final"]);
+    w.net.reorg(4);
+    w.others_stand_there(11, 14, 1).await?;
+    w.turn(40).await?;
+    assert_eq!(w.cases().await?, ["move_unwound"]);
+    w.near.books().silent = false;
+    w.settle().await?;
+    assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
+    w.check().await
+}
+
 #[tokio::test]
 async fn after_the_credit() -> Result<()> {
     let w = World::open(Kind::Addresses).await?;
@@ -203,6 +223,7 @@ async fn while_a_bump_is_signed_and_not_sent() -> Result<()> {
         to: moved.to.clone(),
         amount: bump.amount,
         fee_max: bump.fee_max,
+        to_index: None,
         unsigned: draft.unsigned,
     };
     let signed = w.keys.sign(&intent).await?;

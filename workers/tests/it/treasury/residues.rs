@@ -9,7 +9,7 @@ use serde_json::json;
 use settlement::{
     chart,
     reconcile::{self, Scope},
-    treasury::{self, Item},
+    treasury::{self, Item, PersonError, WrittenOff},
 };
 
 use super::{
@@ -208,6 +208,112 @@ async fn amounts_are_cut_to_what_a_venue_credits() -> Result<()> {
     w.check().await
 }
 
+/// What was cut to a venue's step has almost nothing beside it for a higher fee: it shrinks by it,
+/// to a whole step again.
+#[tokio::test]
+async fn a_cut_sweep_is_bumped() -> Result<()> {
+    let w = World::with(Kind::Addresses, |t| {
+        t["venues"]["near"]["lists_deposits"] = json!(false);
+    })
+    .await?;
+    w.near.books().tells = false;
+    w.net.state().block_fee = 1_500;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(1);
+    w.turn(61).await?;
+    assert_eq!(w.count("select count(*) from move_attempts").await?, 2);
+    for _ in 0..2 {
+        w.settle().await?;
+    }
+    assert_eq!(w.moves().await?, ["credited"]);
+    let step = 10_i128.pow(10);
+    let there = w.at_near(Asset::Eth).await?;
+    assert_eq!((there % step, 10_i128.pow(18) - there <= 2 * step), (0, true), "{there}");
+    assert_eq!(w.in_transit(Asset::Eth).await?, 0);
+    w.check().await
+}
+
+/// A venue that counts coarser than eight places cuts off more: that is crumbs as well.
+#[tokio::test]
+async fn what_a_coarse_venue_cuts_off_stays_nowhere() -> Result<()> {
+    let w = World::with(Kind::Addresses, |t| {
+        t["venues"]["near"]["credit_step"] = json!({ "ETH": "0.0001" });
+    })
+    .await?;
+    w.near.books().short = 99_000_000_000_000;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.settle().await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    assert!(w.cases().await?.is_empty(), "{:?}", w.cases().await?);
+    assert_eq!(w.in_transit(Asset::Eth).await?, 0, "no residue is left on the way");
+    w.check().await
+}
+
+/// What a venue never credits comes no more: it is fetched anew, and two people write it off.
+#[tokio::test]
+async fn two_people_write_off_what_is_missing() -> Result<()> {
+    let short = 10_i128.pow(17);
+    let w = sent(|w| w.near.books().short = short).await?;
+    w.turn(60).await?;
+    assert_eq!((w.moves().await?, w.cases().await?), (one("credited"), one("credit_differs")));
+    assert_eq!(w.in_transit(Asset::Eth).await?, short);
+    let coming = async |w: &World| -> Result<i128> {
+        let mut conn = w.base.pool.acquire().await?;
+        let all = treasury::forecasts_in(&mut conn, &w.base, Asset::Eth).await?;
+        Ok(all.iter().map(|f| f.on_the_way.minor()).sum())
+    };
+    assert_eq!(coming(&w).await?, 0, "nobody waits for it");
+    let item = Item::Move(w.the_move().await?);
+    let sign = async |who: &str| -> Result<Result<WrittenOff, PersonError>> {
+        let mut tx = w.base.pool.begin().await?;
+        let done = treasury::write_off_in(&mut tx, &w.base, item, (who, "their letter")).await;
+        tx.commit().await?;
+        Ok(done)
+    };
+    let missing = Amount::try_new(short, Asset::Eth)?;
+    assert!(matches!(sign("").await?, Err(PersonError::Unsigned(..))));
+    assert_eq!(sign("asha").await??, WrittenOff::Signed(missing));
+    assert_eq!(sign(" ASHA ").await??, WrittenOff::Signed(missing), "one person is one");
+    assert_eq!(w.in_transit(Asset::Eth).await?, short, "the first signature books nothing");
+    assert_eq!(sign("ravi").await??, WrittenOff::Booked(missing));
+    let twice = sign("ravi").await?;
+    assert!(matches!(twice, Err(PersonError::NotThere(_))), "{twice:?}");
+    assert_eq!(w.in_transit(Asset::Eth).await?, 0);
+    let lost = ledger::Account::new("loss", "loss:ETH", Asset::Eth);
+    assert_eq!(w.balance(&lost).await?, short);
+    assert!(w.cases().await?.is_empty());
+    w.check().await
+}
+
+/// Something that is only slow is nobody's loss; something a venue refuses may be.
+#[tokio::test]
+async fn what_may_still_come_is_not_written_off() -> Result<()> {
+    let w = sent(|w| w.near.books().refuses = true).await?;
+    let item = Item::Move(w.the_move().await?);
+    let sign = async |who: &str| -> Result<Result<WrittenOff, PersonError>> {
+        let mut tx = w.base.pool.begin().await?;
+        let done = treasury::write_off_in(&mut tx, &w.base, item, (who, "their letter")).await;
+        tx.commit().await?;
+        Ok(done)
+    };
+    if w.cases().await?.is_empty() {
+        let no = sign("asha").await?;
+        assert!(matches!(no, Err(PersonError::NotThere(_))), "{no:?}");
+    }
+    w.turn(60).await?;
+    assert_eq!((w.moves().await?, w.cases().await?), (one("final"), one("credit_refused")));
+    sign("asha").await??;
+    sign("ravi").await??;
+    assert_eq!((w.moves().await?, w.cases().await?.len()), (one("credited"), 0));
+    assert_eq!((w.at_near(Asset::Eth).await?, w.in_transit(Asset::Eth).await?), (0, 0));
+    w.check().await
+}
+
+fn one(word: &str) -> Vec<String> {
+    vec![word.to_owned()]
+}
+
 /// Finer than its places: what it cut off keeps nobody waiting.
 #[tokio::test]
 async fn a_balance_that_lacks_crumbs_is_read() -> Result<()> {
@@ -275,7 +381,7 @@ async fn lane(budget: i64) -> Result<World> {
     let w = World::with(Kind::Addresses, |t| {
         t["lanes"] = json!([{
             "asset": "USDT", "from": "far", "to": "near", "network": "net",
-            "keep": "1000", "least": "500",
+            "keep": "1000", "least": "500", "to_address": "near-deposits",
         }]);
         t["fee_budget_paise"] = json!(budget);
     })

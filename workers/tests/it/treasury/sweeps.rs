@@ -118,24 +118,6 @@ async fn a_strangers_coin_pays_no_fee() -> Result<()> {
 }
 
 #[tokio::test]
-async fn many_tokens_are_topped_up_one_after_the_other() -> Result<()> {
-    let w = World::open(Kind::Addresses).await?;
-    w.gas(amount("0.5", Asset::Eth)).await?;
-    for index in 0..3 {
-        w.deposit(index, amount("500", Asset::Usdc)).await?;
-    }
-    w.turn(1).await?;
-    assert_eq!(w.moves().await?, ["sent"], "the station has one nonce");
-    w.settle().await?;
-    for _ in 0..4 {
-        w.settle().await?;
-    }
-    assert_eq!(w.at_near(Asset::Usdc).await?, 1_500_000_000);
-    assert_eq!(w.moves().await?.len(), 6);
-    w.check().await
-}
-
-#[tokio::test]
 async fn an_empty_gas_station_calls_a_person() -> Result<()> {
     let w = World::with(Kind::Addresses, |t| {
         t["networks"]["net"]["gas_min"] = json!({ "ETH": "0.1" });

@@ -372,7 +372,24 @@ impl World {
         for height in from..=to {
             sqlx::query(
                 "insert into chain_blocks (network, height, hash, parent_hash, canonical, seen_at)
-                 values ($1, $2, $3, '', false, $4)",
+                 values ($1, $2, $3, '', false, $4) on conflict do nothing",
+            )
+            .bind(self.net.network().as_str())
+            .bind(i64::try_from(height)?)
+            .bind(self.net.hash(height, branch))
+            .bind(self.now())
+            .execute(&self.db.owner)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The scan stood still while these blocks came and went: it knows others at their heights.
+    pub(crate) async fn others_stand_there(&self, from: u64, to: u64, branch: u64) -> Result<()> {
+        for height in from..=to {
+            sqlx::query(
+                "insert into chain_blocks (network, height, hash, parent_hash, canonical, seen_at)
+                 values ($1, $2, $3, '', true, $4)",
             )
             .bind(self.net.network().as_str())
             .bind(i64::try_from(height)?)
