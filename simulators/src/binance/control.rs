@@ -2,20 +2,27 @@
 //!
 //! Invariant: every change of a balance is entered in the journal like any other.
 
+use std::sync::{Arc, MutexGuard};
+
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
     Exchange, FeeAsset, NAME, Settings,
-    engine::BNB,
+    engine::{BNB, State},
     hub::{Act, Note},
     order::{Order, Trade},
     wallet,
 };
 use crate::{
+    World,
     journal::Movement,
-    transit::Custodian,
-    venue::{Change, Departing, Found, Pockets, Stage, decimal, rail_of, transaction_id},
+    transit::Custodian as _,
+    venue::{
+        Change, Custody, Departing, Desk, Found, Holdings, Moved, Pockets, Stage, Till, decimal,
+        rail_of,
+    },
 };
 
 impl Exchange {
@@ -173,66 +180,35 @@ fn read_stage(stage: &str) -> Option<Stage> {
     serde_json::from_value(Value::from(stage)).ok()
 }
 
-impl Custodian for Exchange {
-    fn name(&self) -> &'static str {
-        NAME
+impl Till for State {
+    fn drawers(&mut self) -> (&mut Custody, &mut Holdings) {
+        (&mut self.custody, &mut self.holdings)
     }
 
-    fn announce(&self, found: &Found) {
-        let Some(rail) = rail_of(&found.asset, Some(found.network)) else { return };
+    fn is_paused(&self) -> bool {
+        self.settings.deposits_paused
+    }
+
+    fn tell(&mut self, moved: &Moved, now: DateTime<Utc>) {
+        self.tell_moved(moved, now);
+    }
+}
+
+impl Desk for Exchange {
+    type Till = State;
+
+    const NAME: &'static str = NAME;
+
+    fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    fn till(&self) -> MutexGuard<'_, State> {
+        self.state()
+    }
+
+    fn deposit_id(&self) -> String {
         let id = self.world.entropy.below(900_000_000_000_000).saturating_add(100_000_000_000_000);
-        let (needs, now) = (self.world.networks.confirmations(rail), self.world.now());
-        self.state().custody.announce(found.clone(), id.to_string(), needs, now);
-    }
-
-    fn confirm(&self, found: &Found, have: u32) -> bool {
-        let now = self.world.now();
-        let mut guard = self.state();
-        let state = &mut *guard;
-        if state.settings.deposits_paused {
-            return false;
-        }
-        if let Some(moved) = state.custody.confirm(&mut state.holdings, found, have, now) {
-            state.tell_moved(&moved, now);
-        }
-        state.custody.is_settled(found)
-    }
-
-    fn retract(&self, found: &Found) {
-        self.state().custody.retract(found);
-    }
-
-    fn send(&self, id: &str, stage: Departing) -> bool {
-        let now = self.world.now();
-        let sent = {
-            let mut guard = self.state();
-            let state = &mut *guard;
-            if let Some(handed) = self.world.by_chain(NAME, &mut state.custody, id, stage) {
-                return handed;
-            }
-            let network = state.custody.departures.iter().find(|known| known.id == id);
-            let network = network.map_or("", |known| known.rail.network);
-            let tx_id = transaction_id(network, self.world.entropy.bytes());
-            let sent = state.custody.send(&mut state.holdings, id, stage, tx_id, now);
-            if let Some((_, Some(moved))) = &sent {
-                state.tell_moved(moved, now);
-            }
-            sent
-        };
-        // The lock is let go first: the way may lead to a venue.
-        if let Some((departure, _)) = &sent
-            && let Some(found) = departure.found()
-        {
-            self.world.carry(found);
-        }
-        sent.is_some()
-    }
-
-    fn left(&self, id: &str, tx_id: &str) {
-        let now = self.world.now();
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let (stage, tx_id) = (Departing::Completed, tx_id.to_owned());
-        state.custody.send(&mut state.holdings, id, stage, tx_id, now);
+        id.to_string()
     }
 }

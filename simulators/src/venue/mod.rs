@@ -6,6 +6,7 @@
 
 mod address;
 mod custody;
+mod desk;
 mod holdings;
 mod ladder;
 mod limiter;
@@ -15,6 +16,7 @@ mod networks;
 pub use address::{address_on, deposit_address};
 pub(crate) use address::{base58, from_base58, is_address, segwit, transaction_id};
 pub(crate) use custody::{Arrival, Custody, Departing, Departure, Found, Moved, Stage, Wanted};
+pub(crate) use desk::{Desk, Till};
 pub(crate) use holdings::{Change, lock, release};
 pub use holdings::{Holdings, Pockets};
 pub use ladder::Level;

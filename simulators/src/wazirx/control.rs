@@ -2,20 +2,24 @@
 //!
 //! Invariant: every change of a balance is entered in the journal like any other.
 
+use std::sync::{Arc, MutexGuard};
+
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::{
     Exchange, NAME, Settings,
+    engine::State,
     order::Trade,
     wallet::{Contact, network_of, withdrawal_json},
 };
 use crate::{
+    World,
     journal::Movement,
-    transit::Custodian,
+    transit::Custodian as _,
     venue::{
-        Arrival, Change, Departing, Departure, Found, Pockets, Stage, is_address, rail_of,
-        transaction_id,
+        Arrival, Change, Custody, Departing, Departure, Desk, Found, Holdings, Pockets, Stage,
+        Till, is_address, rail_of,
     },
 };
 
@@ -197,60 +201,30 @@ fn arrival_json(arrival: &Arrival) -> Value {
     })
 }
 
-impl Custodian for Exchange {
-    fn name(&self) -> &'static str {
-        NAME
+impl Till for State {
+    fn drawers(&mut self) -> (&mut Custody, &mut Holdings) {
+        (&mut self.custody, &mut self.holdings)
     }
 
-    fn announce(&self, found: &Found) {
-        let Some(rail) = rail_of(&found.asset, Some(found.network)) else { return };
-        let id = hex::encode(self.world.entropy.bytes::<8>());
-        let (needs, now) = (self.world.networks.confirmations(rail), self.world.now());
-        self.state().custody.announce(found.clone(), id, needs, now);
+    fn is_paused(&self) -> bool {
+        self.settings.deposits_paused
+    }
+}
+
+impl Desk for Exchange {
+    type Till = State;
+
+    const NAME: &'static str = NAME;
+
+    fn world(&self) -> &Arc<World> {
+        &self.world
     }
 
-    fn confirm(&self, found: &Found, have: u32) -> bool {
-        let now = self.world.now();
-        let mut guard = self.state();
-        let state = &mut *guard;
-        if state.settings.deposits_paused {
-            return false;
-        }
-        state.custody.confirm(&mut state.holdings, found, have, now);
-        state.custody.is_settled(found)
+    fn till(&self) -> MutexGuard<'_, State> {
+        self.state()
     }
 
-    fn retract(&self, found: &Found) {
-        self.state().custody.retract(found);
-    }
-
-    fn send(&self, id: &str, stage: Departing) -> bool {
-        let now = self.world.now();
-        let sent = {
-            let mut guard = self.state();
-            let state = &mut *guard;
-            if let Some(handed) = self.world.by_chain(NAME, &mut state.custody, id, stage) {
-                return handed;
-            }
-            let known = state.custody.departures.iter().find(|known| known.id == id);
-            let network = known.map_or("", |known| known.rail.network);
-            let tx_id = transaction_id(network, self.world.entropy.bytes());
-            state.custody.send(&mut state.holdings, id, stage, tx_id, now)
-        };
-        // The lock is let go first: the way may lead to a venue.
-        if let Some((departure, _)) = &sent
-            && let Some(found) = departure.found()
-        {
-            self.world.carry(found);
-        }
-        sent.is_some()
-    }
-
-    fn left(&self, id: &str, tx_id: &str) {
-        let now = self.world.now();
-        let mut guard = self.state();
-        let state = &mut *guard;
-        let (stage, tx_id) = (Departing::Completed, tx_id.to_owned());
-        state.custody.send(&mut state.holdings, id, stage, tx_id, now);
+    fn deposit_id(&self) -> String {
+        hex::encode(self.world.entropy.bytes::<8>())
     }
 }
