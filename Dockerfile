@@ -1,5 +1,6 @@
 # One image with the one binary; the role is the command: `docker run chukta api`. The signer, the
-# only program with keys of the escrow, is an image and a user of its own (target `signer`). The targets
+# only program with keys of the escrow, is an image and a user of its own (target `signer`), and so
+# are the payers of local nodes (target `sandbox`). The targets
 # `anvil` and `bitcoind` are the local chain nodes of docker-compose.yml.
 
 FROM rust:1.95-slim-bookworm AS build
@@ -8,7 +9,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release -p chukta --bin chukta -p signer --bin chukta-signer
+RUN cargo build --locked --release -p chukta --bin chukta -p signer --bin chukta-signer -p sandbox --bin chukta-sandbox
 
 FROM node:20-bookworm-slim AS anvil
 WORKDIR /opt/anvil
@@ -46,6 +47,16 @@ COPY --from=build /src/target/release/chukta-signer /usr/local/bin/chukta-signer
 USER 10003:10010
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["chukta-signer"]
+CMD ["--help"]
+
+# Payers of the local nodes, with keys that everybody knows: not for production.
+FROM debian:bookworm-slim AS sandbox
+RUN useradd --system --no-create-home --uid 10001 --shell /usr/sbin/nologin chukta
+WORKDIR /opt/chukta
+COPY --from=build /src/target/release/chukta-sandbox /usr/local/bin/chukta-sandbox
+USER 10001
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["chukta-sandbox"]
 CMD ["--help"]
 
 FROM debian:bookworm-slim AS chukta

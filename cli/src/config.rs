@@ -3,15 +3,19 @@
 //! Invariant: an unknown key is an error, a missing secret is an error when its command needs it,
 //! and nothing else in the house reads the environment.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
-use primitives::Secret;
-use serde::Deserialize;
+use primitives::{NetworkId, Secret};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
 
 /// The reference of every setting.
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -36,52 +40,89 @@ const TOP: [&str; 13] = [
 /// Everything a process may be told.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Config {
-    pub(crate) database_url: Secret,
-    pub(crate) owner_database_url: Secret,
-    pub(crate) redis_url: Secret,
-    pub(crate) database_connections: u32,
-    pub(crate) api: ApiConfig,
-    pub(crate) settlement: settlement::Settings,
+pub struct Config {
+    pub database_url: Secret,
+    pub owner_database_url: Secret,
+    pub redis_url: Secret,
+    pub database_connections: u32,
+    pub api: ApiConfig,
+    pub settlement: settlement::Settings,
     #[serde(default)]
-    pub(crate) bitcoin: Vec<chains_bitcoin::BitcoinConfig>,
+    pub bitcoin: Vec<chains_bitcoin::BitcoinConfig>,
     #[serde(default)]
-    pub(crate) solana: Vec<chains_solana::SolanaConfig>,
-    /// Payers on local nodes, for `chukta pay`, `mine` and `reorg`. Nothing of the product reads
-    /// it.
+    pub solana: Vec<chains_solana::SolanaConfig>,
+    /// Payers on local nodes, for the programs of the sandbox. Nothing of the product reads it.
     #[serde(default)]
-    pub(crate) sandbox: Vec<crate::sandbox::SandboxConfig>,
+    pub sandbox: Vec<SandboxConfig>,
     #[serde(default)]
-    pub(crate) evm: Vec<chains_evm::EvmConfig>,
+    pub evm: Vec<chains_evm::EvmConfig>,
     /// Who signs; without it nothing of ours is moved.
     #[serde(default)]
-    pub(crate) signer: Option<SignerConfig>,
+    pub signer: Option<SignerConfig>,
     #[serde(default)]
-    pub(crate) connectors: Vec<exchanges::registry::Config>,
+    pub connectors: Vec<exchanges::registry::Config>,
     #[serde(default)]
-    pub(crate) rails: Vec<payouts::registry::Config>,
+    pub rails: Vec<payouts::registry::Config>,
 }
 
 /// Where the signer listens. Its keys, its list and its limits are its own.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SignerConfig {
-    pub(crate) socket: PathBuf,
+pub struct SignerConfig {
+    pub socket: PathBuf,
     /// For one intent, from connecting to the last byte.
     #[serde(default = "five_seconds")]
-    pub(crate) timeout_ms: u64,
+    pub timeout_ms: u64,
 }
 
 const fn five_seconds() -> u64 {
     5_000
 }
 
+/// What a payer speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayerKind {
+    Anvil,
+    Bitcoind,
+    Surfnet,
+}
+
+/// A payer on one local network.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    pub network: NetworkId,
+    pub kind: PayerKind,
+    /// With the login in it, where the node wants one.
+    #[serde(deserialize_with = "address")]
+    pub rpc_url: Url,
+}
+
+impl fmt::Debug for SandboxConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = (self.rpc_url.host_str(), self.rpc_url.port());
+        f.debug_struct("SandboxConfig")
+            .field("network", &self.network)
+            .field("kind", &self.kind)
+            .field("node", &address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text itself stays out of the error: it may carry a login.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Url::parse(&text).map_err(|_| D::Error::custom("not a URL"))
+}
+
+/// The API's own.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ApiConfig {
-    pub(crate) listen: std::net::SocketAddr,
+pub struct ApiConfig {
+    pub listen: std::net::SocketAddr,
     #[serde(default)]
-    pub(crate) limits: api::ApiSettings,
+    pub limits: api::ApiSettings,
 }
 
 impl Config {
@@ -89,7 +130,7 @@ impl Config {
     ///
     /// # Errors
     /// A sentence naming the key that is wrong, never its value.
-    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
         if let Some(file) = file {
             if !file.is_file() {
@@ -113,7 +154,7 @@ impl Config {
     ///
     /// # Errors
     /// When it is not set.
-    pub(crate) fn database(&self) -> anyhow::Result<&str> {
+    pub fn database(&self) -> anyhow::Result<&str> {
         required(&self.database_url, "CHUKTA_DATABASE_URL")
     }
 
@@ -121,7 +162,7 @@ impl Config {
     ///
     /// # Errors
     /// When it is not set.
-    pub(crate) fn owner_database(&self) -> anyhow::Result<&str> {
+    pub fn owner_database(&self) -> anyhow::Result<&str> {
         required(&self.owner_database_url, "CHUKTA_OWNER_DATABASE_URL")
     }
 }
@@ -153,5 +194,15 @@ mod tests {
         let config = Config::load(None).unwrap();
         assert_eq!(config.settlement.fee_bps.get(), 100);
         assert!(config.database().is_err());
+    }
+
+    #[test]
+    fn a_login_is_not_shown() {
+        let text = r#"{"network":"bitcoin","kind":"bitcoind",
+            "rpc_url":"http://chukta:very-secret@127.0.0.1:18443"}"#;
+        let shown = format!("{:?}", serde_json::from_str::<SandboxConfig>(text).unwrap());
+        assert!(shown.contains("127.0.0.1") && !shown.contains("secret"), "{shown}");
+        let error = serde_json::from_str::<SandboxConfig>(&text.replace("http", "")).err();
+        assert!(!error.unwrap().to_string().contains("secret"));
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 ///
 /// # Errors
 /// When the signal cannot be listened to.
-pub(crate) fn listen() -> std::io::Result<watch::Receiver<bool>> {
+pub fn listen() -> std::io::Result<watch::Receiver<bool>> {
     let (tell, told) = watch::channel(false);
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

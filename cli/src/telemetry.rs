@@ -5,7 +5,7 @@
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging. A second call changes nothing.
-pub(crate) fn start() {
+pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("info,sqlx=warn,apalis=warn,apalis_core=warn,hyper=warn")
     });

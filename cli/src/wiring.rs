@@ -19,7 +19,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// When the database cannot be reached.
-pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
+pub async fn base(config: &Config) -> anyhow::Result<Base> {
     let pool = ledger::connect_pool(config.database()?, config.database_connections)
         .await
         .context("connecting to the database")?;
@@ -32,7 +32,7 @@ pub(crate) async fn base(config: &Config) -> anyhow::Result<Base> {
 }
 
 /// The rate board; Redis is optional and its absence is only noted.
-pub(crate) fn board(config: &Config, base: &Base) -> Board {
+pub fn board(config: &Config, base: &Base) -> Board {
     let url = config.redis_url.expose();
     if url.is_empty() {
         return Board::new(base.clone(), None);
@@ -44,7 +44,7 @@ pub(crate) fn board(config: &Config, base: &Base) -> Board {
 ///
 /// # Errors
 /// A sentence naming the network whose settings cannot be right.
-pub(crate) fn networks(config: &Config) -> anyhow::Result<Networks> {
+pub fn networks(config: &Config) -> anyhow::Result<Networks> {
     let mut networks = Networks::default();
     for settings in &config.bitcoin {
         networks.add(Arc::new(BitcoinChain::connect(settings)?))?;
@@ -69,15 +69,15 @@ pub(crate) fn networks(config: &Config) -> anyhow::Result<Networks> {
 ///
 /// # Errors
 /// As [`networks`].
-pub(crate) fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<dyn Chain>>> {
+pub fn chains(config: &Config) -> anyhow::Result<BTreeMap<NetworkId, Arc<dyn Chain>>> {
     Ok(networks(config)?.chains)
 }
 
 /// Both sides of every network.
 #[derive(Default)]
-pub(crate) struct Networks {
-    pub(crate) chains: BTreeMap<NetworkId, Arc<dyn Chain>>,
-    pub(crate) carriers: BTreeMap<NetworkId, Arc<dyn Carrier>>,
+pub struct Networks {
+    pub chains: BTreeMap<NetworkId, Arc<dyn Chain>>,
+    pub carriers: BTreeMap<NetworkId, Arc<dyn Carrier>>,
 }
 
 impl Networks {
@@ -108,7 +108,7 @@ fn separate_addresses(chains: &BTreeMap<NetworkId, Arc<dyn Chain>>) -> anyhow::R
 ///
 /// # Errors
 /// A sentence naming what cannot work.
-pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
+pub fn connectors(config: &Config) -> anyhow::Result<Connectors> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Networks { chains, carriers } = networks(config)?;
     let mut connectors = Connectors { chains, carriers, ..Connectors::default() };
@@ -139,7 +139,7 @@ pub(crate) fn connectors(config: &Config) -> anyhow::Result<Connectors> {
 ///
 /// # Errors
 /// When the database is out of reach or a connector cannot be built.
-pub(crate) async fn ctx(config: &Config) -> anyhow::Result<Ctx> {
+pub async fn ctx(config: &Config) -> anyhow::Result<Ctx> {
     let base = base(config).await?;
     let board = board(config, &base);
     let webhooks = Sender::try_new(Policy {

@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use chains::Chain;
-use chains_evm::{
-    EvmChain, EvmConfig, TokenConfig,
-    sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub},
-};
+use chains_evm::{EvmChain, EvmConfig, TokenConfig};
+use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
 use chrono::{DateTime, Utc};
 use primitives::{Amount, Asset};
 use serde_json::json;

@@ -6,18 +6,12 @@
 use std::{any::Any, sync::Arc};
 
 use chains::{Chain, sandbox::Sandbox};
-use chains_bitcoin::{
-    BitcoinChain, BitcoinConfig, BitcoinNetwork,
-    sandbox::{self as bitcoin, Bitcoind, BitcoindOptions},
-};
-use chains_evm::{
-    EvmChain, EvmConfig,
-    sandbox::{self as evm, Anvil, AnvilOptions, AnvilSandbox},
-};
-use chains_solana::{
-    SolanaChain,
-    sandbox::{self as solana, Surfnet, SurfnetOptions},
-};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+use chains_bitcoin_sandbox::{self as bitcoin, Bitcoind, BitcoindOptions};
+use chains_evm::{EvmChain, EvmConfig};
+use chains_evm_sandbox::{self as evm, Anvil, AnvilOptions, AnvilSandbox};
+use chains_solana::SolanaChain;
+use chains_solana_sandbox::{self as solana, Surfnet, SurfnetOptions};
 use primitives::{Asset, NetworkId};
 use serde_json::json;
 use settlement::NetworkSettings;

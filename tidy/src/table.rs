@@ -24,9 +24,12 @@ pub const ROOMS: &[Room] = &[
     room("outbound", &["primitives"]),
     room("chains", &["primitives"]),
     room("chains-bitcoin", &["primitives", "chains"]),
+    room("chains-bitcoin-sandbox", &["primitives", "chains", "chains-bitcoin"]),
     room("chains-conformance", &["primitives", "chains"]),
     room("chains-evm", &["primitives", "chains"]),
+    room("chains-evm-sandbox", &["primitives", "chains", "chains-evm"]),
     room("chains-solana", &["primitives", "chains"]),
+    room("chains-solana-sandbox", &["primitives", "chains", "chains-solana"]),
     room("exchanges", &["primitives", "outbound"]),
     room("payouts", &["primitives", "outbound"]),
     room(
@@ -50,6 +53,7 @@ pub const ROOMS: &[Room] = &[
     room("signing", &["primitives", "chains"]),
     room("signer", &["primitives", "chains", "signing"]),
     room("chukta", EVERYTHING),
+    room("sandbox", THE_SANDBOX),
     room("testkit-db", &["migrations", "ledger", "queue"]),
     room("testkit", EVERYTHING_AND_DATABASES),
     room("tidy", &[]),
@@ -76,6 +80,22 @@ const EVERYTHING: &[&str] = &[
     "signing",
 ];
 
+/// What pays on local nodes, and the parts of the product it shows.
+const THE_SANDBOX: &[&str] = &[
+    "primitives",
+    "ledger",
+    "queue",
+    "settlement",
+    "outbound",
+    "chains",
+    "chains-bitcoin-sandbox",
+    "chains-evm",
+    "chains-evm-sandbox",
+    "chains-solana-sandbox",
+    "workers",
+    "chukta",
+];
+
 const EVERYTHING_AND_DATABASES: &[&str] = &[
     "primitives",
     "migrations",
@@ -86,8 +106,11 @@ const EVERYTHING_AND_DATABASES: &[&str] = &[
     "outbound",
     "chains",
     "chains-bitcoin",
+    "chains-bitcoin-sandbox",
     "chains-evm",
+    "chains-evm-sandbox",
     "chains-solana",
+    "chains-solana-sandbox",
     "exchanges",
     "payouts",
     "workers",
@@ -100,8 +123,16 @@ const EVERYTHING_AND_DATABASES: &[&str] = &[
 ];
 
 /// What any room's tests may import beside the room's own row.
-pub const FOR_TESTS: &[&str] =
-    &["testkit", "testkit-db", "simulators", "migrations", "chains-conformance"];
+pub const FOR_TESTS: &[&str] = &[
+    "testkit",
+    "testkit-db",
+    "simulators",
+    "migrations",
+    "chains-conformance",
+    "chains-bitcoin-sandbox",
+    "chains-evm-sandbox",
+    "chains-solana-sandbox",
+];
 
 /// A third-party crate (`name`, or `name*` for a family) and the rooms it stays in.
 #[derive(Clone, Copy, Debug)]
@@ -128,11 +159,15 @@ pub const OWNERS: &[Owned] = &[
         &["outbound", "chains-bitcoin", "chains-solana", "simulators", "testkit"],
         true,
     ),
-    owned("alloy*", &["chains-evm", "signer"], false),
-    owned("bitcoin", &["chains-evm", "chains-bitcoin", "signer"], false),
-    owned("bitcoincore-rpc", &["chains-bitcoin"], false),
-    owned("solana-*", &["chains-solana", "signer"], false),
-    owned("spl-*", &["chains-solana", "signer"], false),
+    owned("alloy*", &["chains-evm", "chains-evm-sandbox", "signer"], false),
+    owned(
+        "bitcoin",
+        &["chains-evm", "chains-evm-sandbox", "chains-bitcoin", "chains-bitcoin-sandbox", "signer"],
+        false,
+    ),
+    owned("bitcoincore-rpc", &["chains-bitcoin", "chains-bitcoin-sandbox"], false),
+    owned("solana-*", &["chains-solana", "chains-solana-sandbox", "signer"], false),
+    owned("spl-*", &["chains-solana", "chains-solana-sandbox", "signer"], false),
     owned("axum", &["api", "web", "simulators", "testkit"], true),
     owned("utoipa*", &["api"], false),
     owned("askama*", &["web"], false),
@@ -156,12 +191,13 @@ pub const OWNERS: &[Owned] = &[
             "api",
             "web",
             "chukta",
+            "sandbox",
             "testkit",
             "testkit-db",
         ],
         true,
     ),
-    owned("clap", &["chukta", "signer"], false),
+    owned("clap", &["chukta", "sandbox", "signer"], false),
     owned("bip39", &["signer"], false),
     // Signatures that move coins. The curves themselves come with the crates of the chains; what
     // may use them there is judged file by file, in `keys.rs`.
@@ -177,7 +213,7 @@ pub const OWNERS: &[Owned] = &[
     owned("figment", &["chukta"], false),
     owned(
         "anyhow",
-        &["chukta", "chains-conformance", "simulators", "testkit", "testkit-db", "tidy"],
+        &["chukta", "sandbox", "chains-conformance", "simulators", "testkit", "testkit-db", "tidy"],
         true,
     ),
 ];

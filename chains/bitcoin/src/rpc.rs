@@ -24,17 +24,16 @@ use url::Url;
 
 /// How long and how large an answer may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) timeout: Duration,
-    pub(crate) max_bytes: usize,
+pub struct Limits {
+    pub timeout: Duration,
+    pub max_bytes: usize,
 }
 
 /// A client that must be called from a thread that may block, inside a tokio runtime.
-pub(crate) fn client(
-    url: &Url,
-    limits: Limits,
-    calls: Arc<AtomicU64>,
-) -> Result<Client, &'static str> {
+///
+/// # Errors
+/// A sentence when the address is none a node could have.
+pub fn client(url: &Url, limits: Limits, calls: Arc<AtomicU64>) -> Result<Client, &'static str> {
     let transport = BoundedHttp::try_new(url, limits, calls)?;
     Ok(Client::from_jsonrpc(jsonrpc::client::Client::with_transport(transport)))
 }

@@ -4,8 +4,8 @@
 //! one answer; an answer that is short, late, large or of another block is an error, never "nothing
 //! arrived"; the number of calls per block does not depend on how many addresses are watched.
 //! What is moved is decided here and signed elsewhere (`carrier`).
-//! Private keys exist only in [`sandbox`], which speaks to throw-away local nodes and to nothing
-//! else. Policy (how many confirmations, what is payable) is deliberately elsewhere: `settlement`.
+//! Private keys are not here: the payers of local nodes are another crate, `chains-evm-sandbox`.
+//! Policy (how many confirmations, what is payable) is deliberately elsewhere: `settlement`.
 
 mod carrier;
 mod chain;
@@ -19,7 +19,6 @@ mod news;
 mod node;
 mod receipts;
 mod rpc;
-pub mod sandbox;
 mod scan;
 mod step;
 mod tokens;
@@ -27,6 +26,16 @@ mod traces;
 mod verify;
 mod wire;
 mod witness;
+
+/// What whoever makes transactions on local nodes shares with us: the wire, and how a draft becomes
+/// a call.
+pub mod raw {
+    pub use crate::{
+        carrier::{Call, Fees},
+        rpc::{Limits, client},
+        wire::{address_of, hash_of, text_of_address, text_of_hash},
+    };
+}
 
 pub use chain::EvmChain;
 pub use config::{EvmConfig, FeeConfig, TokenConfig, TraceMode};

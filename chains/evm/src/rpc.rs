@@ -21,13 +21,16 @@ use url::Url;
 
 /// How long and how large an answer may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) timeout: Duration,
-    pub(crate) max_bytes: usize,
+pub struct Limits {
+    pub timeout: Duration,
+    pub max_bytes: usize,
 }
 
 /// An alloy client over the bounded transport.
-pub(crate) fn client(url: Url, limits: Limits) -> Result<RpcClient, String> {
+///
+/// # Errors
+/// A sentence when no HTTP client can be built.
+pub fn client(url: Url, limits: Limits) -> Result<RpcClient, String> {
     // Where TLS is compiled in without a provider, building a client panics until one is installed.
     // Somebody may have done so already: then theirs stays.
     drop(rustls::crypto::ring::default_provider().install_default());

@@ -122,21 +122,27 @@ pub(crate) fn garbage(what: &str) -> ReadError {
     ReadError::Unavailable(format!("the node answered with {what}"))
 }
 
-pub(crate) fn text_of_address(address: Address) -> String {
+/// With its checksum.
+#[must_use]
+pub fn text_of_address(address: Address) -> String {
     address.to_checksum(None)
 }
 
-pub(crate) fn text_of_hash(hash: B256) -> String {
+/// `0x` and 64 hex digits.
+#[must_use]
+pub fn text_of_hash(hash: B256) -> String {
     hash.to_string()
 }
 
 /// `0x` and 64 hex digits, nothing else.
-pub(crate) fn hash_of(text: &str) -> Option<B256> {
+#[must_use]
+pub fn hash_of(text: &str) -> Option<B256> {
     text.strip_prefix("0x").filter(|hex| hex.len() == 64)?.parse().ok()
 }
 
 /// `0x` and 40 hex digits. Mixed case must carry a true checksum: a typed address is a risk.
-pub(crate) fn address_of(text: &str) -> Option<Address> {
+#[must_use]
+pub fn address_of(text: &str) -> Option<Address> {
     let hex = text.strip_prefix("0x").filter(|hex| hex.len() == 40)?;
     let address: Address = hex.parse().ok()?;
     let lower = !hex.bytes().any(|b| b.is_ascii_uppercase());

@@ -215,6 +215,14 @@ pub trait Carrier: Send + Sync {
 
     async fn send(&self, signed: &SignedTx) -> Result<(), SendError>;
 
+    /// What was signed, written as a draft: whatever its bytes tell stands in place of what `like`
+    /// says, which was drafted for the same move. Asks nobody.
+    ///
+    /// # Errors
+    /// A sentence when the bytes are not this transaction, or it is not from the same places to the
+    /// same destination.
+    fn read_signed(&self, like: &Draft, signed: &SignedTx) -> Result<Draft, String>;
+
     /// What the network took for a transaction that is in a block, also for one that failed there.
     /// `None` while it is in none.
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError>;

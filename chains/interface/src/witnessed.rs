@@ -102,6 +102,15 @@ impl<'a> Witnessed<'a> {
         stands(&self.0.testimonies(tx_id, &[]).await, at)
     }
 
+    /// That no node holds the transaction in this block any more: the chain of each reaches its
+    /// height, and has it elsewhere or nowhere.
+    ///
+    /// # Errors
+    /// The first node that holds it there, or cannot tell.
+    pub async fn left(&self, tx_id: &str, block: (&str, u64)) -> Result<(), NotYet> {
+        left(&self.0.testimonies(tx_id, &[]).await, block)
+    }
+
     /// That none of ours will ever be in a block: at every node a foreign transaction in a block
     /// spends what each of them would spend. Whether that block is final is the caller's question.
     ///
@@ -149,6 +158,19 @@ fn stands(said: &[Testimony], at: Standing<'_>) -> Result<Tips, NotYet> {
         least = Some(least.map_or(told.tips, |least| least.lowest(told.tips)));
     }
     least.ok_or_else(|| NotYet("no node is asked".to_owned()))
+}
+
+fn left(said: &[Testimony], (hash, height): (&str, u64)) -> Result<(), NotYet> {
+    for (node, told) in told(said)? {
+        if told.tips.latest < height {
+            let end = told.tips.latest;
+            return Err(NotYet(format!("{node}: its chain ends at block {end}")));
+        }
+        if matches!(&told.place, TxPlace::Included { block_hash, .. } if block_hash == hash) {
+            return Err(NotYet(format!("{node}: {}", described(&told.place))));
+        }
+    }
+    Ok(())
 }
 
 /// What the nodes say of one version.
@@ -271,6 +293,24 @@ mod tests {
         ] {
             no(stands(&[one.clone(), says("b", place, tips(20, None))], AT), word);
         }
+    }
+
+    #[test]
+    fn it_has_left_a_block_where_no_node_holds_it_there() {
+        let block = ("b7", 7);
+        let gone = says("a", TxPlace::Absent, tips(20, None));
+        assert_eq!(left(std::slice::from_ref(&gone), block), Ok(()));
+        for place in [TxPlace::Pending, included("c8", 8, true), replaced(Some("x"), Some(7))] {
+            assert_eq!(left(&[gone.clone(), says("b", place, tips(7, None))], block), Ok(()));
+        }
+        no(left(&[], block), "no node");
+        no(left(&[gone.clone(), silent("b")], block), "b: node unavailable: no connection");
+        for succeeded in [true, false] {
+            let holds = says("b", included("b7", 7, succeeded), tips(20, None));
+            no(left(&[gone.clone(), holds], block), "in block 7");
+        }
+        // What does not reach the height has nothing to say about it.
+        no(left(&[gone, says("b", TxPlace::Absent, tips(6, None))], block), "b: its chain ends");
     }
 
     #[test]

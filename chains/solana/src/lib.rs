@@ -5,7 +5,7 @@
 //! an instruction says; a reference attributes value, it never makes any. Blocks are linked by
 //! their parents' hashes, and skipped slots are no blocks. A block costs the same number of calls
 //! however many references are open. What is moved is decided here and signed elsewhere
-//! (`carrier`): keys exist only in [`sandbox`].
+//! (`carrier`): the payers of local nodes are another crate, `chains-solana-sandbox`.
 
 mod carrier;
 mod chain;
@@ -14,12 +14,13 @@ mod news;
 mod node;
 mod outgoing;
 mod reference;
-mod rpc;
-pub mod sandbox;
+pub mod rpc;
 mod scan;
 mod step;
 mod verify;
 mod wire;
 
+pub use carrier::message_bytes;
 pub use chain::SolanaChain;
 pub use config::{MintConfig, SolanaConfig};
+pub use verify::TOKEN_PROGRAMS;

@@ -27,16 +27,16 @@ use url::Url;
 
 /// How long and how large an answer may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) timeout: Duration,
-    pub(crate) max_bytes: usize,
+pub struct Limits {
+    pub timeout: Duration,
+    pub max_bytes: usize,
 }
 
-pub(crate) fn client(
-    url: Url,
-    limits: Limits,
-    calls: Arc<AtomicU64>,
-) -> Result<RpcClient, &'static str> {
+/// A solana-client over the bounded transport.
+///
+/// # Errors
+/// A sentence when no HTTP client can be built.
+pub fn client(url: Url, limits: Limits, calls: Arc<AtomicU64>) -> Result<RpcClient, &'static str> {
     // Building a TLS client panics where no provider is installed; somebody's own stays.
     drop(rustls::crypto::ring::default_provider().install_default());
     let http = reqwest::Client::builder()

@@ -7,7 +7,7 @@ use solana_client::rpc_request::RpcRequest;
 use crate::{node::Node, scan::Scope, wire::InContext};
 
 /// Programs that may own a mint: SPL Token and Token-2022.
-pub(crate) const TOKEN_PROGRAMS: [&str; 2] =
+pub const TOKEN_PROGRAMS: [&str; 2] =
     ["TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"];
 pub(crate) const SYSTEM: &str = "11111111111111111111111111111111";
 /// Extensions of Token-2022 that let somebody else take, hold or hide what arrived. The last one is

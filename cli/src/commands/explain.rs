@@ -12,7 +12,7 @@ use crate::{config::Config, wiring};
 ///
 /// # Errors
 /// When there is no such payment, or the database is away.
-pub(crate) async fn load(pool: &sqlx::PgPool, id: PaymentId) -> anyhow::Result<Explanation> {
+pub async fn load(pool: &sqlx::PgPool, id: PaymentId) -> anyhow::Result<Explanation> {
     let mut conn = pool.acquire().await?;
     let merchant: Option<uuid::Uuid> =
         sqlx::query_scalar("select merchant_id from payments where id = $1")
@@ -23,7 +23,7 @@ pub(crate) async fn load(pool: &sqlx::PgPool, id: PaymentId) -> anyhow::Result<E
     views::explain(&mut conn, merchant, id).await?.context("no such payment")
 }
 
-pub(crate) async fn run(config: &Config, payment: &str, json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(config: &Config, payment: &str, json: bool) -> anyhow::Result<ExitCode> {
     let id: PaymentId = payment.parse()?;
     let base = wiring::base(config).await?;
     let story = load(&base.pool, id).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn run(config: &Config, payment: &str, json: bool) -> anyhow::R
 }
 
 /// The story as text: timeline, then every ledger row, then the sums.
-pub(crate) fn tell(story: &Explanation) -> String {
+pub fn tell(story: &Explanation) -> String {
     let mut text = format!("{}  {}  {}", story.payment_id, story.amount, story.state);
     if let Some(reason) = &story.review_reason {
         text.push_str(&format!(" ({reason})"));

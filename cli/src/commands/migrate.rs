@@ -8,7 +8,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// When a migration fails; what it had done is rolled back.
-pub(crate) async fn database(url: &str) -> anyhow::Result<()> {
+pub async fn database(url: &str) -> anyhow::Result<()> {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(url).await?;
     migrations::MIGRATOR.run(&pool).await?;
     queue::setup(&pool).await?;
@@ -16,7 +16,7 @@ pub(crate) async fn database(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     database(config.owner_database()?).await?;
     println!("migrated");
     Ok(ExitCode::SUCCESS)

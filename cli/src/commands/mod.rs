@@ -1,15 +1,14 @@
-//! One file per command.
+//! One file per command. The public ones are what the demo does of itself.
 
 pub(crate) mod attribute;
 pub(crate) mod cases;
 pub(crate) mod check;
-pub(crate) mod explain;
+pub mod explain;
 pub(crate) mod exposure;
 pub(crate) mod merchant_policy;
-pub(crate) mod migrate;
-pub(crate) mod open_books;
+pub mod migrate;
+pub mod open_books;
 pub(crate) mod pay_in;
-pub(crate) mod play;
 pub(crate) mod policy;
 pub(crate) mod profit;
 pub(crate) mod rates;
@@ -17,7 +16,7 @@ pub(crate) mod refund;
 pub(crate) mod rescan;
 pub(crate) mod retry;
 pub(crate) mod risk;
-pub(crate) mod seed;
+pub mod seed;
 pub(crate) mod serve;
 pub(crate) mod simulate;
 pub(crate) mod spread;

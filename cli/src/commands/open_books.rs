@@ -13,7 +13,7 @@ use crate::{config::Config, wiring};
 ///
 /// # Errors
 /// When venue, rail or database do not answer.
-pub(crate) async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result<Vec<Amount>> {
+pub async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result<Vec<Amount>> {
     let mut opening = Vec::new();
     for (venue, exchange) in &connectors.exchanges {
         for held in exchange.holdings().await? {
@@ -43,7 +43,7 @@ pub(crate) async fn open(base: &Base, connectors: &Connectors) -> anyhow::Result
     Ok(booked)
 }
 
-pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     for amount in open(&base, &wiring::connectors(config)?).await? {
         println!("booked {amount}");

@@ -11,36 +11,36 @@ use settlement::{Base, destination, notice};
 use crate::{config::Config, wiring};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Seed {
+pub struct Seed {
     /// The shop's name.
     #[arg(long)]
-    pub(crate) name: String,
+    pub name: String,
     /// The UPI id its rupees go to.
     #[arg(long)]
-    pub(crate) vpa: String,
+    pub vpa: String,
     /// The name at the bank; the shop's name when absent.
     #[arg(long)]
-    pub(crate) payee: Option<String>,
+    pub payee: Option<String>,
     /// Where its events go.
     #[arg(long, requires = "webhook_secret")]
-    pub(crate) webhook_url: Option<String>,
+    pub webhook_url: Option<String>,
     /// What signs them: `whsec_` and base64.
     #[arg(long)]
-    pub(crate) webhook_secret: Option<String>,
+    pub webhook_secret: Option<String>,
 }
 
 /// A merchant that can take payments, with the key that is shown once.
 #[derive(Debug)]
-pub(crate) struct Seeded {
-    pub(crate) merchant: MerchantId,
-    pub(crate) api_key: Secret,
+pub struct Seeded {
+    pub merchant: MerchantId,
+    pub api_key: Secret,
 }
 
 /// Makes the merchant in one transaction.
 ///
 /// # Errors
 /// When a name or the UPI id is refused, or the database is.
-pub(crate) async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> {
+pub async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> {
     let vpa = Vpa::parse(&options.vpa).context("--vpa")?;
     let payee = options.payee.as_deref().unwrap_or(&options.name);
     let mut tx = base.pool.begin().await?;
@@ -63,7 +63,7 @@ pub(crate) async fn seed(base: &Base, options: &Seed) -> anyhow::Result<Seeded> 
     Ok(Seeded { merchant, api_key })
 }
 
-pub(crate) async fn run(config: &Config, options: Seed) -> anyhow::Result<ExitCode> {
+pub async fn run(config: &Config, options: Seed) -> anyhow::Result<ExitCode> {
     let base = wiring::base(config).await?;
     let seeded = seed(&base, &options).await?;
     let shown = json!({ "merchant": seeded.merchant, "api_key": seeded.api_key.expose() });

@@ -22,3 +22,24 @@ pub(crate) fn text(output: &Output) -> (String, String) {
     let of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (of(&output.stdout), of(&output.stderr))
 }
+
+/// The fleet's binary pays nobody: what does is another program, and the words go to it as typed.
+#[test]
+fn the_sandboxes_commands_are_another_programs() {
+    for command in ["demo", "pay", "mine", "reorg"] {
+        let output = chukta().args([command, "--help"]).output().unwrap();
+        let (said, complained) = text(&output);
+        assert!(output.status.success(), "{command}: {complained}");
+        assert!(said.contains(&format!("Usage: chukta-sandbox {command}")), "{said}");
+    }
+    let output = chukta().args(["mine", "--config", "no-such-file.toml"]).output().unwrap();
+    assert!(!output.status.success());
+    let (_, complained) = text(&output);
+    assert!(complained.starts_with("chukta-sandbox: no settings file"), "{complained}");
+    let alone = tempfile::tempdir().unwrap();
+    let moved = alone.path().join("chukta");
+    std::fs::copy(env!("CARGO_BIN_EXE_chukta"), &moved).unwrap();
+    let output = Command::new(&moved).arg("demo").output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).1.contains("no chukta-sandbox beside"), "{}", text(&output).1);
+}

@@ -92,7 +92,7 @@ fn every_command_exists() {
         exists(&command);
         seen.push(name);
     }
-    assert_eq!(seen, ["simulators", "migrate", "open-books", "api", "scan", "work"]);
+    assert_eq!(seen, ["simulators", "migrate", "open-books", "api", "sandbox", "scan", "work"]);
     let checks = compose.lines().filter_map(|line| line.trim().strip_prefix("test: [\"CMD\", "));
     let checks = checks.filter(|check| check.starts_with("\"chukta\""));
     let mut count = 0;
@@ -103,11 +103,12 @@ fn every_command_exists() {
     }
     assert_eq!(count, 3, "the health checks that ask our own binary");
     // What its own comment tells a person to run.
-    let told = compose.lines().filter_map(|line| line.split("run --rm api ").nth(1));
-    let told: Vec<String> = told.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
-    assert_eq!(told, ["seed", "pay", "mine"]);
-    for command in told {
-        exists(&[command]);
+    let told = compose.lines().filter_map(|line| line.split("run --rm ").nth(1));
+    let told: Vec<Vec<&str>> = told.map(|line| line.split(' ').take(2).collect()).collect();
+    assert_eq!(told, [["api", "seed"], ["sandbox", "pay"], ["sandbox", "mine"]]);
+    for service_and_command in told {
+        // The sandbox's commands are handed over to its own program.
+        exists(&[service_and_command[1].to_owned()]);
     }
 }
 
@@ -127,7 +128,11 @@ fn every_file_is_there() {
         let is_stage = !target.starts_with('/');
         assert!(!is_stage || dockerfile.contains(&format!(" AS {target}\n")), "{target}");
     }
-    assert!(dockerfile.contains("--bin chukta-signer"));
+    for program in ["chukta", "chukta-signer", "chukta-sandbox"] {
+        let (built, taken) =
+            (format!("--bin {program}"), format!("/src/target/release/{program} "));
+        assert!(dockerfile.contains(&built) && dockerfile.contains(&taken), "{program}");
+    }
 }
 
 // The doctor reads every setting, then names each part that is not there: no container is.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use chains_evm::sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
+use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
 use primitives::{Amount, Asset, Clock as _, Entropy, NetworkId, SystemClock};
 use serde_json::{Value, json};
 use settlement::{

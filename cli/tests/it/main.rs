@@ -1,4 +1,4 @@
-//! The real binary, from outside: what it prints, how it ends, and that killing it loses nothing.
+//! The real binary, from outside: what it prints, and how it ends.
 //!
 //! Invariant: every process started here ends here. Needs the private PostgreSQL, Redis and anvil
 //! that `make test` starts.
@@ -14,7 +14,6 @@
 
 mod binary;
 mod compose;
-mod drive;
 mod everybodys_money;
 mod settings;
 mod simulate;

@@ -57,7 +57,7 @@ fn doctor_names_what_is_down() {
     let file = file(&format!(
         r#"{NOWHERE}xpub = "{}"
 "#,
-        chains_evm::sandbox::dev_xpub()
+        chains_evm_sandbox::dev_xpub()
     ));
     let url = given("CHUKTA_TEST_POSTGRES_URL");
     let output = chukta()

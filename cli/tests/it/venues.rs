@@ -99,11 +99,16 @@ async fn rates_tell_what_changed() {
     let desk = Desk::open().await;
     desk.tick("good", None, Some(200_000), 5).await;
     assert_eq!(desk.said(&["rates", "--events"]), "", "nothing did");
+    // Shortly before midnight what happens is the coming day's: the day may turn before it is read.
     sqlx::query(
-        "insert into rate_events (asset, from_verdict, to_verdict, reason, tick_id, at) values
-           ('ETH', 'good', 'unusable', 'crossed', 1, now() - interval '3 days'),
-           ('ETH', 'unusable', 'degraded', 'without coinbase', 2, now()),
-           ('ETH', 'degraded', 'unusable', 'stale', 3, now())",
+        "insert into rate_events (asset, from_verdict, to_verdict, reason, tick_id, at)
+         select 'ETH', before, after, reason, tick, at
+         from greatest(now(), date_trunc('day', now() + interval '10 minutes', 'UTC')) t(today),
+           lateral (values
+             ('good', 'unusable', 'crossed', 1, today - interval '3 days'),
+             ('unusable', 'degraded', 'without coinbase', 2, today),
+             ('degraded', 'unusable', 'stale', 3, today)) v(before, after, reason, tick, at)
+         order by tick",
     )
     .execute(&desk.db.owner)
     .await

@@ -124,7 +124,7 @@ impl Node {
     pub(crate) fn surfnet(payer: &[u8]) -> Self {
         let runtime = program("CHUKTA_SURFPOOL");
         let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../chains/solana/node/surfnet.mjs");
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../chains/solana-sandbox/node/surfnet.mjs");
         let home = tempfile::tempdir().unwrap();
         let mut child = Command::new("node")
             .arg(script)

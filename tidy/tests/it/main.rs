@@ -136,8 +136,6 @@ fn floats_do_not_exist() {
 #[test]
 fn keys_are_used_by_the_signer_and_the_sandboxes_payers() {
     holds_in_each("a private key of a chain", rust(), |source| keys::strayed_keys(source).unwrap());
-    let payers = |source: &Source| keys::strayed_payers(source).unwrap();
-    holds_in_each("a way to a payer of the sandbox", rust(), payers);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod plan;
 mod psbt;
 mod replace;
 mod send;
+mod signed;
 
 use std::{collections::HashSet, str::FromStr as _};
 
@@ -272,6 +273,10 @@ impl Carrier for BitcoinChain {
     async fn send(&self, signed: &SignedTx) -> Result<(), SendError> {
         let tx = send::read(signed)?;
         send::to_all(self.nodes.all(), &tx, &signed.raw).await
+    }
+
+    fn read_signed(&self, like: &Draft, signed: &SignedTx) -> Result<Draft, String> {
+        signed::read(self, like, signed)
     }
 
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError> {

@@ -3,13 +3,11 @@
 use bitcoin::OutPoint;
 use chains::{
     Chain as _, TxPlace,
-    carrier::{Carrier as _, Draft, DraftError, SendError, Unsigned},
+    carrier::{Carrier as _, Draft, DraftError, SendError, SignedTx, Unsigned},
     sandbox::Sandbox as _,
 };
-use chains_bitcoin::{
-    BitcoinChain, BitcoinConfig,
-    sandbox::{dev_sign, venue_address},
-};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig};
+use chains_bitcoin_sandbox::{dev_sign, venue_address};
 
 use crate::{
     moving::{all, forged, psbt, transaction, venue, wish},
@@ -50,6 +48,29 @@ async fn only_one_of_the_two_confirms() {
     assert_eq!(world.chain.send(&old).await, Err(gone));
     let late = world.chain.bump(&third).await;
     assert!(matches!(late, Err(DraftError::Refused(_))), "{late:?}");
+}
+
+// By what was signed one version is told from another, whichever draft is at hand.
+#[tokio::test]
+async fn what_was_signed_is_read_back() {
+    let world = World::start().await;
+    let deposits = world.deposits(&[10_000, 30_000]).await;
+    for amount in [None, Some(15_000)] {
+        let wish = wish(&deposits, &venue(), amount);
+        let first = world.chain.draft(&wish).await.unwrap();
+        let second = world.chain.bump(&first).await.unwrap();
+        let sign = |draft: &Draft| dev_sign(&draft.unsigned).unwrap();
+        let (old, new) = (sign(&first), sign(&second));
+        assert_eq!(world.chain.read_signed(&second, &old), Ok(first.clone()));
+        assert_eq!(world.chain.read_signed(&first, &new), Ok(second.clone()));
+        let fewer = Draft { from: first.from[..1].to_vec(), ..first.clone() };
+        let elsewhere = Draft { to: deposits[0].source.address.clone(), ..first.clone() };
+        for like in [fewer, elsewhere] {
+            assert!(world.chain.read_signed(&like, &old).is_err(), "{like:?}");
+        }
+        let forged = SignedTx { tx_id: new.tx_id, raw: old.raw };
+        assert!(world.chain.read_signed(&first, &forged).is_err());
+    }
 }
 
 // What was promised to the venue still reaches it, as long as there is change.

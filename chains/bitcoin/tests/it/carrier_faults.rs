@@ -6,7 +6,8 @@ use chains::{
     Chain as _, ReadError,
     carrier::{Carrier as _, Draft, DraftError, KeyRef, Movable, SendError, Source},
 };
-use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork, sandbox::dev_sign};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+use chains_bitcoin_sandbox::dev_sign;
 use primitives::Asset;
 
 use crate::{

@@ -5,7 +5,8 @@ use chains::{
     carrier::{Carrier as _, SendError, SignedTx},
     sandbox::{Keep, Sandbox as _},
 };
-use chains_bitcoin::{BitcoinChain, sandbox::dev_sign};
+use chains_bitcoin::BitcoinChain;
+use chains_bitcoin_sandbox::dev_sign;
 
 use crate::{
     moving::{all, forged, venue, wish},

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use chains::{Chain as _, ReadError, Says, Step, WatchSet, sandbox::Sandbox as _};
-use chains_bitcoin::{
-    BitcoinChain, BitcoinConfig, BitcoinNetwork,
-    sandbox::{Bitcoind, BitcoindOptions, dev_xpub},
-};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+use chains_bitcoin_sandbox::{Bitcoind, BitcoindOptions, dev_xpub};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,

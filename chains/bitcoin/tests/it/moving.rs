@@ -6,10 +6,8 @@ use chains::{
     carrier::{Carrier as _, Draft, KeyRef, Movable, SignedTx, Source, Unsigned, Wish},
     sandbox::Sandbox as _,
 };
-use chains_bitcoin::{
-    BitcoinChain,
-    sandbox::{dev_sign, venue_address},
-};
+use chains_bitcoin::BitcoinChain;
+use chains_bitcoin_sandbox::{dev_sign, venue_address};
 use primitives::Asset;
 
 use crate::world::{World, sats};

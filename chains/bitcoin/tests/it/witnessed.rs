@@ -10,10 +10,8 @@ use chains::{
     },
     sandbox::Sandbox as _,
 };
-use chains_bitcoin::{
-    BitcoinChain,
-    sandbox::{Bitcoind, BitcoindOptions, Payer, dev_sign},
-};
+use chains_bitcoin::BitcoinChain;
+use chains_bitcoin_sandbox::{Bitcoind, BitcoindOptions, Payer, dev_sign};
 use primitives::Asset;
 
 use crate::{

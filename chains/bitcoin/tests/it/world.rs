@@ -1,10 +1,8 @@
 //! A local node, somebody who pays on it, and the chain as the product reads it.
 
 use chains::{Chain as _, Sighting, TxPlace, WatchSet};
-use chains_bitcoin::{
-    BitcoinChain, BitcoinConfig, BitcoinNetwork,
-    sandbox::{Bitcoind, BitcoindOptions, Payer, dev_xpub},
-};
+use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+use chains_bitcoin_sandbox::{Bitcoind, BitcoindOptions, Payer, dev_xpub};
 use primitives::{Amount, Asset, NetworkId};
 
 pub(crate) struct World {

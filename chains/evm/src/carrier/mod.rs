@@ -9,6 +9,7 @@ mod cost;
 mod draft;
 mod fees;
 mod send;
+mod signed;
 mod transfer;
 
 use alloy::primitives::Address;
@@ -29,7 +30,7 @@ use crate::{
     wire::{address_of, amount_of, garbage, hash_of, text_of_address},
 };
 
-pub(crate) use transfer::{Call, Fees};
+pub use transfer::{Call, Fees};
 
 /// Balances asked for at once: a hundred round trips.
 const MOST_SOURCES: usize = 10_000;
@@ -146,6 +147,10 @@ impl Carrier for EvmChain {
             Ok(send::Sent::Refused(why)) => Err(SendError::Refused(why)),
             Err(error) => Err(SendError::Unknown(error.to_string())),
         }
+    }
+
+    fn read_signed(&self, like: &Draft, signed: &SignedTx) -> Result<Draft, String> {
+        signed::read(like, signed, self.chain_id)
     }
 
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError> {

@@ -5,7 +5,7 @@
 //! refusal. No answer is "unknown", never "not sent".
 
 use alloy::{
-    consensus::{Transaction as _, TxEnvelope},
+    consensus::{Signed, TxEip1559, TxEnvelope},
     eips::eip2718::Decodable2718 as _,
     primitives::{B256, Bytes, hex, keccak256},
 };
@@ -22,6 +22,7 @@ const LARGEST: usize = 1_024;
 pub(super) struct Raw {
     hash: B256,
     bytes: Bytes,
+    pub(super) tx: Signed<TxEip1559>,
 }
 
 /// What became of it at one node.
@@ -46,8 +47,8 @@ impl Raw {
         let mut rest = bytes.as_slice();
         let tx = TxEnvelope::decode_2718(&mut rest).ok().filter(|_| rest.is_empty());
         match tx {
-            Some(tx) if tx.is_eip1559() && tx.chain_id() == Some(chain_id) => {
-                Ok(Self { hash, bytes: bytes.into() })
+            Some(TxEnvelope::Eip1559(tx)) if tx.tx().chain_id == chain_id => {
+                Ok(Self { hash, bytes: bytes.into(), tx })
             }
             _ => Err("not an EIP-1559 transaction of this chain".to_owned()),
         }

@@ -13,10 +13,10 @@ use crate::{tokens::transferCall, wire::address_of};
 
 /// Who calls whom with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) to: Address,
-    pub(crate) value: U256,
-    pub(crate) input: Bytes,
+pub struct Call {
+    pub to: Address,
+    pub value: U256,
+    pub input: Bytes,
 }
 
 impl Call {
@@ -33,7 +33,7 @@ impl Call {
 
     /// # Errors
     /// A sentence when a field is not what it should be.
-    pub(crate) fn of(transfer: &EvmTransfer) -> Result<Self, String> {
+    pub fn of(transfer: &EvmTransfer) -> Result<Self, String> {
         let address = |text: &str| address_of(text).ok_or_else(|| "not an address".to_owned());
         let token = transfer.token.as_deref().map(address).transpose()?;
         Ok(Self::new(token, address(&transfer.to)?, number(&transfer.minor)?))
@@ -42,16 +42,16 @@ impl Call {
 
 /// Gas, and wei for each of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fees {
-    pub(crate) gas_limit: u64,
-    pub(crate) per_gas: u128,
-    pub(crate) priority: u128,
+pub struct Fees {
+    pub gas_limit: u64,
+    pub per_gas: u128,
+    pub priority: u128,
 }
 
 impl Fees {
     /// # Errors
     /// A sentence when a field is not what it should be.
-    pub(crate) fn of(transfer: &EvmTransfer) -> Result<Self, String> {
+    pub fn of(transfer: &EvmTransfer) -> Result<Self, String> {
         let per_gas = number(&transfer.fee_per_gas_max)?;
         let priority = number(&transfer.priority_fee_per_gas)?;
         if priority > per_gas {

@@ -7,7 +7,8 @@ use chains::{
         Carrier as _, Draft, DraftError, EvmTransfer, KeyRef, Movable, Source, Unsigned, Wish,
     },
 };
-use chains_evm::{EvmChain, sandbox::dev_sign};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::dev_sign;
 use primitives::{Amount, Asset};
 use serde_json::json;
 

@@ -10,7 +10,8 @@ use chains::{
     Chain as _, TxPlace,
     carrier::{Carrier as _, Draft, SendError, SignedTx},
 };
-use chains_evm::{EvmChain, sandbox::dev_sign};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::dev_sign;
 use primitives::Asset;
 use serde_json::json;
 

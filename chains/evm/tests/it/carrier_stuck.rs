@@ -6,7 +6,8 @@ use chains::{
     Chain as _, TxPlace,
     carrier::{Carrier as _, Draft, DraftError, SendError, Wish, Witnessed},
 };
-use chains_evm::{EvmChain, EvmConfig, FeeConfig, sandbox::dev_sign};
+use chains_evm::{EvmChain, EvmConfig, FeeConfig};
+use chains_evm_sandbox::dev_sign;
 use primitives::Asset;
 
 use crate::{

@@ -1,10 +1,8 @@
 //! The suite every chain passes, on anvil.
 
 use chains_conformance::Subject;
-use chains_evm::{
-    EvmChain, EvmConfig, TokenConfig,
-    sandbox::{Anvil, AnvilOptions, AnvilSandbox, Payer, dev_payer_key},
-};
+use chains_evm::{EvmChain, EvmConfig, TokenConfig};
+use chains_evm_sandbox::{Anvil, AnvilOptions, AnvilSandbox, Payer, dev_payer_key};
 use primitives::Asset;
 
 use crate::world::config;

@@ -10,7 +10,8 @@ use bitcoin::{
     secp256k1::{All, Secp256k1},
 };
 use chains::{Chain as _, UriError};
-use chains_evm::{EvmChain, EvmConfig, sandbox::dev_xpub};
+use chains_evm::{EvmChain, EvmConfig};
+use chains_evm_sandbox::dev_xpub;
 use primitives::{Amount, Asset};
 use proptest::prelude::*;
 

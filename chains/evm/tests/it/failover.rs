@@ -6,10 +6,8 @@ use std::sync::{
 };
 
 use chains::{Chain as _, ReadError, Step};
-use chains_evm::{
-    EvmChain,
-    sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key},
-};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key};
 use serde_json::json;
 
 use crate::{

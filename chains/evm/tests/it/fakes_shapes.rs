@@ -2,7 +2,7 @@
 //! balance at that token does grow: the shape is the only reason to refuse.
 
 use alloy::primitives::{Address, U256, keccak256};
-use chains_evm::sandbox::Saying;
+use chains_evm_sandbox::Saying;
 
 use crate::{
     fakes::{Verdict, judge},

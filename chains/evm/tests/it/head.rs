@@ -6,10 +6,8 @@ use std::sync::{
 };
 
 use chains::{Chain as _, ReadError};
-use chains_evm::{
-    EvmChain,
-    sandbox::{Anvil, AnvilOptions},
-};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::{Anvil, AnvilOptions};
 use serde_json::{Value, json};
 
 use crate::{

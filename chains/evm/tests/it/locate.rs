@@ -7,7 +7,8 @@ use std::sync::{
 };
 
 use chains::{Chain as _, TxPlace, carrier::Carrier as _};
-use chains_evm::{EvmChain, sandbox::dev_sign};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::dev_sign;
 use primitives::Asset;
 use serde_json::{Value, json};
 

@@ -2,10 +2,8 @@
 //! refuses the other's, whatever they show.
 
 use chains::{Chain as _, ReadError, TxPlace};
-use chains_evm::{
-    EvmChain, EvmConfig,
-    sandbox::{Anvil, AnvilOptions, Payer, dev_account, dev_payer_key},
-};
+use chains_evm::{EvmChain, EvmConfig};
+use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_account, dev_payer_key};
 use primitives::Asset;
 use serde_json::{Value, json};
 

@@ -2,10 +2,8 @@
 //! when one is.
 
 use chains::{Chain as _, ReadError};
-use chains_evm::{
-    EvmChain, EvmConfig, TokenConfig, TraceMode,
-    sandbox::{Payer, dev_payer_key},
-};
+use chains_evm::{EvmChain, EvmConfig, TokenConfig, TraceMode};
+use chains_evm_sandbox::{Payer, dev_payer_key};
 use primitives::Asset;
 
 use crate::{

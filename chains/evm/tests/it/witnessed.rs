@@ -5,7 +5,8 @@ use chains::{
     Chain as _, TxPlace,
     carrier::{Carrier as _, Draft, NotYet, Ours, SignedTx, Standing, Tips, Wish, Witnessed},
 };
-use chains_evm::{EvmChain, sandbox::dev_sign};
+use chains_evm::EvmChain;
+use chains_evm_sandbox::dev_sign;
 use primitives::Asset;
 use serde_json::{Value, json};
 

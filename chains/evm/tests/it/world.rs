@@ -1,10 +1,8 @@
 //! A local node, somebody who pays on it, and the chain as the product reads it.
 
 use chains::{Arrived, BlockRef, Chain as _, Sighting, TxPlace, WatchSet};
-use chains_evm::{
-    EvmChain, EvmConfig, TokenConfig, TraceMode,
-    sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub},
-};
+use chains_evm::{EvmChain, EvmConfig, TokenConfig, TraceMode};
+use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
 use primitives::{Amount, Asset, NetworkId};
 
 pub(crate) struct World {

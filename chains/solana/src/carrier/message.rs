@@ -22,7 +22,7 @@ const SET_UNIT_PRICE: u8 = 3;
 
 /// # Errors
 /// A sentence when a field is not what it should be.
-pub(crate) fn bytes(transfer: &SolanaTransfer) -> Result<Vec<u8>, String> {
+pub fn bytes(transfer: &SolanaTransfer) -> Result<Vec<u8>, String> {
     let key = |text: &str| key_of(text).ok_or_else(|| "not a key".to_owned());
     let (from, to) = (key(&transfer.from.address)?, key(&transfer.to)?);
     let budget = key(COMPUTE_BUDGET)?;

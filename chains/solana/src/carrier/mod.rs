@@ -29,7 +29,7 @@ use crate::{
     wire::garbage,
 };
 
-pub(crate) use message::bytes as message_bytes;
+pub use message::bytes as message_bytes;
 
 /// Bounds from the settings.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,12 @@ impl Carrier for SolanaChain {
             Ok(send::Sent::NoBlockhash(why)) => send::over(self.nodes.all(), tx, why).await,
             Err(error) => Err(SendError::Unknown(error.to_string())),
         }
+    }
+
+    /// Of the payer and the blockhash: by these it is found and proven to be over. What it moves is
+    /// what its block shows.
+    fn read_signed(&self, like: &Draft, signed: &SignedTx) -> Result<Draft, String> {
+        send::read(like, signed)
     }
 
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError> {

@@ -7,7 +7,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chains::{
     ReadError,
-    carrier::{SendError, SignedTx},
+    carrier::{Draft, SendError, SignedTx, Unsigned},
     nodes::Node as _,
 };
 use serde_json::json;
@@ -25,6 +25,7 @@ const BAD_SIGNATURE: i64 = -32003;
 
 pub(super) struct Raw {
     signature: String,
+    payer: String,
     blockhash: String,
     bytes: Vec<u8>,
 }
@@ -48,25 +49,41 @@ impl Raw {
         let parts = bytes.split_first_chunk::<65>().and_then(|(head, message)| {
             let (count, signature) = head.split_first()?;
             let signature = Some(bs58::encode(signature).into_string()).filter(|_| *count == 1)?;
-            Some((signature, blockhash(message)?))
+            Some((signature, payer_and_blockhash(message)?))
         });
-        let (signature, blockhash) = parts.ok_or("not a transaction with one signature")?;
+        let (signature, (payer, blockhash)) =
+            parts.ok_or("not a transaction with one signature")?;
         if signature != signed.tx_id {
             return Err("the bytes are another transaction".to_owned());
         }
-        Ok(Self { signature, blockhash, bytes })
+        Ok(Self { signature, payer, blockhash, bytes })
     }
 }
 
-/// Of a legacy message with fewer than 128 accounts: a header of three bytes, the accounts, then
-/// the blockhash.
-fn blockhash(message: &[u8]) -> Option<String> {
+/// A draft with the blockhash that was signed.
+pub(super) fn read(like: &Draft, signed: &SignedTx) -> Result<Draft, String> {
+    let tx = Raw::try_new(signed)?;
+    let mut draft = like.clone();
+    let Unsigned::Solana(transfer) = &mut draft.unsigned else {
+        return Err("not a draft of this network".to_owned());
+    };
+    if tx.payer != transfer.from.address {
+        return Err("another wallet pays for it".to_owned());
+    }
+    transfer.blockhash = tx.blockhash;
+    Ok(draft)
+}
+
+/// Of a legacy message with fewer than 128 accounts: a header of three bytes, the accounts with who
+/// pays as the first, then the blockhash.
+fn payer_and_blockhash(message: &[u8]) -> Option<(String, String)> {
     let (_header, rest) =
         message.split_at_checked(3).filter(|(head, _)| head.first() == Some(&1))?;
     let (count, rest) = rest.split_first()?;
     let accounts = usize::from(*count).checked_mul(32).filter(|_| *count < 128)?;
+    let payer = rest.get(..accounts)?.first_chunk::<32>()?;
     let hash = rest.get(accounts..)?.first_chunk::<32>()?;
-    Some(bs58::encode(hash).into_string())
+    Some((bs58::encode(payer).into_string(), bs58::encode(hash).into_string()))
 }
 
 pub(super) async fn to(node: &Node, tx: &Raw) -> Result<Sent, ReadError> {
@@ -141,4 +158,62 @@ async fn word(node: &Node, tx: &Raw) -> Result<Word, ReadError> {
         }
     }
     Ok(Word::Over)
+}
+
+#[cfg(test)]
+mod tests {
+    use chains::carrier::{KeyRef, Movable, SolanaTransfer, Source};
+    use primitives::{Amount, Asset};
+
+    use super::*;
+    use crate::carrier::message;
+
+    fn key(byte: u8) -> String {
+        bs58::encode([byte; 32]).into_string()
+    }
+
+    fn draft(payer: u8, blockhash: u8) -> Draft {
+        let from = Source { address: key(payer), key: KeyRef::Deposit(0) };
+        let amount = Amount::try_new(500, Asset::Sol).unwrap();
+        let transfer = SolanaTransfer {
+            from: from.clone(),
+            to: key(8),
+            token: None,
+            minor: 500,
+            blockhash: key(blockhash),
+            blockhash_slot: 3,
+            unit_price: 1,
+            unit_limit: 1_000,
+        };
+        let from = vec![Movable { source: from, amount, outpoint: None }];
+        let unsigned = Unsigned::Solana(transfer);
+        Draft { from, to: key(8), amount, fee_max: amount, unsigned }
+    }
+
+    fn signed(draft: &Draft) -> SignedTx {
+        let Unsigned::Solana(transfer) = &draft.unsigned else { panic!("another network") };
+        let message = message::bytes(transfer).unwrap();
+        let raw = [&[1][..], &[4; 64][..], &message].concat();
+        SignedTx { tx_id: bs58::encode([4; 64]).into_string(), raw: hex::encode(raw) }
+    }
+
+    #[test]
+    fn the_blockhash_that_was_signed_is_read() {
+        let read = read(&draft(5, 7), &signed(&draft(5, 6))).unwrap();
+        assert_eq!(read, draft(5, 6));
+    }
+
+    #[test]
+    fn what_is_not_this_move_is_not_read() {
+        let good = signed(&draft(5, 6));
+        let no = |signed: &SignedTx, word: &str| {
+            let read = read(&draft(5, 7), signed);
+            assert!(matches!(&read, Err(why) if why.contains(word)), "{word}: {read:?}");
+        };
+        no(&signed(&draft(9, 6)), "another wallet");
+        no(&SignedTx { tx_id: key(4), ..good.clone() }, "another transaction");
+        for raw in ["", "0", "zz", "00", &good.raw[..200], &"ff".repeat(1_300)] {
+            no(&SignedTx { raw: raw.to_owned(), ..good.clone() }, "transaction");
+        }
+    }
 }

@@ -8,10 +8,8 @@ use chains::{
     },
     sandbox::Sandbox as _,
 };
-use chains_solana::{
-    SolanaChain, SolanaConfig,
-    sandbox::{Payer, dev_mints, dev_sign, dev_wallet},
-};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::{Payer, dev_mints, dev_sign, dev_wallet};
 use primitives::{Amount, Asset};
 use solana_instruction::Instruction;
 use solana_keypair::Keypair;

@@ -11,10 +11,8 @@ use chains::{
     carrier::{Carrier as _, Draft, DraftError, SendError, SignedTx, Unsigned, Wish},
     sandbox::{Keep, Sandbox as _},
 };
-use chains_solana::{
-    SolanaChain, SolanaConfig,
-    sandbox::{dev_sign, dev_wallet},
-};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::{dev_sign, dev_wallet};
 use primitives::Asset;
 
 use crate::{

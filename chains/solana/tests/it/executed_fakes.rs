@@ -1,10 +1,8 @@
 //! Fake deposits the runtime really executes: none is credited to a payment.
 
 use chains::{Arrived, Chain as _, sandbox::Sandbox as _};
-use chains_solana::{
-    MintConfig, SolanaChain,
-    sandbox::{dev_mints, dev_wallet},
-};
+use chains_solana::{MintConfig, SolanaChain};
+use chains_solana_sandbox::{dev_mints, dev_wallet};
 use primitives::Asset;
 use solana_instruction::{AccountMeta, Instruction};
 use solana_keypair::Keypair;

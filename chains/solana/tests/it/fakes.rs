@@ -4,7 +4,7 @@
 //! them, because no honest runtime makes them.
 
 use chains::{Arrived, Chain as _, ReadError, Sighting, sandbox::Sandbox as _};
-use chains_solana::sandbox::{Payer, dev_mints, dev_wallet};
+use chains_solana_sandbox::{Payer, dev_mints, dev_wallet};
 use serde_json::{Value, json};
 
 use crate::world::{World, lamports, usdc};

@@ -1,7 +1,7 @@
 //! What we sent to somebody: seen at his address, and only when a wallet of ours signed.
 
 use chains::{Chain as _, Outgoing, sandbox::Sandbox as _};
-use chains_solana::sandbox::{dev_mints, dev_wallet};
+use chains_solana_sandbox::{dev_mints, dev_wallet};
 use primitives::Asset;
 use solana_keypair::Keypair;
 use solana_pubkey::Pubkey;

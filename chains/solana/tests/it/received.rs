@@ -1,10 +1,8 @@
 //! What a block brings: coins, tokens, fees on the way, references.
 
 use chains::{Arrived, Chain as _, TxPlace, sandbox::Sandbox as _};
-use chains_solana::{
-    SolanaChain, SolanaConfig,
-    sandbox::{Payer, dev_wallet},
-};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::{Payer, dev_wallet};
 use primitives::Asset;
 
 use crate::world::{World, config, lamports, usdc};

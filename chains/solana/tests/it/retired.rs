@@ -1,7 +1,8 @@
 //! A wallet that was replaced: whoever pays with an old code still pays us.
 
 use chains::{Arrived, Chain as _, TxPlace, sandbox::Sandbox as _};
-use chains_solana::{SolanaChain, SolanaConfig, sandbox::dev_wallet};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::dev_wallet;
 use primitives::Asset;
 use solana_keypair::Keypair;
 use solana_signer::Signer as _;

@@ -6,7 +6,8 @@ use chains::{
     carrier::{Carrier as _, DraftError, NotYet, Standing, Tips, Wish, Witnessed},
     sandbox::{Keep, Sandbox as _},
 };
-use chains_solana::{SolanaChain, SolanaConfig, sandbox::dev_sign};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::dev_sign;
 use primitives::Asset;
 use serde_json::Value;
 

@@ -1,10 +1,8 @@
 //! A local node, somebody who pays on it, and the chain as the product reads it.
 
 use chains::{Chain as _, Sighting, TxPlace, WatchSet};
-use chains_solana::{
-    SolanaChain, SolanaConfig,
-    sandbox::{Payer, Surfnet, SurfnetOptions, dev_config, dev_wallet},
-};
+use chains_solana::{SolanaChain, SolanaConfig};
+use chains_solana_sandbox::{Payer, Surfnet, SurfnetOptions, dev_config, dev_wallet};
 use primitives::{Amount, Asset, NetworkId};
 
 pub(crate) struct World {
