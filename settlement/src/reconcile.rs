@@ -4,12 +4,12 @@
 //! its way that could explain it, it is a case. The one thing that is booked is what a venue counts
 //! finer than we do: less than one smallest unit per trade, which adds up there to whole ones.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::{Amount, Asset, NetworkId};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{Base, Error, bookkeeping::sales, case, chart, money_column};
+use crate::{Base, Error, bookkeeping::sales, case, chart, money_column, treasury::MovePurpose};
 
 /// Something held somewhere else that an account of ours mirrors.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,25 +112,11 @@ pub async fn in_flight_in(
             .fetch_one(conn)
             .await?
         }
-        Scope::Gas(network, _) => {
-            sqlx::query_scalar(
-                "select exists (select from moves where network = $1 and purpose = 'gas'
-                   and state not in ('credited', 'replaced', 'failed', 'cancelled'))",
-            )
-            .bind(network.as_str())
-            .fetch_one(conn)
-            .await?
+        Scope::Gas(network, asset) => {
+            is_moving_in(conn, base, MovePurpose::Gas, (network, *asset)).await?
         }
         Scope::Cold(network, asset) => {
-            sqlx::query_scalar(
-                "select exists (select from moves where network = $1 and asset = $2
-                   and purpose = 'to_cold'
-                   and state not in ('credited', 'replaced', 'failed', 'cancelled'))",
-            )
-            .bind(network.as_str())
-            .bind(asset.code())
-            .fetch_one(conn)
-            .await?
+            is_moving_in(conn, base, MovePurpose::ToCold, (network, *asset)).await?
         }
         Scope::Escrow(network, _) => {
             sqlx::query_scalar(
@@ -138,9 +124,10 @@ pub async fn in_flight_in(
                    or exists (select from moves m where m.network = $1
                      and m.state not in ('final', 'credited', 'replaced', 'failed', 'cancelled')
                      and exists (select from move_attempts a
-                       where a.move_id = m.id and a.first_sent_at is not null))",
+                       where a.move_id = m.id and a.first_sent_at > $2))",
             )
             .bind(network.as_str())
+            .bind(late(base))
             .fetch_one(conn)
             .await?
         }
@@ -174,6 +161,35 @@ pub async fn is_venue_trading_in(
     Ok(trading)
 }
 
+/// True while a move of this purpose may change a place of our own. One that was never sent changes
+/// nothing; what is late explains no difference for ever.
+async fn is_moving_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    purpose: MovePurpose,
+    (network, asset): (&NetworkId, Asset),
+) -> Result<bool, Error> {
+    let moving = sqlx::query_scalar(
+        "select exists (select from moves m where m.network = $1 and m.asset = $2
+             and m.purpose = $3
+             and m.state not in ('credited', 'replaced', 'failed', 'cancelled')
+             and exists (select from move_attempts a
+               where a.move_id = m.id and a.first_sent_at > $4))",
+    )
+    .bind(network.as_str())
+    .bind(asset.code())
+    .bind(purpose.name())
+    .bind(late(base))
+    .fetch_one(conn)
+    .await?;
+    Ok(moving)
+}
+
+/// What set out before explains nothing any more.
+fn late(base: &Base) -> DateTime<Utc> {
+    base.now() - TimeDelta::seconds(base.settings.treasury.transit_old_s)
+}
+
 /// True while coins may be on their way to a venue or away from it. What a venue credited short
 /// stays in transit, and is not on its way any more; what is late explains no difference for ever.
 async fn is_carrying_in(
@@ -185,9 +201,8 @@ async fn is_carrying_in(
     let carrying = sqlx::query_scalar(
         "select exists (select from moves m where m.venue = $1 and m.asset = $2
              and m.state not in ('credited', 'replaced', 'failed', 'cancelled')
-             and exists (select from move_attempts a
-               where a.move_id = m.id and a.first_sent_at is not null)
-             and coalesce(m.final_at, m.planned_at) > $3)
+             and coalesce(m.final_at, (select max(a.first_sent_at) from move_attempts a
+               where a.move_id = m.id)) > $3)
            or exists (select from venue_transfers t where t.asset = $2
              and (t.to_venue = $1 or t.from_venue = $1)
              and t.state in ('sent', 'unknown', 'leaving', 'left', 'in_review')
@@ -195,7 +210,7 @@ async fn is_carrying_in(
     )
     .bind(venue)
     .bind(asset.code())
-    .bind(base.now() - TimeDelta::seconds(base.settings.treasury.transit_old_s))
+    .bind(late(base))
     .fetch_one(conn)
     .await?;
     Ok(carrying)

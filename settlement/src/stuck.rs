@@ -131,12 +131,13 @@ async fn sweep_treasury(
     let gone = "select m.id from chain_blocks b
                 join moves m on m.network = b.network and m.block_hash = b.hash
                 where not b.canonical and m.state in ('final', 'credited', 'failed') limit $1";
-    // The scan stood still while its block came and went: another stands there now.
+    // The scan never saw its block, and stands on another one there: the nodes say which is wrong.
     let replaced = sqlx::query_scalar(
         "select m.id from moves m
          join chain_blocks b on b.network = m.network and b.height = m.height and b.canonical
            and b.hash <> m.block_hash
-         where m.state in ('final', 'credited', 'failed') and m.planned_at > $2 limit $1",
+         where m.state in ('final', 'credited', 'failed') and m.planned_at > $2
+         order by random() limit $1",
     )
     .bind(BATCH)
     .bind(now - TimeDelta::days(7))

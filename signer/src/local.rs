@@ -26,7 +26,7 @@ use crate::{
     flow::Kind,
     keys::KeyStore,
     limits::{Limits, Movement},
-    log::{Asked, Book, Log, LogError, Place, Refused, Signed, What},
+    log::{Asked, Book, Known, Log, LogError, Place, Refused, Signed, What},
     refusal::{Code, Refusal},
     sign,
     steady::{Running, Steady},
@@ -204,14 +204,14 @@ impl LocalSigner {
         hash: [u8; 32],
     ) -> Decided<SignedTx> {
         let asked = asked(intent, hash);
-        let answered = state.book.answered(intent.id);
-        if let Some(answered) = answered.filter(|answered| answered.intent == hash) {
-            return state.repeat(answered.place);
+        let known = state.book.known(intent.id, hash);
+        if let Known::Answered(place) = known {
+            return state.repeat(place);
         }
         let now = state.now(&self.steady).map_err(Undecided::ForNow)?;
         state.sum_up(now)?;
         // Under an id that was only refused nothing is signed: another intent may have it.
-        if answered.is_some_and(|answered| answered.refused_at.is_none()) {
+        if matches!(known, Known::Reused) {
             let reason = "another transaction was signed under this id";
             return self.refuse(state, now, asked, Refusal::new(Code::IdReused, reason));
         }

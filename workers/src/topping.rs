@@ -4,7 +4,7 @@
 //! one has. The plan asks anew whether it is still free, so two workers never give one away twice.
 //! When a top-up is due, and what it may cost, is asked in `settlement`.
 
-use chains::carrier::{Carrier, Draft, DraftError, Source, Wish};
+use chains::carrier::{Carrier, Draft, DraftError, Movable, Source, Wish};
 use primitives::{Amount, NetworkId};
 use queue::Lease;
 use settlement::treasury::{self, MovePurpose, NewMove, Planned, Served};
@@ -89,6 +89,16 @@ impl Station<'_> {
             Planned::No(why) => Topped::No(why),
             Planned::Stopped(_) | Planned::Taken | Planned::NeedsGas => Topped::Later,
         })
+    }
+
+    /// What a draft takes from, as much of it as is there today: the station pays others meanwhile.
+    pub(crate) async fn today(&self, old: &Draft) -> Result<Vec<Movable>, WorkError> {
+        if moving::nonce(old).is_none() {
+            return Ok(old.from.clone());
+        }
+        let sources: Vec<Source> = old.from.iter().map(|from| from.source.clone()).collect();
+        let held = self.carrier.movable(&sources, self.carrier.native()).await;
+        held.map_err(moving::unreadable)
     }
 
     /// Gives a draft the lowest nonce that is free. Where a network has none, it stays as it is.

@@ -74,7 +74,7 @@ pub async fn transfer_never_left(
         return Err(PersonError::VenueSays(why));
     }
     let mut tx = base.pool.begin().await?;
-    treasury::transfer_never_left_in(&mut tx, base, id, by).await?;
+    treasury::transfer_never_left_in(&mut tx, base, &of, by).await?;
     tx.commit().await?;
     Ok(())
 }

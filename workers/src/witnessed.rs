@@ -1,8 +1,9 @@
 //! The word of every configured node before a move ends: in its final block, or overtaken.
 //!
-//! Invariant: the followed node alone ends nothing and releases no hold. While one node is down,
-//! behind or of another opinion the move waits with a reason; when that lasts, a person is shown
-//! why. No transaction is open while nodes are asked.
+//! Invariant: the followed node alone ends nothing and releases no hold, and what was final is not
+//! taken back because a scan stood still. While one node is down, behind or of another opinion the
+//! move waits with a reason; when that lasts for one that is not over, a person is shown why. No
+//! transaction is open while nodes are asked.
 
 use chains::carrier::{Ours, Overtaken, Standing, Tips, Witnessed};
 use chrono::TimeDelta;
@@ -61,6 +62,24 @@ pub(crate) async fn overtaken(
             Ok(None)
         }
     }
+}
+
+/// True when no node holds the winner in the move's final block any more.
+pub(crate) async fn left(
+    ctx: &Ctx,
+    (moved, attempts): (&Move, &[MoveAttempt]),
+    (hash, height): (&str, i64),
+) -> Result<bool, WorkError> {
+    let winner = attempts.iter().find(|attempt| Some(attempt.attempt) == moved.won);
+    let Some(tx_id) = winner.and_then(|winner| winner.tx_id.as_deref()) else { return Ok(false) };
+    let height = u64::try_from(height).unwrap_or(u64::MAX);
+    let carrier = ctx.connectors.carrier(&moved.network)?;
+    let said = Witnessed::new(carrier).left(tx_id, (hash, height)).await;
+    if let Err(why) = &said {
+        tracing::warn!(moved = %moved.id, network = %moved.network, %why,
+            "the scan has another block there than this move's");
+    }
+    Ok(said.is_ok())
 }
 
 async fn is_deep(ctx: &Ctx, moved: &Move, tips: Tips, height: u64) -> Result<bool, WorkError> {

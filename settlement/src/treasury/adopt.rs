@@ -5,17 +5,17 @@
 //! for its move: what the signer has signed may happen. A person brings it from the signer's log;
 //! from then on it is one of the move's attempts, and the chain says which of them won.
 
-use primitives::{MoveId, derived_uuid};
+use primitives::{Amount, MoveId, derived_uuid};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::{
-    MoveAttempt, MoveAttemptState, MoveEvent, MoveState, people,
+    MoveAttempt, MoveAttemptState, MoveEvent, MoveState, nonce, people,
     people::{PersonError, signed_by},
-    store,
+    plan, store,
     store::step_in,
 };
-use crate::{Base, Error, jobs::ResolveMove, policy};
+use crate::{Base, Error, jobs::ResolveMove, money_column, policy};
 
 /// The signer's own word for it.
 const REUSED: &str = "id_reused";
@@ -27,6 +27,10 @@ pub struct Adopted {
     pub raw: String,
     /// The draft of the attempt, changed where its bytes say otherwise.
     pub draft: Value,
+    pub amount: Amount,
+    pub fee_max: Amount,
+    /// Of a top-up: the nonce in its bytes.
+    pub nonce: Option<i64>,
 }
 
 /// Attempts whose id the signer knows with another transaction, and that nobody has settled.
@@ -56,6 +60,7 @@ pub async fn adopt_in(
     by: (&str, &str),
 ) -> Result<(), PersonError> {
     signed_by(by)?;
+    plan::one_at_a_time_in(conn).await?;
     let mut moved = people::locked(conn, id).await?;
     let attempts = store::attempts_in(conn, &moved).await?;
     let reused = reused_in(&attempts).into_iter().find(|a| a.attempt == attempt);
@@ -80,8 +85,8 @@ pub async fn adopt_in(
         "insert into move_attempts (move_id, attempt, intent_id, amount_minor, fee_max_minor,
            fee_paise, draft, state, tx_id, raw, asked_at, signed_at, first_sent_at, planned_at,
            adopts)
-         select move_id, $3, $4, amount_minor, fee_max_minor, fee_paise, $5, 'sent', $6, $7,
-           asked_at, $8, $8, $8, $2
+         select move_id, $3, $4, $9::text::numeric, $10::text::numeric, fee_paise, $5, 'sent',
+           $6, $7, asked_at, $8, $8, $8, $2
          from move_attempts where move_id = $1 and attempt = $2",
     )
     .bind(id.uuid())
@@ -92,8 +97,19 @@ pub async fn adopt_in(
     .bind(&told.tx_id)
     .bind(&told.raw)
     .bind(now)
+    .bind(money_column::minor(told.amount))
+    .bind(money_column::minor(told.fee_max))
     .execute(&mut *conn)
     .await?;
+    if let Some(nonce) = told.nonce {
+        // The one that was taken to be signed anew is for nothing. Where another move of ours has
+        // the nonce by now, only one of the two can be in the chain: it says which.
+        if nonce::may_take_in(conn, &moved, nonce).await? {
+            nonce::take_in(conn, &moved, nonce).await?;
+        } else {
+            nonce::give_back_in(conn, &moved).await?;
+        }
+    }
     // What else is in question is settled first: nothing goes on before.
     let left = reused_in(&attempts).len();
     let cause = json!({

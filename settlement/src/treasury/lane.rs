@@ -20,8 +20,8 @@ pub(super) fn subject((from, to): (&str, &str), asset: Asset) -> String {
     format!("{from}:{to}:{asset}")
 }
 
-fn is_believed(lane: Option<&Lane>, known: &VenueAddress) -> bool {
-    let listed = lane.and_then(|lane| lane.to_address.as_ref());
+fn is_believed(lane: &Lane, known: &VenueAddress) -> bool {
+    let listed = lane.to_address.as_ref();
     let is_meant = listed.map_or(known.is_confirmed, |listed| *listed == known.address);
     known.is_usable && is_meant
 }
@@ -37,7 +37,7 @@ pub async fn destination_in(
 ) -> Result<Option<String>, Error> {
     let known = address::known_in(conn, &lane.to, lane.asset, &lane.network).await?;
     let Some(known) = known else { return Ok(None) };
-    if is_believed(Some(lane), &known) {
+    if is_believed(lane, &known) {
         return Ok(Some(known.address));
     }
     // One that changed has its own case.
@@ -56,14 +56,14 @@ pub async fn destination_in(
     Ok(None)
 }
 
-/// True while a transfer that was planned may still go where it was planned to.
+/// True while a transfer that was planned may still go where it was planned to. What is no lane of
+/// the settings any more leads nowhere.
 pub(super) async fn still_leads_in(
     conn: &mut PgConnection,
     base: &Base,
     of: &Transfer,
 ) -> Result<bool, Error> {
     let asset = of.amount.asset();
-    let known = address::known_in(conn, &of.to, asset, &of.network).await?;
     let lanes = &base.settings.treasury.lanes;
     let lane = lanes.iter().find(|lane| {
         lane.from == of.from
@@ -71,6 +71,8 @@ pub(super) async fn still_leads_in(
             && lane.asset == asset
             && lane.network == of.network
     });
+    let Some(lane) = lane else { return Ok(false) };
+    let known = address::known_in(conn, &of.to, asset, &of.network).await?;
     Ok(known.is_some_and(|known| is_believed(lane, &known) && known.address == of.to_address))
 }
 
@@ -134,7 +136,8 @@ pub(super) async fn bounded_in(
     Ok(amount.is_positive().then_some(amount))
 }
 
-/// What was asked for on a lane since then, and did not stay where it was.
+/// What was asked for on a lane since then, and did not stay where it was. One that waited counts
+/// from when it was asked for.
 async fn asked_in(
     conn: &mut PgConnection,
     lane: &Lane,
@@ -143,7 +146,7 @@ async fn asked_in(
     let asked: String = sqlx::query_scalar(
         "select coalesce(sum(amount_minor), 0)::text from venue_transfers
          where from_venue = $1 and to_venue = $2 and asset = $3
-           and state not in ('refused', 'failed') and planned_at > $4",
+           and state not in ('refused', 'failed') and coalesce(sent_at, planned_at) > $4",
     )
     .bind(&lane.from)
     .bind(&lane.to)

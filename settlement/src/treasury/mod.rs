@@ -56,7 +56,7 @@ pub use record::{
     mark_sent_in, may_go_on_in, overtaken_in, refused_by_network_in, resume_in, stuck_in,
 };
 pub use settings::{Amounts, Cold, Lane, NetworkTreasury, TreasurySettings, VenueTreasury};
-pub use store::{attempts_in, get_in, is_block_gone_in};
+pub use store::{BlockSeen, attempts_in, block_seen_in, get_in};
 pub use transfer::{
     NewTransfer, Transfer, TransferEvent, TransferState, get_transfer_in, mark_transfer_in,
     plan_transfers_in, wishes_in,

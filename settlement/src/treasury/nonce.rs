@@ -179,7 +179,8 @@ pub async fn behind_in(conn: &mut PgConnection, of: &Move) -> Result<Behind, Err
 }
 
 /// Gives back the nonce of an attempt that nobody was ever asked to sign: another one is drafted in
-/// its place. False when the signer may have it by now.
+/// its place. False when the signer may have it by now, and of a bump: what was signed before it
+/// has the same nonce, and may be in a block any time.
 ///
 /// # Errors
 /// `Database`.
@@ -191,7 +192,9 @@ pub async fn release_in(conn: &mut PgConnection, attempt: &MoveAttempt) -> Resul
     }
     let dropped = sqlx::query(
         "update move_attempts set state = 'dropped', refused = 'a lower nonce is free'
-         where move_id = $1 and attempt = $2 and state = 'planned' and asked_at is null",
+         where move_id = $1 and attempt = $2 and state = 'planned' and asked_at is null
+           and not exists (select from move_attempts a
+             where a.move_id = $1 and a.tx_id is not null)",
     )
     .bind(attempt.move_id.uuid())
     .bind(attempt.attempt)

@@ -89,7 +89,8 @@ pub async fn retry_in(
     settled(&attempts_in(conn, &moved).await?)?;
     let cause = json!({ "by": by.0, "reason": by.1 });
     (moved.won, moved.block_hash, moved.height) = (None, None, None);
-    (moved.arrived, moved.cost, moved.retry_at) = (None, None, None);
+    // The cost stays: who tries again has seen it.
+    (moved.arrived, moved.retry_at) = (None, None);
     step_in(conn, base, &mut moved, MoveEvent::TryAgain, cause).await?;
     policy::close_case_in(conn, base, "signer_refused", &id.to_string(), by.1).await?;
     queue::enqueue(conn, &ResolveMove { moved: id }, base.now()).await.map_err(Error::from)?;

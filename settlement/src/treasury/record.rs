@@ -62,15 +62,16 @@ pub async fn may_go_on_in(conn: &mut PgConnection, base: &Base, of: &Move) -> Re
     Ok(known.is_some_and(|known| known.is_usable && known.address == of.to))
 }
 
-/// False for a top-up that nobody was asked to sign, while the venue is frozen that its tokens
+/// False for a top-up of which nothing may be signed, while the venue is frozen that its tokens
 /// would go to. One that may be signed goes on: others stand behind its nonce, and it stays ours.
+/// What the signer refused has given its nonce back.
 async fn is_gas_of_use_in(conn: &mut PgConnection, of: &Move) -> Result<bool, Error> {
     if of.purpose != MovePurpose::Gas {
         return Ok(true);
     }
     let venue: Option<Option<String>> = sqlx::query_scalar(
         "select for_venue from moves where id = $1 and not exists (select from move_attempts a
-           where a.move_id = $1 and a.asked_at is not null)",
+           where a.move_id = $1 and a.asked_at is not null and a.state <> 'dropped')",
     )
     .bind(of.id.uuid())
     .fetch_optional(&mut *conn)
@@ -263,7 +264,12 @@ pub async fn final_in(
     if !stands_at(&moved, &told.at) {
         return Ok(());
     }
-    let expected = winner_amount(conn, &moved).await?;
+    let winner = winner_in(conn, &moved).await?;
+    let at = &told.at.block_hash;
+    if is_too_dear_in(conn, base, (&mut moved, &winner), (at, told.cost)).await? {
+        return Ok(());
+    }
+    let expected = winner.amount;
     if told.arrived != expected {
         let new = case::NewCase {
             kind: "move_differs",
@@ -312,11 +318,36 @@ fn stands_at(moved: &Move, at: &InBlock) -> bool {
         && moved.block_hash.as_ref() == Some(&at.block_hash)
 }
 
-async fn winner_amount(conn: &mut PgConnection, moved: &Move) -> Result<Amount, Error> {
+async fn winner_in(conn: &mut PgConnection, moved: &Move) -> Result<MoveAttempt, Error> {
     let attempts = store::attempts_in(conn, moved).await?;
-    let winner = attempts.iter().find(|a| Some(a.attempt) == moved.won);
-    let lost = || Error::Inconsistent(format!("{} has no attempt in its block", moved.id));
-    winner.map(|a| a.amount).ok_or_else(lost)
+    let winner = attempts.into_iter().find(|a| Some(a.attempt) == moved.won);
+    winner.ok_or_else(|| Error::Inconsistent(format!("{} has no attempt in its block", moved.id)))
+}
+
+/// True when a node tells of a fee beyond what the transaction could pay: nothing is booked before
+/// a person has seen it. Told again once a person has tried the move again, it is believed: a
+/// network may charge beside the fee.
+async fn is_too_dear_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    (moved, winner): (&mut Move, &MoveAttempt),
+    (block, cost): (&str, Amount),
+) -> Result<bool, Error> {
+    if cost.minor() <= winner.fee_max.minor() || moved.cost == Some(cost) {
+        return Ok(false);
+    }
+    let new = case::NewCase {
+        kind: "move_differs",
+        subject: &moved.id.to_string(),
+        payment: None,
+        amount: Some(cost),
+        detail: json!({ "block": block, "cost": cost, "fee_max": winner.fee_max }),
+    };
+    case::open_in(conn, base, new).await?;
+    moved.cost = Some(cost);
+    let cause = json!({ "block": block, "cost": cost, "fee_max": winner.fee_max });
+    step_in(conn, base, moved, MoveEvent::NeedsPerson, cause).await?;
+    Ok(true)
 }
 
 pub(super) async fn settle_attempts(
@@ -352,6 +383,10 @@ pub async fn failed_in(
 ) -> Result<(), Error> {
     let mut moved = lock_in(conn, id).await?;
     if !stands_at(&moved, at) {
+        return Ok(());
+    }
+    let winner = winner_in(conn, &moved).await?;
+    if is_too_dear_in(conn, base, (&mut moved, &winner), (&at.block_hash, cost)).await? {
         return Ok(());
     }
     settle_attempts(conn, &moved, at.attempt).await?;

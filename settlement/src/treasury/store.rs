@@ -124,30 +124,43 @@ pub async fn attempts_in(conn: &mut PgConnection, of: &Move) -> Result<Vec<MoveA
     rows.iter().map(read).collect()
 }
 
-/// True when the scan followed a chain away from this block, or never saw it and follows a chain
-/// with another block at its height.
+/// What the scan says of a block that was final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockSeen {
+    /// Nothing against it.
+    Stands,
+    /// It followed a chain away from it.
+    Left,
+    /// It never saw it, and stands on a chain with another block at its height: that one may be
+    /// where the scan stood still.
+    Never,
+}
+
+/// What the scan says of a block that was final.
 ///
 /// # Errors
 /// `Database`.
-pub async fn is_block_gone_in(
+pub async fn block_seen_in(
     conn: &mut PgConnection,
     network: &NetworkId,
     hash: &str,
     height: i64,
-) -> Result<bool, Error> {
-    let gone = sqlx::query_scalar(
-        "select exists (select from chain_blocks
-             where network = $1 and hash = $2 and not canonical)
-           or (exists (select from chain_blocks
-               where network = $1 and height = $3 and canonical and hash <> $2)
-             and not exists (select from chain_blocks where network = $1 and hash = $2))",
+) -> Result<BlockSeen, Error> {
+    let (canonical, other): (Option<bool>, bool) = sqlx::query_as(
+        "select (select canonical from chain_blocks where network = $1 and hash = $2),
+           exists (select from chain_blocks
+             where network = $1 and height = $3 and canonical and hash <> $2)",
     )
     .bind(network.as_str())
     .bind(hash)
     .bind(height)
     .fetch_one(conn)
     .await?;
-    Ok(gone)
+    Ok(match (canonical, other) {
+        (Some(false), _) => BlockSeen::Left,
+        (None, true) => BlockSeen::Never,
+        (Some(true), _) | (None, false) => BlockSeen::Stands,
+    })
 }
 
 /// Moves a locked move by one event, writes what of it changes, and records the step.

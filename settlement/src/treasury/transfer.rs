@@ -69,8 +69,9 @@ impl TransferState {
             (Self::Sent | Self::Unknown | Self::Leaving | Self::InReview, E::SeenFailed) => {
                 Self::Failed
             }
-            // A person's word, with the venue's letter.
-            (Self::Unknown | Self::InReview, E::NeverLeft) => Self::Failed,
+            // A person's word, beside what the venue says. What is only planned may wait for ever,
+            // because its lane leads somewhere else by now.
+            (Self::Planned | Self::Unknown | Self::InReview, E::NeverLeft) => Self::Failed,
             (Self::Left, E::CreditSeen) => Self::Credited,
             (Self::Sent | Self::Unknown | Self::Leaving, E::NeedsPerson) => Self::InReview,
             _ => return None,

@@ -29,20 +29,23 @@ pub(super) async fn locked_transfer(
     Ok(lock_transfer_in(conn, id).await?)
 }
 
-/// A transfer that no venue knows, or that contradicts itself, never left: a person says so, with
-/// the venue's word. Its coins and its lane are free again.
+/// A transfer that is only planned, that no venue knows, or that contradicts itself, never left: a
+/// person says so, with the venue's word. Its coins and its lane are free again. `seen` is how it
+/// stood before its venue was asked: what was asked for since then may be on its way.
 ///
 /// # Errors
 /// `PersonError`.
 pub async fn transfer_never_left_in(
     conn: &mut PgConnection,
     base: &Base,
-    id: TransferId,
+    seen: &Transfer,
     by: (&str, &str),
 ) -> Result<(), PersonError> {
     signed_by(by)?;
+    let id = seen.id;
     let mut of = locked_transfer(conn, id).await?;
-    if of.state.next(TransferEvent::NeverLeft).is_err() {
+    let moved_on = (of.state, of.sends) != (seen.state, seen.sends);
+    if moved_on || of.state.next(TransferEvent::NeverLeft).is_err() {
         return Err(PersonError::NotNow(of.state.name(), "declared as never left"));
     }
     let cause = json!({ "by": by.0, "reason": by.1 });

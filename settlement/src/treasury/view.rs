@@ -154,7 +154,7 @@ async fn gas_in(conn: &mut PgConnection, base: &Base) -> Result<Vec<Gas>, Error>
 }
 
 /// Opens a case for each gas level that is too low, and closes it where it is not any more; opens
-/// one for everything that is on its way too long.
+/// one for everything that is on its way too long; what has left counts from then.
 ///
 /// # Errors
 /// `Database`, `Ledger`.
@@ -172,10 +172,11 @@ pub async fn alarms_in(conn: &mut PgConnection, base: &Base) -> Result<(), Error
     let old: Vec<(uuid::Uuid, bool, String)> = sqlx::query_as(
         "select id, false, state from moves
            where state not in ('credited', 'replaced', 'failed', 'cancelled')
-             and planned_at < $1
+             and coalesce(final_at, planned_at) < $1
          union all
          select id, true, state from venue_transfers
-           where state not in ('credited', 'refused', 'failed') and planned_at < $1",
+           where state not in ('credited', 'refused', 'failed')
+             and coalesce(left_at, planned_at) < $1",
     )
     .bind(since)
     .fetch_all(&mut *conn)

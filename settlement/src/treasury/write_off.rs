@@ -4,6 +4,7 @@
 //! one that is shown as refused or late. The first signature books nothing; the second one, of
 //! another name for the same amount, takes it out of transit as a loss, once. Signatures are facts.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use primitives::Amount;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -55,7 +56,7 @@ pub async fn write_off_in(
         return Err(PersonError::NotThere("nothing of it is missing"));
     }
     let subject = lost.subject();
-    if lost.is_waiting() && !is_shown_in(conn, &subject).await? {
+    if lost.is_waiting() && !is_shown_in(conn, base, &lost).await? {
         return Err(PersonError::NotThere("it is neither refused nor late: it may still come"));
     }
     let owners = owners_in(conn, base, &lost, missing, by).await?;
@@ -70,13 +71,20 @@ pub async fn write_off_in(
     Ok(WrittenOff::Booked(missing))
 }
 
-/// True while a person is shown that it is refused or late.
-async fn is_shown_in(conn: &mut PgConnection, subject: &str) -> Result<bool, PersonError> {
+/// True while a person is shown that it is refused, or late. How long it took to leave says nothing
+/// of how long its credit takes.
+async fn is_shown_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    lost: &Lost,
+) -> Result<bool, PersonError> {
+    let old = base.now() - TimeDelta::seconds(base.settings.treasury.transit_old_s);
     let shown = sqlx::query_scalar(
         "select exists (select from cases where subject = $1 and closed_at is null
-           and kind in ('credit_refused', 'transit_old'))",
+           and (kind = 'credit_refused' or (kind = 'transit_old' and $2)))",
     )
-    .bind(subject)
+    .bind(lost.subject())
+    .bind(lost.left_at().is_some_and(|left| left < old))
     .fetch_one(conn)
     .await?;
     Ok(shown)
@@ -166,6 +174,14 @@ impl Lost {
         match self {
             Self::Move(of, _) => of.id.to_string(),
             Self::Transfer(of) => of.id.to_string(),
+        }
+    }
+
+    /// Since when its credit is waited for.
+    fn left_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Move(of, _) => of.final_at,
+            Self::Transfer(of) => of.left_at,
         }
     }
 

@@ -29,20 +29,26 @@ pub(crate) struct Place {
 /// A refusal is final for so long. Whoever asks again later asks anew.
 const REMEMBERED: TimeDelta = TimeDelta::days(30);
 
-/// The answer an id was given.
+/// What is known of an intent before it is judged.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Answered {
-    pub(crate) intent: [u8; 32],
-    pub(crate) place: Place,
-    /// `None`: signed, which is the id's answer for ever.
-    pub(crate) refused_at: Option<DateTime<Utc>>,
+pub(crate) enum Known {
+    /// It was answered, there.
+    Answered(Place),
+    /// Another one was signed under its id, which is the id's answer for ever.
+    Reused,
+    New,
 }
+
+/// An id, and the hash of an intent that was asked for under it.
+type Named = (Uuid, [u8; 32]);
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    answered: HashMap<Uuid, Answered>,
+    signed: HashMap<Uuid, ([u8; 32], Place)>,
+    /// Each by itself: one that is refused under an id takes nothing back of another one's refusal.
+    refused: HashMap<Named, (DateTime<Utc>, Place)>,
     /// In their order, so that the oldest are forgotten.
-    refusals: VecDeque<(DateTime<Utc>, Uuid)>,
+    refusals: VecDeque<(DateTime<Utc>, Named)>,
     /// By transaction: what its inputs were said to be worth. A hash, because there are many.
     values: HashMap<[u8; 32], [u8; 32]>,
     pub(crate) recent: Recent,
@@ -61,33 +67,31 @@ impl Book {
             What::List(seen) => self.list = Some(seen),
             What::Signed(signed) => {
                 let intent = bytes(&signed.asked.intent)?;
-                let answered = Answered { intent, place, refused_at: None };
-                self.answered.insert(signed.asked.id, answered);
+                self.signed.insert(signed.asked.id, (intent, place));
                 self.flow.add(at, Kind::Signed, place.length);
                 self.count(at, signed)?;
             }
             What::Refused(refused) => {
                 let intent = bytes(&refused.asked.intent)?;
                 self.flow.add(at, Kind::Refused, place.length);
-                self.refuse(at, refused.asked.id, Answered { intent, place, refused_at: Some(at) });
+                self.refuse(at, (refused.asked.id, intent), place);
             }
         }
         Ok(())
     }
 
-    /// A second intent under an id that was signed is refused too, and is not the id's answer.
-    fn refuse(&mut self, at: DateTime<Utc>, id: Uuid, answered: Answered) {
+    /// Under an id that was signed nothing else is, whatever was refused: that needs no memory.
+    fn refuse(&mut self, at: DateTime<Utc>, named: Named, place: Place) {
         let old = at.checked_sub_signed(REMEMBERED);
         while self.refusals.front().is_some_and(|first| Some(first.0) <= old) {
-            let Some((_, id)) = self.refusals.pop_front() else { break };
-            let is_old = |known: &Answered| known.refused_at.is_some_and(|then| Some(then) <= old);
-            if self.answered.get(&id).is_some_and(is_old) {
-                self.answered.remove(&id);
+            let Some((_, first)) = self.refusals.pop_front() else { break };
+            if self.refused.get(&first).is_some_and(|known| Some(known.0) <= old) {
+                self.refused.remove(&first);
             }
         }
-        if self.answered.get(&id).is_none_or(|known| known.refused_at.is_some()) {
-            self.answered.insert(id, answered);
-            self.refusals.push_back((at, id));
+        if !self.signed.contains_key(&named.0) {
+            self.refused.insert(named, (at, place));
+            self.refusals.push_back((at, named));
         }
     }
 
@@ -109,8 +113,13 @@ impl Book {
         Ok(())
     }
 
-    pub(crate) fn answered(&self, id: Uuid) -> Option<Answered> {
-        self.answered.get(&id).copied()
+    pub(crate) fn known(&self, id: Uuid, intent: [u8; 32]) -> Known {
+        match (self.signed.get(&id), self.refused.get(&(id, intent))) {
+            (Some((of, place)), _) if *of == intent => Known::Answered(*place),
+            (Some(_), _) => Known::Reused,
+            (None, Some((_, place))) => Known::Answered(*place),
+            (None, None) => Known::New,
+        }
     }
 
     /// Whether the same was said of this transaction's inputs before, or nothing yet.

@@ -17,7 +17,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 pub(crate) use self::{
-    book::{Book, Place},
+    book::{Book, Known, Place},
     record::{Asked, NO_HASH, Record, Refused, Signed, What},
 };
 use crate::disk::{DiskError, is_private, sync_folder};

@@ -163,6 +163,29 @@ async fn a_refused_id_is_still_free_for_what_it_is_for() {
     assert_eq!(refused(&service, &early).await, "id_reused");
 }
 
+// Another intent that is refused under the same id takes no refusal back.
+#[tokio::test]
+async fn every_refusal_under_an_id_stays() {
+    let world = World::new();
+    let mut service = world.start();
+    service.sign(&million(1)).await.unwrap();
+    service.sign(&million(2)).await.unwrap();
+    let first = million(3);
+    let second = Intent { id: first.id, ..million(4) };
+    assert_eq!(refused(&service, &first).await, "over_limit");
+    assert_eq!(refused(&service, &second).await, "over_limit");
+    // There is room again: judged anew, either would be signed.
+    world.pass(3_600);
+    for _ in 0..2 {
+        assert_eq!(refused(&service, &first).await, "over_limit");
+        assert_eq!(refused(&service, &second).await, "over_limit");
+        drop(service);
+        service = world.start();
+    }
+    service.sign(&Intent { id: first.id, ..million(5) }).await.unwrap();
+    assert_eq!(refused(&service, &first).await, "id_reused");
+}
+
 // A clock set ahead by an hour or a day empties no window while the signer runs, and does not let
 // an address that waits begin.
 #[tokio::test]

@@ -1,6 +1,15 @@
 //! The allow-list: what is new waits, what is gone is gone at once, what cannot be read allows
 //! nothing.
 
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
 use primitives::Asset;
 use signer::LocalSigner;
 use signing::{Intent, SignError, Signer as _};
@@ -94,7 +103,7 @@ async fn what_stays_in_a_new_version_does_not_wait_again() {
 #[tokio::test]
 async fn a_version_may_say_when_it_begins() {
     let world = World::new();
-    let text = std::fs::read_to_string(&world.config.allow_list).unwrap();
+    let text = fs::read_to_string(&world.config.allow_list).unwrap();
     let text = text.replace("version = 1", "version = 1\nactive_from = \"2027-01-15T09:00:00Z\"");
     write(&world.config.allow_list, &text);
     let service = world.start();
@@ -108,7 +117,7 @@ async fn a_list_that_cannot_be_trusted_allows_nothing() {
     let world = World::new();
     let service = world.start();
     service.sign(&to_venue(1)).await.unwrap();
-    let good = std::fs::read_to_string(&world.config.allow_list).unwrap();
+    let good = fs::read_to_string(&world.config.allow_list).unwrap();
     let bad_address = good.replace("version = 1", "version = 9").replace(EVM_VENUE, "0x12");
     let broken = [
         ("garbage", "version = ".to_owned()),
@@ -137,9 +146,9 @@ async fn a_list_that_cannot_be_trusted_allows_nothing() {
     }
     write(&world.config.allow_list, &good);
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    std::fs::set_permissions(&world.config.allow_list, everybody).unwrap();
+    fs::set_permissions(&world.config.allow_list, everybody).unwrap();
     assert!(is_undecided(&service, &to_venue(49)).await, "a list anybody may write");
-    std::fs::remove_file(&world.config.allow_list).unwrap();
+    fs::remove_file(&world.config.allow_list).unwrap();
     assert!(is_undecided(&service, &to_venue(50)).await, "no list");
     // The list that was seen last is good again when it is back, and nothing was refused for good.
     write(&world.config.allow_list, &good);
@@ -187,30 +196,61 @@ async fn a_new_asset_of_an_old_address_waits() {
     service.sign(&token).await.unwrap();
 }
 
-// Somebody saves the file while it is asked, again and again: nothing is refused for good, and half
-// a list is never taken for one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// The list as a pipe: each look at it finds the next text. Answers how long the signer waited
+/// between one look and the next.
+fn feed(path: &Path, texts: &[&str]) -> JoinHandle<Vec<Duration>> {
+    let pipes: Vec<PathBuf> =
+        (0..texts.len()).map(|n| path.with_extension(n.to_string())).collect();
+    for pipe in &pipes {
+        let made = Command::new("mkfifo").args(["-m", "600"]).arg(pipe).status().unwrap();
+        assert!(made.success(), "mkfifo");
+    }
+    fs::rename(&pipes[0], path).unwrap();
+    let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    let path = path.to_owned();
+    thread::spawn(move || {
+        let (mut waits, mut last) = (Vec::new(), None::<Instant>);
+        for (number, text) in texts.iter().enumerate() {
+            // Opens once the signer has opened it to read; its next look finds the next pipe.
+            let mut pipe = OpenOptions::new().write(true).open(&path).unwrap();
+            waits.extend(last.map(|last| last.elapsed()));
+            if let Some(next) = pipes.get(number + 1) {
+                fs::rename(next, &path).unwrap();
+            }
+            pipe.write_all(text.as_bytes()).unwrap();
+            last = Some(Instant::now());
+        }
+        waits
+    })
+}
+
+// Somebody saves the file row by row while it is asked. What is there reads like a whole list each
+// time, and there is more of it at the second look: nothing is refused for good, and a part is
+// never taken for the list.
+#[tokio::test]
 async fn a_list_that_is_being_saved_parks_nothing() {
     let world = World::new();
-    let service = std::sync::Arc::new(world.start());
+    let service = world.start();
     let whole = World::list(2, &venues());
     let path = world.config.allow_list.clone();
-    let writer = std::thread::spawn(move || {
-        for end in (0..whole.len()).step_by(40).chain([whole.len()]) {
-            std::fs::write(&path, &whole[..end]).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
-    });
-    for number in 1..200 {
-        match service.sign(&to_venue(number)).await {
-            Ok(_) | Err(SignError::Unavailable(_)) => {}
-            other => panic!("{other:?}"),
-        }
+    let rows = whole.match_indices("[[allow]]").map(|(at, _)| at);
+    let ends: Vec<usize> = rows.chain([whole.len()]).collect();
+    for (number, ends) in (1..).zip(ends.windows(2)) {
+        let fed = feed(&path, &[&whole[..ends[0]], &whole[..ends[1]]]);
+        assert!(is_undecided(&service, &to_venue(number)).await, "part {number} was taken");
+        let waits = fed.join().unwrap();
+        assert!(waits[0] >= Duration::from_millis(50), "the second look came at once: {waits:?}");
+        fs::remove_file(&path).unwrap();
     }
-    writer.join().unwrap();
-    for number in 1..200 {
+    // Twice the same: that is the list.
+    let fed = feed(&path, &[&whole, &whole]);
+    service.sign(&to_venue(50)).await.unwrap();
+    fed.join().unwrap();
+    fs::remove_file(&path).unwrap();
+    write(&path, &whole);
+    for number in 1..5 {
         service.sign(&to_venue(number)).await.unwrap();
     }
-    let log = std::fs::read_to_string(&world.config.log).unwrap();
-    assert_eq!(log.matches("\"list\":").count(), 2, "one of a half was taken");
+    let log = fs::read_to_string(&world.config.log).unwrap();
+    assert_eq!(log.matches("\"list\":").count(), 2, "a part was taken for the list");
 }

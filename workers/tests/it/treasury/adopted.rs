@@ -1,5 +1,7 @@
 //! The database was restored, and the signer has signed something under an id that we give anew.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use chains::carrier::{Carrier as _, Draft, SignedTx, Unsigned};
 use primitives::{Amount, Asset, MoveId, derived_uuid};
@@ -8,7 +10,7 @@ use signing::{Intent, Purpose, Signer as _};
 use workers::{Connectors, Logged};
 
 use super::{
-    net::Kind,
+    net::{Kind, Net},
     outside::refusal,
     world::{World, amount},
 };
@@ -140,10 +142,101 @@ async fn a_strangers_is_not_adopted() -> Result<()> {
         tx_id: "0xelse".to_owned(),
         raw: "00".to_owned(),
         draft: serde_json::json!({}),
+        amount: amount("1", Asset::Eth),
+        fee_max: amount("0", Asset::Eth),
+        nonce: None,
     };
     let no = treasury::adopt_in(&mut tx, &w.base, (id, 1), &told, BY).await;
     assert!(matches!(no, Err(PersonError::NotThere(_))), "{no:?}");
     let context = w.moves().await?.pop().context("no move")?;
     assert_eq!(context, "in_review");
     Ok(())
+}
+
+/// What the lost rows had signed in place of a top-up that the signer refused, with the first nonce
+/// of the station, and handed out.
+async fn lost_top_up(w: &World, fee: i128) -> Result<(MoveId, SignedTx)> {
+    let (id, draft): (uuid::Uuid, serde_json::Value) = sqlx::query_as(
+        "select m.id, a.draft from moves m join move_attempts a on a.move_id = m.id
+         where m.purpose = 'gas' and a.state = 'dropped'",
+    )
+    .fetch_one(&w.db.owner)
+    .await?;
+    let id = MoveId::from_uuid(id);
+    let mut draft: Draft = serde_json::from_value(draft)?;
+    let Unsigned::Evm(transfer) = &mut draft.unsigned else { anyhow::bail!("another network") };
+    (transfer.nonce, transfer.fee_per_gas_max) = (0, fee.to_string());
+    let mut conn = w.base.pool.acquire().await?;
+    let moved = treasury::get_in(&mut conn, id).await?.context("no move")?;
+    let intent = Intent {
+        id: derived_uuid(&["move", &id.to_string(), "2"]),
+        purpose: Purpose::Gas,
+        network: w.network(),
+        to: draft.to.clone(),
+        amount: draft.amount,
+        fee_max: Amount::try_new(fee, Asset::Eth)?,
+        to_index: moved.to_index,
+        unsigned: draft.unsigned,
+    };
+    let signed = w.keys.sign(&intent).await?;
+    w.net.send(&signed).await?;
+    Ok((id, signed))
+}
+
+async fn in_review(w: &World) -> Result<()> {
+    for _ in 0..3 {
+        w.turn(61).await?;
+    }
+    let parked = "select count(*) from moves where purpose = 'gas' and state = 'in_review'";
+    assert_eq!(w.count(parked).await?, 1, "{:?}", w.moves().await?);
+    Ok(())
+}
+
+/// It used its own nonce, and the one it was drafted with anew is nobody's: the next gets that.
+#[tokio::test]
+async fn a_top_up_has_the_nonce_in_its_bytes() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.keys.desk().says.push_back(refusal("over_limit"));
+    w.deposit(1, amount("500", Asset::Usdc)).await?;
+    w.turn(1).await?;
+    let (id, signed) = lost_top_up(&w, 3_000).await?;
+    w.net.mine(1);
+    in_review(&w).await?;
+    adopt(&w, id, &signed).await?;
+    w.settle().await?;
+    let own = "select count(*) from move_sources where nonce = 0 and spent";
+    let burnt = "select count(*) from move_sources where nonce > 0 and (live or spent)";
+    assert_eq!((w.count(own).await?, w.count(burnt).await?), (1, 0));
+    assert!(w.cases().await?.is_empty(), "{:?}", w.cases().await?);
+    w.deposit(2, amount("500", Asset::Usdc)).await?;
+    w.settle().await?;
+    assert_eq!(w.net.nonces(Net::station()), BTreeSet::from([0, 1]));
+    assert_eq!(w.at_near(Asset::Usdc).await?, 1_000_000_000);
+    w.check().await
+}
+
+/// Another top-up has its nonce by now: the chain says which of the two was, and both come.
+#[tokio::test]
+async fn a_top_up_whose_nonce_is_anothers() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.gas(amount("0.5", Asset::Eth)).await?;
+    w.keys.desk().says.push_back(refusal("over_limit"));
+    w.deposit(1, amount("500", Asset::Usdc)).await?;
+    w.turn(1).await?;
+    w.deposit(2, amount("500", Asset::Usdc)).await?;
+    w.turn(5).await?;
+    w.turn(5).await?;
+    assert_eq!(w.net.nonces(Net::station()), BTreeSet::from([0]));
+    let (id, signed) = lost_top_up(&w, 3_000).await?;
+    in_review(&w).await?;
+    adopt(&w, id, &signed).await?;
+    for _ in 0..6 {
+        w.settle().await?;
+    }
+    assert_eq!(w.at_near(Asset::Usdc).await?, 1_000_000_000, "{:?}", w.moves().await?);
+    let nonces = w.net.nonces(Net::station());
+    let all = u64::try_from(nonces.len())?;
+    assert!(nonces.iter().copied().eq(0..all), "{nonces:?}");
+    w.check().await
 }

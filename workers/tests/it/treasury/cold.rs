@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use primitives::{Amount, Asset};
 use serde_json::{Value, json};
 use settlement::{chart, treasury};
+use signing::SignError;
 
 use super::{
     net::Kind,
@@ -138,9 +139,38 @@ async fn a_token_goes_with_gas() -> Result<()> {
     agrees(&w, Asset::Usdc).await
 }
 
-/// The settings name another address before it was signed: nothing goes to the old one.
+/// The settings name another address before it was signed: nothing goes to the old one, however
+/// often it is looked at, until they name it again.
 #[tokio::test]
 async fn an_old_address_gets_nothing() -> Result<()> {
+    let w = World::with(Kind::Addresses, cold("ETH", "0", "1000")).await?;
+    w.stock(&w.near, amount("100", Asset::Eth)).await?;
+    w.deposit(1, amount("5", Asset::Eth)).await?;
+    w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
+    w.turn(1).await?;
+    assert_eq!((w.moves().await?, w.keys.desk().asked.len()), (vec!["planned".to_owned()], 1));
+    let another = w.otherwise(|t| {
+        for cold in t.networks.values_mut().flat_map(|n| n.cold.values_mut()) {
+            cold.address = "cold-anew".to_owned();
+        }
+    })?;
+    let nowhere = w.otherwise(|t| t.networks.values_mut().for_each(|n| n.cold.clear()))?;
+    for runner in [&another, &nowhere] {
+        for _ in 0..2 {
+            w.turn_by(runner, 130).await?;
+        }
+        assert_eq!((w.moves().await?, w.keys.desk().asked.len()), (vec!["planned".to_owned()], 1));
+    }
+    w.rate(Asset::Eth, w.now()).await?;
+    w.turn(130).await?;
+    w.settle().await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    agrees(&w, Asset::Eth).await
+}
+
+/// What no rule lets go there is not even planned.
+#[tokio::test]
+async fn nothing_is_planned_for_another_address() -> Result<()> {
     let w = World::with(Kind::Addresses, cold("ETH", "0", "1000")).await?;
     w.stock(&w.near, amount("100", Asset::Eth)).await?;
     let mut conn = w.base.pool.acquire().await?;

@@ -5,7 +5,7 @@
 //! answer for ever, a refusal too, and it refuses another intent under the same id.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -22,7 +22,10 @@ use rust_decimal::Decimal;
 use signing::{Intent, SignError, Signer};
 use uuid::Uuid;
 
-use super::{net::Net, wire::hex};
+use super::{
+    net::Net,
+    wire::{hex, tx_id},
+};
 
 /// What becomes of asking for a withdrawal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,6 +288,8 @@ pub(crate) struct Desk {
     pub(crate) says: VecDeque<SignError>,
     /// As above, after the intent was signed.
     pub(crate) silent_after: usize,
+    /// Of these nothing is ever heard.
+    pub(crate) silent_for: BTreeSet<Uuid>,
     pub(crate) signed: BTreeMap<Uuid, (Intent, SignedTx)>,
     pub(crate) refused: BTreeMap<Uuid, SignError>,
     pub(crate) asked: Vec<Uuid>,
@@ -308,6 +313,9 @@ impl Signer for Keys {
     async fn sign(&self, intent: &Intent) -> Result<SignedTx, SignError> {
         let mut desk = self.desk();
         desk.asked.push(intent.id);
+        if desk.silent_for.contains(&intent.id) {
+            return Err(SignError::Unavailable("no answer in time".to_owned()));
+        }
         if let Some((known, signed)) = desk.signed.get(&intent.id) {
             return if known == intent { Ok(signed.clone()) } else { Err(refusal("id_reused")) };
         }
@@ -321,7 +329,7 @@ impl Signer for Keys {
             return Err(says);
         }
         let raw = hex(&serde_json::to_vec(intent).unwrap());
-        let signed = SignedTx { tx_id: format!("0x{}", intent.id.simple()), raw };
+        let signed = SignedTx { tx_id: tx_id(intent), raw };
         desk.signed.insert(intent.id, (intent.clone(), signed.clone()));
         if desk.silent_after > 0 {
             desk.silent_after -= 1;

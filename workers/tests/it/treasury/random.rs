@@ -21,7 +21,8 @@ use super::{
 /// Steps of one story.
 const STEPS: u32 = 45;
 
-/// Numbers that look like chance and are the same for the same seed.
+/// Numbers that look like chance. The same seed asks for the same steps; in which order jobs run,
+/// and what a death meets, stays chance.
 struct Dice(u64);
 
 impl Dice {

@@ -67,12 +67,34 @@ async fn after_a_block_the_scan_never_saw() -> Result<()> {
     w.turn(1).await?;
     assert_eq!(w.moves().await?, ["final"]);
     w.net.reorg(4);
+    w.net.mine(4);
     w.others_stand_there(11, 14, 1).await?;
+    w.net.state().doubts = Some("no connection".to_owned());
+    w.turn(40).await?;
+    assert_eq!((w.moves().await?, w.cases().await?), (vec!["final".to_owned()], vec![]));
+    w.net.state().doubts = None;
     w.turn(40).await?;
     assert_eq!(w.cases().await?, ["move_unwound"]);
     w.near.books().silent = false;
     w.settle().await?;
     assert_eq!((w.moves().await?, w.net.mined()), (vec!["credited".to_owned()], 1));
+    w.check().await
+}
+
+/// The scan stands on a block that came and went: the nodes hold the one of the move.
+#[tokio::test]
+async fn a_scan_that_stands_still_undoes_nothing() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(4);
+    w.turn(5).await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    w.others_stand_there(11, 14, 1).await?;
+    for _ in 0..3 {
+        w.turn(60).await?;
+    }
+    assert_eq!((w.moves().await?, w.cases().await?), (vec!["credited".to_owned()], vec![]));
     w.check().await
 }
 

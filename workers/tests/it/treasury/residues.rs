@@ -11,6 +11,7 @@ use settlement::{
     reconcile::{self, Scope},
     treasury::{self, Item, PersonError, WrittenOff},
 };
+use signing::SignError;
 
 use super::{
     net::Kind,
@@ -289,7 +290,8 @@ async fn two_people_write_off_what_is_missing() -> Result<()> {
 /// Something that is only slow is nobody's loss; something a venue refuses may be.
 #[tokio::test]
 async fn what_may_still_come_is_not_written_off() -> Result<()> {
-    let w = sent(|w| w.near.books().refuses = true).await?;
+    let w = sent(|w| w.near.books().silent = true).await?;
+    assert!(w.cases().await?.is_empty());
     let item = Item::Move(w.the_move().await?);
     let sign = async |who: &str| -> Result<Result<WrittenOff, PersonError>> {
         let mut tx = w.base.pool.begin().await?;
@@ -297,10 +299,10 @@ async fn what_may_still_come_is_not_written_off() -> Result<()> {
         tx.commit().await?;
         Ok(done)
     };
-    if w.cases().await?.is_empty() {
-        let no = sign("asha").await?;
-        assert!(matches!(no, Err(PersonError::NotThere(_))), "{no:?}");
-    }
+    let no = sign("asha").await?;
+    assert!(matches!(no, Err(PersonError::NotThere(_))), "{no:?}");
+    w.near.books().silent = false;
+    w.near.books().refuses = true;
     w.turn(60).await?;
     assert_eq!((w.moves().await?, w.cases().await?), (one("final"), one("credit_refused")));
     sign("asha").await??;
@@ -308,6 +310,39 @@ async fn what_may_still_come_is_not_written_off() -> Result<()> {
     assert_eq!((w.moves().await?, w.cases().await?.len()), (one("credited"), 0));
     assert_eq!((w.at_near(Asset::Eth).await?, w.in_transit(Asset::Eth).await?), (0, 0));
     w.check().await
+}
+
+/// How long it took to leave says nothing of how long its credit takes.
+#[tokio::test]
+async fn a_move_is_late_from_when_it_left() -> Result<()> {
+    for (slow, shown) in [(3_000, Vec::new()), (7_200, one("transit_old"))] {
+        let w = World::open(Kind::Addresses).await?;
+        w.near.books().silent = true;
+        w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
+        w.deposit(1, amount("1", Asset::Eth)).await?;
+        w.turn(1).await?;
+        w.clock.advance(TimeDelta::seconds(slow));
+        w.turn(1).await?;
+        w.net.mine(4);
+        w.turn(1).await?;
+        assert_eq!((w.moves().await?, w.cases().await?), (one("final"), shown.clone()));
+        let item = Item::Move(w.the_move().await?);
+        let sign = async || -> Result<Result<WrittenOff, PersonError>> {
+            let mut tx = w.base.pool.begin().await?;
+            let by = ("asha", "their letter");
+            let done = treasury::write_off_in(&mut tx, &w.base, item, by).await;
+            tx.commit().await?;
+            Ok(done)
+        };
+        w.turn(1_200).await?;
+        assert_eq!(w.cases().await?, shown, "{slow} s");
+        let no = sign().await?;
+        assert!(matches!(no, Err(PersonError::NotThere(_))), "{no:?}");
+        w.turn(2_500).await?;
+        assert_eq!(w.cases().await?, ["transit_old"]);
+        sign().await??;
+    }
+    Ok(())
 }
 
 fn one(word: &str) -> Vec<String> {
@@ -374,6 +409,46 @@ async fn what_is_late_hides_no_difference() -> Result<()> {
     assert!(busy(&w).await?);
     w.clock.advance(TimeDelta::seconds(3_601));
     assert!(!busy(&w).await?);
+    Ok(())
+}
+
+/// A move that was never sent changes no balance, however long it waits; one that was sent explains
+/// a difference from then on, and not for ever.
+#[tokio::test]
+async fn what_was_not_sent_hides_no_difference() -> Result<()> {
+    let network = || primitives::NetworkId::new("net").unwrap();
+    for (asset, scope) in [
+        (Asset::Eth, Scope::Cold(network(), Asset::Eth)),
+        (Asset::Usdc, Scope::Gas(network(), Asset::Eth)),
+        (Asset::Btc, Scope::Venue("near".to_owned(), Asset::Btc)),
+    ] {
+        let kind = if asset == Asset::Btc { Kind::Outputs } else { Kind::Addresses };
+        let w = World::with(kind, |t| {
+            t["networks"]["net"]["cold"] = json!({ "ETH": {
+                "address": "cold-storage", "keep": "0", "least": "0.1", "per_day": "1000",
+            } });
+            t["venues"]["near"]["targets"] = json!({ "BTC": "1", "USDC": "1000" });
+        })
+        .await?;
+        w.gas(amount("0.5", Asset::Eth)).await?;
+        let units = if asset == Asset::Usdc { "500" } else { "0.5" };
+        w.deposit(1, amount(units, asset)).await?;
+        w.keys.desk().says.push_back(SignError::Unavailable("no socket".to_owned()));
+        w.turn(1).await?;
+        let busy = async |w: &World| -> Result<bool> {
+            let mut conn = w.base.pool.acquire().await?;
+            Ok(reconcile::in_flight_in(&mut conn, &w.base, &scope).await?)
+        };
+        assert_eq!(w.moves().await?, ["planned"], "{scope:?}");
+        assert!(!busy(&w).await?, "{scope:?}");
+        w.clock.advance(TimeDelta::seconds(7_200));
+        assert!(!busy(&w).await?, "{scope:?}");
+        w.turn(1).await?;
+        assert_eq!(w.moves().await?, ["sent"], "{scope:?}");
+        assert!(busy(&w).await?, "{scope:?}: it was slow to leave");
+        w.clock.advance(TimeDelta::seconds(3_601));
+        assert!(!busy(&w).await?, "{scope:?}");
+    }
     Ok(())
 }
 

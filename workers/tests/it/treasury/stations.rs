@@ -15,10 +15,10 @@ use super::{
 };
 
 const GAS: &str = "select count(*) from moves where purpose = 'gas'";
-const SENT: &str = "select count(*) from moves where purpose = 'gas' and state = 'sent'";
+pub(super) const SENT: &str = "select count(*) from moves where purpose = 'gas' and state = 'sent'";
 
 /// Tokens at so many addresses, and coin at the station.
-async fn tokens(count: u32, most: usize) -> Result<World> {
+pub(super) async fn tokens(count: u32, most: usize) -> Result<World> {
     let w = World::with(Kind::Addresses, |t| t["top_ups_at_once"] = json!(most)).await?;
     w.gas(amount("0.5", Asset::Eth)).await?;
     for index in 0..count {
@@ -27,14 +27,14 @@ async fn tokens(count: u32, most: usize) -> Result<World> {
     Ok(w)
 }
 
-async fn turns(w: &World, count: usize) -> Result<()> {
+pub(super) async fn turns(w: &World, count: usize) -> Result<()> {
     for _ in 0..count {
         w.turn(2).await?;
     }
     Ok(())
 }
 
-async fn all_come(w: &World, count: i128) -> Result<()> {
+pub(super) async fn all_come(w: &World, count: i128) -> Result<()> {
     for _ in 0..6 {
         w.settle().await?;
     }
@@ -43,7 +43,7 @@ async fn all_come(w: &World, count: i128) -> Result<()> {
 }
 
 /// The move that has the lowest nonce, or the only one with this nonce.
-async fn with_nonce(w: &World, nonce: i64) -> Result<MoveId> {
+pub(super) async fn with_nonce(w: &World, nonce: i64) -> Result<MoveId> {
     let id = sqlx::query_scalar("select move_id from move_sources where nonce = $1 and live")
         .bind(nonce)
         .fetch_one(&w.db.owner)
@@ -71,7 +71,7 @@ async fn no_gas_for_a_frozen_venue() -> Result<()> {
     all_come(&w, 1).await
 }
 
-async fn freeze(w: &World, frozen: bool) -> Result<()> {
+pub(super) async fn freeze(w: &World, frozen: bool) -> Result<()> {
     let mut tx = w.base.pool.begin().await?;
     venue_freeze::set_in(&mut tx, &w.base, "near", frozen, ("ops", "a test")).await?;
     tx.commit().await?;

@@ -97,10 +97,11 @@ async fn what_is_never_found_stays_unknown() -> Result<()> {
         sqlx::query_scalar("select id from venue_transfers").fetch_one(&w.db.owner).await?;
     let (id, letter) = (TransferId::from_uuid(id), ("ops", "the venue's letter of today"));
     let mut tx = w.base.pool.begin().await?;
-    let unsigned = treasury::transfer_never_left_in(&mut tx, &w.base, id, ("ops", "")).await;
+    let seen = treasury::get_transfer_in(&mut tx, id).await?;
+    let unsigned = treasury::transfer_never_left_in(&mut tx, &w.base, &seen, ("ops", "")).await;
     assert!(matches!(unsigned, Err(PersonError::Unsigned("--reason", 500))), "{unsigned:?}");
-    treasury::transfer_never_left_in(&mut tx, &w.base, id, letter).await?;
-    let twice = treasury::transfer_never_left_in(&mut tx, &w.base, id, letter).await;
+    treasury::transfer_never_left_in(&mut tx, &w.base, &seen, letter).await?;
+    let twice = treasury::transfer_never_left_in(&mut tx, &w.base, &seen, letter).await;
     assert!(matches!(twice, Err(PersonError::NotNow("failed", _))), "{twice:?}");
     tx.commit().await?;
     let said = "select count(*) from transitions where event = 'never_left'

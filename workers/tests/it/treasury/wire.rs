@@ -22,6 +22,11 @@ pub(crate) fn taken_by(intent: &Intent) -> (Vec<Movable>, Vec<String>) {
     }
 }
 
+/// The name of what is signed for an intent.
+pub(crate) fn tx_id(intent: &Intent) -> String {
+    format!("0x{}", intent.id.simple())
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,8 @@
-//! A second node that is silent: no move ends by the word of the first one alone.
+//! A second node that is silent, and a first that tells nonsense: no move ends by its word alone.
 
 use anyhow::Result;
 use primitives::Asset;
+use settlement::treasury;
 
 use super::{
     net::Kind,
@@ -58,6 +59,64 @@ async fn a_hold_is_released_when_every_node_says_so() -> Result<()> {
     assert_eq!((w.moves().await?, w.cases().await?), (names("replaced"), names("move_overtaken")));
     assert_eq!(w.count(HELD).await?, 0);
     Ok(())
+}
+
+async fn retry(w: &World) -> Result<()> {
+    let mut tx = w.base.pool.begin().await?;
+    treasury::retry_in(&mut tx, &w.base, w.the_move().await?, ("ops", "looked at")).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Nothing is booked of a fee that could not have been paid.
+#[tokio::test]
+async fn a_fee_that_cannot_be_waits_for_a_person() -> Result<()> {
+    for fails in [false, true] {
+        let w = World::open(Kind::Addresses).await?;
+        w.deposit(1, amount("1", Asset::Eth)).await?;
+        w.turn(1).await?;
+        w.net.state().reverts = fails;
+        w.net.state().lie = 501;
+        w.net.mine(9);
+        w.turn(5).await?;
+        assert_eq!(
+            (w.moves().await?, w.cases().await?),
+            (names("in_review"), names("move_differs"))
+        );
+        assert_eq!(w.escrow(Asset::Eth).await?, 10_i128.pow(18));
+        let id = w.the_move().await?;
+        let mut tx = w.base.pool.begin().await?;
+        let no = treasury::abandon_in(&mut tx, &w.base, id, &[], ("ops", "no")).await;
+        assert!(matches!(no, Err(treasury::PersonError::NotNow(..))), "{no:?}");
+        drop(tx);
+        w.net.state().lie = 0;
+        retry(&w).await?;
+        w.settle().await?;
+        assert_eq!(
+            w.moves().await?.first().map(String::as_str),
+            Some(if fails { "failed" } else { "credited" })
+        );
+        w.check().await?;
+    }
+    Ok(())
+}
+
+/// Where the network really took more, a person says so by trying again.
+#[tokio::test]
+async fn a_fee_that_a_person_has_seen_is_booked() -> Result<()> {
+    let w = World::open(Kind::Addresses).await?;
+    w.net.state().fee_percent = 150;
+    w.deposit(1, amount("1", Asset::Eth)).await?;
+    // Too little to be moved: the fee is taken from it.
+    w.deposit(2, amount("0.001", Asset::Eth)).await?;
+    w.turn(1).await?;
+    w.net.mine(9);
+    w.turn(5).await?;
+    assert_eq!((w.moves().await?, w.cases().await?), (names("in_review"), names("move_differs")));
+    retry(&w).await?;
+    w.settle().await?;
+    assert_eq!(w.moves().await?, ["credited"]);
+    w.check().await
 }
 
 fn names(one: &str) -> Vec<String> {

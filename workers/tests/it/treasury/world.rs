@@ -411,11 +411,24 @@ impl World {
         let gate = Gate::start(target).await?;
         let url = format!("{before}@{}/{database}", gate.address());
         let pool = ledger::connect_pool(&url, 6).await?;
-        let entropy = Arc::new(Entropy::system());
+        // Another number for each, and the same ones in every run.
+        let entropy = Arc::new(Entropy::seeded(u64::from_le_bytes(self.base.entropy.bytes())));
         let base = Base { pool: pool.clone(), entropy, ..self.base.clone() };
         let ctx = ctx(&base, &self.net, (&self.near, &self.far), &self.keys)?;
         let runner = workers::runner(&ctx, "mortal", &|kind| KINDS.contains(&kind));
         Ok((runner, gate, pool))
+    }
+
+    /// A process that was started with other settings.
+    pub(crate) fn otherwise(
+        &self,
+        change: impl FnOnce(&mut settlement::treasury::TreasurySettings),
+    ) -> Result<Runner> {
+        let mut settings = Settings::clone(&self.base.settings);
+        change(&mut settings.treasury);
+        let base = Base { settings: Arc::new(settings), ..self.base.clone() };
+        let ctx = ctx(&base, &self.net, (&self.near, &self.far), &self.keys)?;
+        Ok(workers::runner(&ctx, "otherwise", &|kind| KINDS.contains(&kind)))
     }
 
     /// What the engine's lease does with the jobs of a process that fell silent.

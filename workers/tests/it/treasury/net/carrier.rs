@@ -14,7 +14,7 @@ use primitives::{Amount, Asset, NetworkId};
 use signing::Intent;
 
 use super::{
-    super::wire::{taken_by, unhex},
+    super::wire::{taken_by, tx_id, unhex},
     Kind, Net, Place, STATION, SendFault, Tx, down,
 };
 
@@ -70,7 +70,12 @@ impl Carrier for Net {
         let fee = if self.kind == Kind::Outputs { state.fee * count } else { state.fee };
         let address = &wish.from[0].source.address;
         let minor = if asset == self.native() {
-            wish.amount.map_or(all - fee, Amount::minor)
+            let minor = wish.amount.map_or(all - fee, Amount::minor);
+            let counts = self.kind == Kind::Addresses;
+            if counts && (self.holds(&state, address, asset) < all || minor + fee > all) {
+                return Err(DraftError::Refused("the place holds less by now".to_owned()));
+            }
+            minor
         } else {
             let has = self.holds(&state, address, self.native());
             if has < fee {
@@ -159,10 +164,21 @@ impl Carrier for Net {
         }
     }
 
+    fn read_signed(&self, like: &Draft, signed: &SignedTx) -> Result<Draft, String> {
+        let bytes = unhex(&signed.raw);
+        let intent: Intent = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        if signed.tx_id != tx_id(&intent) {
+            return Err("another transaction".to_owned());
+        }
+        let (to, amount, fee_max) = (intent.to, intent.amount, intent.fee_max);
+        Ok(Draft { to, amount, fee_max, unsigned: intent.unsigned, ..like.clone() })
+    }
+
     async fn cost(&self, tx_id: &str) -> Result<Option<Amount>, ReadError> {
         let state = self.state();
         let tx = state.txs.get(tx_id).filter(|tx| matches!(tx.place, Place::Block { .. }));
-        Ok(tx.map(|tx| Amount::try_new(self.taken(tx), tx.fee.asset()).unwrap()))
+        let told = |tx: &Tx| self.taken(tx, &state) + state.lie;
+        Ok(tx.map(|tx| Amount::try_new(told(tx), tx.fee.asset()).unwrap()))
     }
 
     async fn testimonies(&self, tx_id: &str, spends: &[String]) -> Vec<Testimony> {

@@ -56,6 +56,10 @@ pub(crate) struct State {
     /// What a draft offers now, and what a block asks for at least.
     pub(crate) fee: i128,
     pub(crate) block_fee: i128,
+    /// Of the most that a transaction offers, what the network takes where there are addresses.
+    pub(crate) fee_percent: i128,
+    /// What the node says beyond that.
+    pub(crate) lie: i128,
     /// The next transaction in a block fails there.
     pub(crate) reverts: bool,
     pub(crate) sends: VecDeque<SendFault>,
@@ -100,6 +104,8 @@ impl Net {
             outputs: BTreeMap::new(),
             fee: 1_000,
             block_fee: 0,
+            fee_percent: 50,
+            lie: 0,
             reverts: false,
             sends: VecDeque::new(),
             bump_refused: false,
@@ -255,7 +261,7 @@ impl Net {
                     held -= tx.amount.minor();
                 }
                 if tx.fee.asset() == asset {
-                    held -= self.taken(tx);
+                    held -= self.taken(tx, state);
                 }
             }
         }
@@ -263,8 +269,9 @@ impl Net {
     }
 
     /// What the network really takes: less than the most on networks with addresses.
-    fn taken(&self, tx: &Tx) -> i128 {
-        if self.kind == Kind::Outputs { tx.fee.minor() } else { tx.fee.minor() / 2 }
+    fn taken(&self, tx: &Tx, state: &State) -> i128 {
+        let percent = if self.kind == Kind::Outputs { 100 } else { state.fee_percent };
+        tx.fee.minor() * percent / 100
     }
 
     fn spent<'a>(&self, state: &'a State) -> BTreeSet<&'a String> {

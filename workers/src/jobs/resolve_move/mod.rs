@@ -3,17 +3,19 @@
 //! Every run looks first: whatever was ever sent may be in a block by now, whichever attempt it is.
 //! A send is marked before it is made; the same bytes twice are one transaction. Nothing new is
 //! signed for a move but a bump, which shares its fence with the attempts before it, and what
-//! stands in place of an attempt that the signer refused for ever.
+//! stands in place of an attempt that the signer refused for ever: `redraft`.
 
-use chains::carrier::{Carrier, Draft, DraftError, SendError, Unsigned, Wish};
+mod redraft;
+
+use chains::carrier::{Carrier, Draft, DraftError, SendError, Unsigned};
 use chrono::TimeDelta;
 use primitives::Amount;
 use queue::{Lease, Outcome};
 use settlement::{
     jobs::ResolveMove,
     treasury::{
-        self, Final, Goal, InBlock, Move, MoveAttempt, MoveAttemptState, MovePurpose, MoveState,
-        NewAttempt, Served, Turn,
+        self, BlockSeen, Final, Goal, InBlock, Move, MoveAttempt, MoveAttemptState, MovePurpose,
+        MoveState, NewAttempt, Served,
     },
 };
 use signing::SignError;
@@ -35,7 +37,7 @@ pub(crate) async fn run(ctx: Ctx, job: ResolveMove, lease: Lease) -> Result<Outc
     match moved.state {
         MoveState::Replaced | MoveState::Cancelled => return Ok(Outcome::Done),
         MoveState::Final | MoveState::Credited | MoveState::Failed => {
-            return unwind(&ctx, &lease, &moved).await;
+            return unwind(&ctx, &lease, (&moved, &attempts)).await;
         }
         // What stands in its block is a person's question now.
         MoveState::InReview if moved.won.is_some() => return Ok(ctx.again_in(PARKED)),
@@ -108,7 +110,7 @@ async fn go_on(
                     }
                 }
                 (None, Some(last)) if newest(attempts).is_none() => {
-                    redraft(ctx, lease, moved, last).await
+                    redraft::redraft(ctx, lease, moved, last).await
                 }
                 _ => {
                     let mut tx = ctx.begin(lease).await?;
@@ -141,65 +143,6 @@ fn is_quiet(ctx: &Ctx, attempt: &MoveAttempt) -> bool {
     attempt.sent_at.is_none_or(|at| ctx.now() - at >= after)
 }
 
-/// Every attempt was refused by the signer, for ever: the same move is drafted again, under another
-/// name, at its time.
-async fn redraft(
-    ctx: &Ctx,
-    lease: &Lease,
-    moved: &Move,
-    last: &MoveAttempt,
-) -> Result<Outcome, WorkError> {
-    if let Some(at) = moved.retry_at.filter(|at| *at > ctx.now()) {
-        return Ok(Outcome::Again(at));
-    }
-    let old = moving::draft_of(last)?;
-    let amount = (!moved.takes_all).then_some(moved.amount);
-    let wish = Wish { from: old.from.clone(), to: moved.to.clone(), amount };
-    let carrier = ctx.connectors.carrier(&moved.network)?;
-    let mut draft = match carrier.draft(&wish).await {
-        Ok(draft) => draft,
-        Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
-        Err(error) => {
-            let mut tx = ctx.begin(lease).await?;
-            treasury::stuck_in(&mut tx, &ctx.base, moved.id, &error.to_string()).await?;
-            let later = ctx.again_in(PARKED);
-            return ctx.finish(tx, lease, later).await;
-        }
-    };
-    let step = step(ctx, moved);
-    let rest = draft.amount.minor().checked_rem(step).unwrap_or(0);
-    let cut = Amount::try_new(draft.amount.minor().saturating_sub(rest), moved.asset).ok();
-    // Whole outputs cannot be cut.
-    let cut = cut.filter(|cut| rest > 0 && cut.is_positive());
-    if let Some(cut) = cut.filter(|_| !matches!(draft.unsigned, Unsigned::Bitcoin { .. })) {
-        let wish = Wish { amount: Some(cut), ..wish };
-        draft = match carrier.draft(&wish).await {
-            Ok(draft) => draft,
-            Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
-            Err(error) => {
-                let mut tx = ctx.begin(lease).await?;
-                treasury::stuck_in(&mut tx, &ctx.base, moved.id, &error.to_string()).await?;
-                let later = ctx.again_in(PARKED);
-                return ctx.finish(tx, lease, later).await;
-            }
-        };
-    }
-    if moving::places(&draft) != moving::places(&old) {
-        return Err(WorkError::Nonsense("a new draft from other sources".to_owned()));
-    }
-    let nonce = station(ctx, lease, moved, carrier).take_turn(&mut draft, Some(moved.id)).await?;
-    let mut tx = ctx.begin(lease).await?;
-    if !treasury::may_go_on_in(&mut tx, &ctx.base, moved).await? {
-        tx.rollback().await?;
-        return Ok(ctx.again_in(STOPPED));
-    }
-    let new = NewAttempt { nonce, ..next_attempt(moved, &draft, true)? };
-    let planned = treasury::redraft_in(&mut tx, &ctx.base, last, &new).await?;
-    // Why not may be a case by now.
-    let next = ctx.again_in(if planned.is_some() { 0 } else { PARKED });
-    ctx.finish(tx, lease, next).await
-}
-
 /// To what the amount of a move is cut: what is finer, its venue would not credit.
 fn step(ctx: &Ctx, moved: &Move) -> i128 {
     let treasury = &ctx.base.settings.treasury;
@@ -225,41 +168,6 @@ fn station<'a>(
     Station { ctx, lease, carrier, network: &moved.network }
 }
 
-/// Whether an attempt that nobody was asked to sign must wait, because transactions of its address
-/// stand before it; `None` when it is its turn.
-async fn turn(
-    ctx: &Ctx,
-    lease: &Lease,
-    moved: &Move,
-    attempt: &MoveAttempt,
-) -> Result<Option<Outcome>, WorkError> {
-    let turn = {
-        let mut conn = ctx.conn().await?;
-        treasury::turn_in(&mut conn, moved).await?
-    };
-    let own = match turn {
-        Turn::Mine => return Ok(None),
-        Turn::Waits => return Ok(Some(later(ctx, moved))),
-        Turn::Below(own) => own,
-    };
-    let old = moving::draft_of(attempt)?;
-    let wish = Wish { from: old.from, to: moved.to.clone(), amount: Some(moved.amount) };
-    let carrier = ctx.connectors.carrier(&moved.network)?;
-    let mut draft = match carrier.draft(&wish).await {
-        Ok(draft) => draft,
-        Err(DraftError::Read(error)) => return Err(moving::unreadable(error)),
-        Err(_) => return Ok(Some(ctx.again_in(PARKED))),
-    };
-    let free = station(ctx, lease, moved, carrier).take_turn(&mut draft, Some(moved.id)).await?;
-    if free.is_none_or(|free| free >= own) {
-        return Ok(None);
-    }
-    let mut tx = ctx.begin(lease).await?;
-    let released = treasury::release_in(&mut tx, attempt).await?;
-    let next = if released { ctx.again_in(0) } else { later(ctx, moved) };
-    ctx.finish(tx, lease, next).await.map(Some)
-}
-
 /// Plan: the switch, the venue and the address are asked in the transaction that notes the asking.
 async fn sign(
     ctx: &Ctx,
@@ -271,7 +179,7 @@ async fn sign(
         return Ok(Outcome::Again(at.min(ctx.now() + TimeDelta::seconds(PARKED))));
     }
     if attempt.asked_at.is_none()
-        && let Some(wait) = turn(ctx, lease, moved, attempt).await?
+        && let Some(wait) = redraft::turn(ctx, lease, moved, attempt).await?
     {
         return Ok(wait);
     }
@@ -569,13 +477,33 @@ async fn overtaken(
     ctx.finish(tx, lease, Outcome::Done).await.map(Some)
 }
 
-/// Final, and due only when the scan has left its block.
-async fn unwind(ctx: &Ctx, lease: &Lease, moved: &Move) -> Result<Outcome, WorkError> {
+/// Final, and due only when the scan has left its block. Where the scan never saw it, the nodes are
+/// asked: the scan may stand on a block that came and went. While one of them holds it, or cannot
+/// tell, the sweeper comes back.
+async fn unwind(
+    ctx: &Ctx,
+    lease: &Lease,
+    (moved, attempts): (&Move, &[MoveAttempt]),
+) -> Result<Outcome, WorkError> {
     let (Some(hash), Some(height)) = (&moved.block_hash, moved.height) else {
         return Ok(Outcome::Done);
     };
+    let seen = {
+        let mut conn = ctx.conn().await?;
+        treasury::block_seen_in(&mut conn, &moved.network, hash, height).await?
+    };
+    let is_gone = match seen {
+        BlockSeen::Stands => false,
+        BlockSeen::Left => true,
+        BlockSeen::Never => witnessed::left(ctx, (moved, attempts), (hash, height)).await?,
+    };
+    if !is_gone {
+        return Ok(Outcome::Done);
+    }
     let mut tx = ctx.begin(lease).await?;
-    if !treasury::is_block_gone_in(&mut tx, &moved.network, hash, height).await? {
+    // The scan may have gone on meanwhile.
+    let seen = treasury::block_seen_in(&mut tx, &moved.network, hash, height).await?;
+    if seen == BlockSeen::Stands {
         return ctx.finish(tx, lease, Outcome::Done).await;
     }
     let unwound = treasury::unwind_in(&mut tx, &ctx.base, moved.id).await?;
