@@ -2,7 +2,9 @@
 //! that plans sales and the one that resolves them. Sending is: mark sent, call once, record.
 
 use chrono::TimeDelta;
-use exchanges::{ClientRef, Exchange, NewOrder, Order, OrderKind, Pair, is_access_refusal};
+use exchanges::{
+    ClientRef, Exchange, NewOrder, Order, OrderKind, OrderState, Pair, is_access_refusal,
+};
 use futures::future::join_all;
 use primitives::{Asset, CallError};
 use queue::Lease;
@@ -73,12 +75,14 @@ pub(crate) fn client_ref(order: &OrderAttempt) -> Result<ClientRef, WorkError> {
         .ok_or_else(|| WorkError::Nonsense("a stored order reference".into()))
 }
 
-/// What the venue knows of an order, with its executions where there are any.
+/// What the venue knows of an order, with its executions where there can be any. One that is closed
+/// may be wrong about what it executed: its executions are read whatever it says.
 pub(crate) async fn facts(
     exchange: &dyn Exchange,
     order: &Order,
 ) -> Result<conversion::OrderFacts, WorkError> {
-    let fills = if order.executed.is_zero() { Vec::new() } else { exchange.fills(order).await? };
+    let none = order.executed.is_zero() && order.state == OrderState::Open;
+    let fills = if none { Vec::new() } else { exchange.fills(order).await? };
     in_our_words::order(order, &fills)
 }
 

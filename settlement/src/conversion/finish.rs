@@ -10,8 +10,11 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Conversion, ConversionState, Part, dust, fills, hold::release_in, lock_in, payments_of,
-    route::Route, store::insert_in,
+    AttemptState, Conversion, ConversionEvent, ConversionState, OrderAttempt, Part, dust, fills,
+    hold::release_in,
+    lock_in, payments_of,
+    route::Route,
+    store::{attempts_in, insert_in, lock_with_payments_in, step_in},
 };
 use crate::{Base, Error, jobs::ResolveConversion, payout};
 
@@ -41,6 +44,29 @@ pub(super) async fn finish_in(
         payout::plan_in(conn, base, payment).await?;
     }
     Ok(())
+}
+
+/// Ends a sale that waits with nothing left to sell, whatever its market says: the rest was sold by
+/// orders that had ended. Answers false while one of its orders has not had its last look.
+///
+/// # Errors
+/// `Database`, `Ledger`.
+pub async fn end_sold_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    id: ConversionId,
+) -> Result<bool, Error> {
+    let mut conversion = lock_with_payments_in(conn, id).await?;
+    let orders = attempts_in(conn, &conversion).await?;
+    let ended_short = |o: &OrderAttempt| o.state == AttemptState::Closed && o.is_unlooked();
+    let open = orders.iter().any(|o| o.state.is_live() || ended_short(o));
+    if open || !conversion.waits_with_nothing_left() {
+        return Ok(false);
+    }
+    let cause = json!({ "reason": "the rest was sold after the end of its order" });
+    step_in(conn, base, &mut conversion, ConversionEvent::AllSold, cause).await?;
+    finish_in(conn, base, &conversion).await?;
+    Ok(true)
 }
 
 /// The next leg sells what this one brought, from the inventory of the venue where the route goes

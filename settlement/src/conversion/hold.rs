@@ -166,24 +166,34 @@ pub(super) async fn way_found_in(
     Ok(())
 }
 
-/// Nothing holds it any more. When it was the last that waited for a silent venue, the case of that
-/// venue ends with it.
+/// Nothing holds it any more.
 pub(super) async fn release_in(
     conn: &mut PgConnection,
     base: &Base,
     subject: &str,
 ) -> Result<(), Error> {
-    let venue: Option<Option<String>> = sqlx::query_scalar(
-        "update sale_holds h set reason = null, route = null, at = $2
-         from (select subject, kind from sale_holds where subject = $1 for update) was
-         where h.subject = was.subject and h.reason is not null
-         returning case when was.kind = 'silent' then h.venue end",
+    sqlx::query(
+        "update sale_holds set reason = null, route = null, at = $2
+         where subject = $1 and reason is not null",
     )
     .bind(subject)
     .bind(base.now())
-    .fetch_optional(&mut *conn)
+    .execute(conn)
     .await?;
-    let Some(venue) = venue.flatten() else { return Ok(()) };
+    Ok(())
+}
+
+/// Ends the case of a venue whose silence no sale waits for any more. It is asked after the commit
+/// of whatever released a sale: of two that go at once neither sees the other go, and whoever asks
+/// last sees both.
+///
+/// # Errors
+/// `Database`.
+pub async fn end_silence_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    venue: &str,
+) -> Result<(), Error> {
     sqlx::query(
         "update cases set closed_at = $2, detail = detail || $3
          where kind = $4 and subject = $1 and closed_at is null and not exists (

@@ -3,7 +3,8 @@
 //!
 //! Invariant: money first, then the plan. A late fill is booked whatever it does to the sale; an
 //! order that would now sell too much is withdrawn or cancelled, and what was sold beyond the
-//! target is a case.
+//! target is a case. The last look is one in which order, list and books say the same, and nothing
+//! was taken back or listed again for a fence.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use primitives::ConversionId;
@@ -93,8 +94,15 @@ pub async fn late_in(
     if let Some(at) = again {
         return not_yet(conn, base, &order, at).await;
     }
-    if !facts.closed || booked.minor() < facts.executed.minor() {
+    let adds_up = facts.listed()? == facts.executed && booked == facts.executed;
+    if !facts.closed || !adds_up {
         return not_yet(conn, base, &order, base.now() + TimeDelta::seconds(2)).await;
+    }
+    // The last look is one that sees what the look before it saw.
+    let fence = TimeDelta::seconds(base.settings.order_fence_s);
+    let turned = turns::last_turn_in(conn, &order).await?;
+    if let Some(at) = turned.map(|turned| turned + fence).filter(|at| *at > base.now()) {
+        return Ok(LateLook::Later(at));
     }
     looked(conn, base, &order).await
 }
@@ -179,8 +187,8 @@ async fn withdraw_too_much(
     step_in(conn, base, conversion, ConversionEvent::OrderRefused, cause).await
 }
 
-/// Calls a person to an order whose fate takes too long, once in its life: asking goes on, and a
-/// case that was closed is not opened again.
+/// Calls a person to an order whose fate takes too long, once in its life and once after its end:
+/// asking goes on, and a case that was closed is not opened again.
 ///
 /// # Errors
 /// `Database`.
@@ -223,12 +231,16 @@ async fn show(
     order: &OrderAttempt,
     detail: Value,
 ) -> Result<(), Error> {
-    let shown: bool =
-        sqlx::query_scalar("select exists (select from cases where kind = $1 and subject = $2)")
-            .bind(kind)
-            .bind(&order.client_ref)
-            .fetch_one(&mut *conn)
-            .await?;
+    // What a person closed while the order lived says nothing of what it does after its end.
+    let shown: bool = sqlx::query_scalar(
+        "select exists (select from cases where kind = $1 and subject = $2
+           and (closed_at is null or $3::timestamptz is null or closed_at >= $3))",
+    )
+    .bind(kind)
+    .bind(&order.client_ref)
+    .bind(order.closed_at)
+    .fetch_one(&mut *conn)
+    .await?;
     if shown {
         return Ok(());
     }

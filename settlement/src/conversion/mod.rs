@@ -28,7 +28,10 @@ use primitives::{Amount, Asset, ConversionId};
 use rust_decimal::Decimal;
 
 pub use batch::{ask_in, due_at_in, plan_batch_in};
-pub use hold::{Held, held_at_in, held_since_in, overdue_in, show_silent_in, silent_in};
+pub use finish::end_sold_in;
+pub use hold::{
+    Held, end_silence_in, held_at_in, held_since_in, overdue_in, show_silent_in, silent_in,
+};
 pub use late::{LateLook, late_in, show_contradiction_in, show_unknown_in, unlooked_in};
 pub use news::hinted_in;
 pub use plan::{Planned, mark_sent_in, plan_next_in};
@@ -138,6 +141,15 @@ pub struct Conversion {
     /// Dust of earlier batches that this one sells.
     pub taken: Amount,
     pub created_at: DateTime<Utc>,
+}
+
+impl Conversion {
+    /// True when it would plan its next order, and there is nothing to sell.
+    #[must_use]
+    pub fn waits_with_nothing_left(&self) -> bool {
+        use ConversionState as S;
+        matches!(self.state, S::Waiting | S::Rejected | S::PartlyFilled) && self.sold == self.target
+    }
 }
 
 /// Which part of a batch's way to rupees a conversion is.

@@ -29,6 +29,15 @@ pub struct OrderFacts {
     pub fills: Vec<FillFacts>,
 }
 
+impl OrderFacts {
+    /// What the listed executions add up to.
+    pub(super) fn listed(&self) -> Result<Amount, Error> {
+        let none = Ok(Amount::zero(self.executed.asset()));
+        let sum = self.fills.iter().fold(none, |sum, fill| sum?.checked_add(fill.sold));
+        Ok(sum?)
+    }
+}
+
 /// What the record beat made of the facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderOutcome {

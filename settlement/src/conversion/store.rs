@@ -67,8 +67,9 @@ pub async fn lock_in(conn: &mut PgConnection, id: ConversionId) -> Result<Conver
     read(&row)
 }
 
-/// As [`lock_in`], with the payments of its batch locked before it: whoever may end the sale, or
-/// park it, changes them, and payments come first everywhere.
+/// As [`lock_in`], with the payments of its batch and the batch's first part locked before it:
+/// whoever may end the sale, or park it, changes them, and payments come first everywhere. The
+/// first part before anything is posted: whoever looks at it again holds it when it posts.
 ///
 /// # Errors
 /// As [`lock_in`].
@@ -85,6 +86,10 @@ pub(super) async fn lock_with_payments_in(
     .bind(id.uuid())
     .fetch_all(&mut *conn)
     .await?;
+    let root = get_in(conn, id).await?.root;
+    if root != id {
+        lock_in(conn, root).await?;
+    }
     lock_in(conn, id).await
 }
 

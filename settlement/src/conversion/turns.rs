@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use primitives::Amount;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row};
 
@@ -39,11 +38,8 @@ pub(super) async fn follow_in(
     let missing: Vec<&Known> = known.iter().filter(|k| k.counts && !is_listed(k)).collect();
     let back: Vec<&Known> = known.iter().filter(|k| !k.counts && is_listed(k)).collect();
     let gap = TimeDelta::seconds(base.settings.absence_gap_s);
-    let mut sum = Amount::zero(conversion.asset);
-    for fill in &facts.fills {
-        sum = sum.checked_add(fill.sold)?;
-    }
-    let adds_up = sum == facts.executed;
+    let adds_up = facts.listed()? == facts.executed;
+    let doubtful = !adds_up && !back.is_empty();
     let mut all_booked = true;
     // One reader of a venue may be older than another: a list that does not add up says nothing.
     for one in back.into_iter().filter(|_| adds_up) {
@@ -52,7 +48,8 @@ pub(super) async fn follow_in(
     }
     if missing.is_empty() {
         set_missing_since(conn, order, None).await?;
-        return Ok((!all_booked).then(|| base.now() + NOT_COVERED));
+        let wait = if doubtful { Some(gap) } else { (!all_booked).then_some(NOT_COVERED) };
+        return Ok(wait.map(|wait| base.now() + wait));
     }
     match judge::missing(facts.closed && adds_up, order.missing_since, base.now(), gap) {
         Missing::NotTold => {
@@ -75,6 +72,23 @@ pub(super) async fn follow_in(
     }
     set_missing_since(conn, order, None).await?;
     Ok(None)
+}
+
+/// When a turn of this order was booked last. What a venue has just turned it may turn again.
+pub(super) async fn last_turn_in(
+    conn: &mut PgConnection,
+    order: &OrderAttempt,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    Ok(sqlx::query_scalar(
+        "select max(t.recorded_at) from fills f join (
+           select venue, trade_id, recorded_at from fill_reversals union all
+           select venue, trade_id, recorded_at from fill_reinstatements) t using (venue, trade_id)
+         where f.conversion_id = $1 and f.attempt = $2",
+    )
+    .bind(order.conversion.uuid())
+    .bind(order.attempt)
+    .fetch_one(conn)
+    .await?)
 }
 
 /// What a venue does with an execution it has told us.

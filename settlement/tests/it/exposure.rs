@@ -145,7 +145,7 @@ async fn from_quote_to_fill() -> Result<()> {
 async fn many_at_once() -> Result<()> {
     let w = Arc::new(limited(1_000_000).await?);
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..12 {
+    for _ in 0..6 {
         let id = w.create(300_000, 3_600).await?;
         let w = Arc::clone(&w);
         running.spawn(async move { w.quote(id, Asset::Eth).await });

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use primitives::{Asset, PaymentId};
 use settlement::{
-    conversion::{self, OrderFacts},
+    conversion::{self, OrderFacts, OrderOutcome, Part},
     deposit, payment,
 };
 
 use crate::{
     retry::selling,
+    routes::{self, DOLLARS, ETH},
     world::{Asked, World, offer},
 };
 
@@ -131,4 +132,41 @@ async fn a_sale_is_locked_after_its_payments() -> Result<()> {
         job.await??;
     }
     Ok(())
+}
+
+/// A late look at the first part of a batch holds that part when it posts; the end of another part
+/// waits for it with nothing posted, so neither waits for the other for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_part_is_locked_before_anything_is_posted() -> Result<()> {
+    let w = std::sync::Arc::new(routes::open().await?);
+    routes::paid(&w, 10_000_000, Asset::Eth).await?;
+    w.pass(5);
+    let offers = [offer(&w, "binance", ETH, 2_500), offer(&w, "wazirx", DOLLARS, 80)];
+    let first = routes::order(routes::plan(&w, Asset::Eth, &offers).await?);
+    routes::done(&w, &first, &[routes::fill(&w, &first, 2_500, 100)]).await?;
+    let leg = routes::part(&w, first.conversion, Part::Leg).await?;
+    let order = routes::order(routes::next(&w, leg.id, &offers[1]).await?);
+    let mut look = w.base.pool.begin().await?;
+    conversion::lock_in(&mut look, first.conversion).await?;
+    let all = [routes::fill(&w, &order, 80, 100)];
+    let ending = std::sync::Arc::clone(&w);
+    let ended = tokio::spawn(async move { routes::done(&ending, &order, &all).await });
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while w.count(waiting).await? == 0 {
+        ensure!(Instant::now() < deadline, "it does not wait for the first part");
+        tokio::task::yield_now().await;
+    }
+    let free = sqlx::query(
+        "select 1 from ledger.balances b join ledger.accounts a on a.id = b.account_id
+         where a.code = 'trading:USDT' for update of b nowait",
+    )
+    .fetch_one(&w.db.owner)
+    .await;
+    ensure!(free.is_ok(), "it has posted while it waits for the first part: {free:?}");
+    look.commit().await?;
+    assert_eq!(ended.await??, OrderOutcome::Sold);
+    assert_eq!(routes::payouts(&w).await?, 1);
+    w.sound().await
 }

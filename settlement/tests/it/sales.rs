@@ -5,7 +5,9 @@ use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use primitives::{Amount, Asset, ConversionId};
 use rust_decimal::Decimal;
-use settlement::conversion::{self, FillFacts, LateLook, OrderFacts, OrderOutcome};
+use settlement::conversion::{
+    self, ConversionState, FillFacts, LateLook, OrderFacts, OrderOutcome,
+};
 
 use crate::{retry::selling, world::World};
 
@@ -80,6 +82,67 @@ async fn a_late_fill_is_booked_once() -> Result<()> {
     w.sound().await
 }
 
+/// Late fills sold the rest: the sale ends without a look at any market, when its orders have had
+/// their last look, once.
+#[tokio::test]
+async fn sold_out_by_late_fills_it_ends() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = closed_short(&w).await?;
+    let mut conn = w.base.pool.acquire().await?;
+    let target = conversion::get_in(&mut conn, id).await?.target;
+    let rest = fill(&w, "t2", target.checked_sub(first.sold)?);
+    let all = closed(&[&first, &rest]);
+    let open = OrderFacts { closed: false, ..all.clone() };
+    let end = async || {
+        let mut tx = w.base.pool.begin().await?;
+        let ended = conversion::end_sold_in(&mut tx, &w.base, id).await?;
+        tx.commit().await?;
+        anyhow::Ok(ended)
+    };
+    assert!(!end().await?, "there is something left to sell");
+    assert!(matches!(late(&w, id, &open).await?, LateLook::Later(_)));
+    assert_eq!(sold(&w, id).await?, target.minor());
+    assert!(!end().await?, "its last look is not made");
+    assert_eq!(late(&w, id, &all).await?, LateLook::Done);
+    assert!(end().await?);
+    assert!(!end().await?, "once");
+    assert_eq!(conversion::get_in(&mut conn, id).await?.state, ConversionState::Filled);
+    assert_eq!(w.count("select count(*) from payouts").await?, 1);
+    drop(conn);
+    w.sound().await
+}
+
+/// Two sales are released from a silent venue at once: whoever asks last ends its case.
+#[tokio::test]
+async fn a_silence_ends_with_the_last_of_two() -> Result<()> {
+    let w = World::open().await?;
+    let (_, one) = selling(&w).await?;
+    let (_, two) = selling(&w).await?;
+    for id in [one, two] {
+        let mut conn = w.base.pool.acquire().await?;
+        conversion::silent_in(&mut conn, &w.base, id, "no answer").await?;
+        conversion::show_silent_in(&mut conn, &w.base, id, "no answer").await?;
+    }
+    let open = "select count(*) from cases where kind = 'venue_silent' and closed_at is null";
+    let end = async |expected: i64| {
+        let mut conn = w.base.pool.acquire().await?;
+        conversion::end_silence_in(&mut conn, &w.base, "wazirx").await?;
+        assert_eq!(w.count(open).await?, expected);
+        anyhow::Ok(())
+    };
+    end(1).await?;
+    let resting = OrderFacts { closed: false, ..closed(&[]) };
+    let mut first = w.base.pool.begin().await?;
+    let mut second = w.base.pool.begin().await?;
+    conversion::order_in(&mut first, &w.base, one, 1, &resting).await?;
+    conversion::order_in(&mut second, &w.base, two, 1, &resting).await?;
+    first.commit().await?;
+    end(1).await?;
+    second.commit().await?;
+    end(0).await?;
+    w.sound().await
+}
+
 #[tokio::test]
 async fn a_fill_taken_back_is_mirrored_after_two_looks() -> Result<()> {
     let w = World::open().await?;
@@ -94,8 +157,11 @@ async fn a_fill_taken_back_is_mirrored_after_two_looks() -> Result<()> {
     assert!(matches!(late(&w, id, &closed(&[])).await?, LateLook::Later(_)));
     assert_eq!(sold(&w, id).await?, 1_500_000);
     w.pass(6);
-    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Done);
+    let fence = w.now() + TimeDelta::seconds(20);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Later(fence));
     assert_eq!(sold(&w, id).await?, 0);
+    w.pass(20);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Done);
     assert_eq!(kinds(&w).await?, ["fill_reversed"]);
     let mut conn = w.base.pool.acquire().await?;
     let contra = ledger::find(&mut conn, "fill:wazirx:t1:back").await?;

@@ -2,12 +2,12 @@
 //! books do not cover it a person is called and the sale waits.
 
 use anyhow::{Context as _, Result};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use ledger::Leg;
 use primitives::{Amount, Asset, ConversionId};
 use serde_json::{Value, json};
 use settlement::{
-    Error, bookkeeping, chart,
+    Error, bookkeeping, case, chart,
     conversion::{self, FillFacts, LateLook, OrderFacts, OrderOutcome},
 };
 
@@ -39,13 +39,19 @@ async fn taken_back_alive(w: &World) -> Result<(ConversionId, FillFacts)> {
     Ok((id, first))
 }
 
+/// A look that booked a turn is not the last one.
+fn after_a_fence(w: &World) -> DateTime<Utc> {
+    w.now() + TimeDelta::seconds(20)
+}
+
 #[tokio::test]
 async fn listed_again_it_counts_again() -> Result<()> {
     let w = World::open().await?;
     let (id, first) = taken_back_alive(&w).await?;
     let free = w.balance("venue:wazirx:USDC:free").await?;
-    for _ in 0..2 {
-        assert_eq!(late(&w, id, &closed(&[&first])).await?, LateLook::Done);
+    for next in [LateLook::Later(after_a_fence(&w)), LateLook::Done, LateLook::Done] {
+        assert_eq!(late(&w, id, &closed(&[&first])).await?, next);
+        w.pass(20);
         assert_eq!(sold(&w, id).await?, 1_500_000);
         assert_eq!(w.balance("venue:wazirx:USDC:free").await?, free - 1_500_000);
         assert_eq!(w.balance("venue:wazirx:INR:free").await?, first.gross.minor());
@@ -63,11 +69,96 @@ async fn listed_again_by_an_old_answer_it_does_not_count() -> Result<()> {
     let (id, first) = taken_back_alive(&w).await?;
     let half =
         OrderFacts { executed: Amount::try_new(2_000_000, Asset::Usdc)?, ..closed(&[&first]) };
-    assert_eq!(late(&w, id, &half).await?, LateLook::Later(w.now() + TimeDelta::seconds(2)));
+    assert_eq!(late(&w, id, &half).await?, LateLook::Later(w.now() + TimeDelta::seconds(6)));
     assert_eq!(sold(&w, id).await?, 0);
     w.pass(1_000);
     assert_eq!(late(&w, id, &half).await?, LateLook::Later(w.now() + TimeDelta::minutes(1)));
     assert_eq!(kinds(&w).await?, ["fill_reversed", "order_unknown"]);
+    w.sound().await
+}
+
+/// The order says that nothing was executed, and its list shows the trade: neither is believed, and
+/// nothing is certain before both say the same.
+#[tokio::test]
+async fn an_order_that_contradicts_its_list_is_not_done() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = taken_back_alive(&w).await?;
+    let lie = OrderFacts { executed: Amount::zero(Asset::Usdc), ..closed(&[&first]) };
+    for _ in 0..2 {
+        assert_eq!(late(&w, id, &lie).await?, LateLook::Later(w.now() + TimeDelta::seconds(6)));
+        assert_eq!(sold(&w, id).await?, 0);
+        w.pass(6);
+    }
+    assert!(matches!(late(&w, id, &closed(&[&first])).await?, LateLook::Later(_)));
+    assert_eq!(sold(&w, id).await?, 1_500_000, "not sold a second time");
+    w.pass(20);
+    assert_eq!(late(&w, id, &closed(&[&first])).await?, LateLook::Done);
+    w.sound().await
+}
+
+/// The same of a trade that nobody has taken back, and of one that is listed before the one in
+/// whose place it was executed is gone.
+#[tokio::test]
+async fn more_on_the_list_than_executed_is_not_done() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = closed_short(&w).await?;
+    let instead = FillFacts { trade_id: "t1-corrected".to_owned(), ..first.clone() };
+    let both = OrderFacts { executed: first.sold, ..closed(&[&first, &instead]) };
+    assert_eq!(late(&w, id, &both).await?, LateLook::Later(w.now() + TimeDelta::seconds(2)));
+    assert_eq!(sold(&w, id).await?, 3_000_000, "until the first is gone");
+    assert!(matches!(late(&w, id, &closed(&[&instead])).await?, LateLook::Later(_)));
+    w.pass(6);
+    let looked = late(&w, id, &closed(&[&instead])).await?;
+    assert_eq!((looked, sold(&w, id).await?), (LateLook::Later(after_a_fence(&w)), 1_500_000));
+    w.pass(20);
+    assert_eq!(late(&w, id, &closed(&[&instead])).await?, LateLook::Done);
+    assert_eq!(kinds(&w).await?, ["fill_reversed"]);
+    w.sound().await
+}
+
+/// A person is called to an order that does not add up, whatever was closed while it lived.
+#[tokio::test]
+async fn a_person_is_called_once_more_after_the_end() -> Result<()> {
+    let w = World::open().await?;
+    let (_, id) = selling(&w).await?;
+    let mut conn = w.base.pool.acquire().await?;
+    let sale = conversion::get_in(&mut conn, id).await?;
+    let order = conversion::live_attempt_in(&mut conn, &sale).await?.context("an order")?;
+    conversion::show_unknown_in(&mut conn, &w.base, &order).await?;
+    let shown = case::open_cases(&mut conn).await?;
+    case::close_in(&mut conn, &w.base, shown[0].id, "the venue answers").await?;
+    drop(conn);
+    w.pass(1);
+    let first = fill(&w, "t1", Amount::try_new(1_500_000, Asset::Usdc)?);
+    assert_eq!(told(&w, id, &closed(&[&first])).await?, OrderOutcome::Short);
+    let lie = OrderFacts { executed: Amount::zero(Asset::Usdc), ..closed(&[&first]) };
+    for cases in [0, 1, 1] {
+        assert!(matches!(late(&w, id, &lie).await?, LateLook::Later(_)));
+        let open = "select count(*) from cases where kind = 'order_unknown' and closed_at is null";
+        assert_eq!(w.count(open).await?, cases);
+        w.pass(900);
+    }
+    w.sound().await
+}
+
+/// Gone in the look after the end, and back ten seconds later: it was not the last look.
+#[tokio::test]
+async fn gone_in_the_look_after_the_end_and_back() -> Result<()> {
+    let w = World::open().await?;
+    let (id, first) = closed_short(&w).await?;
+    assert!(matches!(late(&w, id, &closed(&[])).await?, LateLook::Later(_)));
+    w.pass(6);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Later(after_a_fence(&w)));
+    // Sooner than asked for, the answer is the same: a job may be called early.
+    w.pass(5);
+    let same = w.now() + TimeDelta::seconds(15);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Later(same));
+    w.pass(5);
+    assert_eq!(late(&w, id, &closed(&[&first])).await?, LateLook::Later(after_a_fence(&w)));
+    assert_eq!(sold(&w, id).await?, 1_500_000);
+    w.pass(20);
+    assert_eq!(late(&w, id, &closed(&[&first])).await?, LateLook::Done);
+    assert_eq!(kinds(&w).await?, ["fill_reinstated", "fill_reversed"]);
     w.sound().await
 }
 
@@ -91,7 +182,7 @@ async fn as_often_as_the_venue_likes() -> Result<()> {
     }
     assert!(matches!(late(&w, id, &closed(&[])).await?, LateLook::Later(_)));
     w.pass(6);
-    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Done);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Later(after_a_fence(&w)));
     assert_eq!((sold(&w, id).await?, w.balance("venue:wazirx:INR:free").await?), (0, 0));
     let mut conn = w.base.pool.acquire().await?;
     for key in ["fill:wazirx:t1:back", "fill:wazirx:t1:again:1", "fill:wazirx:t1:again:1:back"] {
@@ -156,6 +247,8 @@ async fn taken_back_when_its_rupees_are_gone() -> Result<()> {
     bookkeeping::capital_paid_in(&mut tx, &w.base, venue, first.gross, "rupees back").await?;
     tx.commit().await?;
     w.pass(60);
+    assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Later(after_a_fence(&w)));
+    w.pass(20);
     assert_eq!(late(&w, id, &closed(&[])).await?, LateLook::Done);
     assert_eq!((sold(&w, id).await?, is_booked(&w).await?), (0, json!(true)));
     assert_eq!(w.balance("venue:wazirx:INR:free").await?, 0);

@@ -183,16 +183,16 @@ impl World {
 
     /// A quote at the newest tick; where that has grown old, at the same price seen now.
     pub(crate) async fn quote(&self, id: PaymentId, asset: Asset) -> Result<Quote, QuoteError> {
-        let rate = self.seen_now(asset).await?;
-        self.quote_at(id, &rate).await
+        self.seen_now(asset).await?;
+        self.quote_as_it_is(id, asset).await
     }
 
-    async fn seen_now(&self, asset: Asset) -> Result<BoardRate, settlement::Error> {
+    async fn seen_now(&self, asset: Asset) -> Result<(), settlement::Error> {
         let mut tx = self.base.pool.begin().await?;
         let rate = rates::latest_in(&mut tx, asset).await?.unwrap();
         let oldest = self.now() - TimeDelta::seconds(self.base.settings.rate_max_age_s);
         if rate.at >= oldest {
-            return Ok(rate);
+            return Ok(());
         }
         let BoardRate { verdict, bid, ask, sources, routes: books, mut markets, .. } = rate;
         for market in markets.iter_mut().filter_map(|offer| offer.market.as_mut().ok()) {
@@ -200,20 +200,19 @@ impl World {
         }
         let judged = Judgement { verdict, bid, ask, sources };
         let routes = rates::Routes { books, markets };
-        let again = rates::record_in(&mut tx, &self.base, asset, judged, routes).await?;
+        rates::record_in(&mut tx, &self.base, asset, judged, routes).await?;
         tx.commit().await?;
-        Ok(again)
+        Ok(())
     }
 
-    /// A quote by a rate that somebody read before, however old.
-    pub(crate) async fn quote_at(
+    /// A quote at the newest tick, however old.
+    pub(crate) async fn quote_as_it_is(
         &self,
         id: PaymentId,
-        rate: &BoardRate,
+        asset: Asset,
     ) -> Result<Quote, QuoteError> {
-        let (mut tx, asset) = (self.base.pool.begin().await?, rate.base);
-        let method = (&self.network, asset);
-        let quote = quote::create_in(&mut tx, &self.base, rate, self.merchant, id, method).await?;
+        let (mut tx, method) = (self.base.pool.begin().await?, (&self.network, asset));
+        let quote = quote::create_in(&mut tx, &self.base, self.merchant, id, method).await?;
         tx.commit().await?;
         Ok(quote)
     }

@@ -43,6 +43,7 @@ struct Order {
     sends: i64,
     sighted: Option<DateTime<Utc>>,
     missing_since: Option<DateTime<Utc>>,
+    turned: Option<DateTime<Utc>>,
     booked: BTreeMap<u64, Amount>,
     taken_back: BTreeSet<u64>,
 }
@@ -79,6 +80,16 @@ struct Told {
     closed: bool,
     executed: Amount,
     fills: Vec<(u64, Amount)>,
+}
+
+impl Told {
+    fn listed(&self) -> Result<Amount> {
+        let mut sum = Amount::zero(Asset::Usdc);
+        for (_, sold) in &self.fills {
+            sum = sum.checked_add(*sold)?;
+        }
+        Ok(sum)
+    }
 }
 
 impl Client {
@@ -186,6 +197,7 @@ impl Client {
             sends: 0,
             sighted: None,
             missing_since: None,
+            turned: None,
             booked: BTreeMap::new(),
             taken_back: BTreeSet::new(),
         });
@@ -297,18 +309,14 @@ impl Client {
         if missing.is_empty() {
             order.missing_since = None;
         } else {
-            let mut sum = Amount::zero(Asset::Usdc);
-            for (_, sold) in &told.fills {
-                sum = sum.checked_add(*sold)?;
-            }
-            let adds_up = told.closed && sum == told.executed;
+            let adds_up = told.closed && told.listed()? == told.executed;
             match judge::missing(adds_up, order.missing_since, now, GAP) {
                 Missing::NotTold => (order.missing_since, again) = (None, Some(now + GAP)),
                 Missing::Since(since, due) => {
                     (order.missing_since, again) = (Some(since), Some(due));
                 }
                 Missing::TakenBack => {
-                    order.missing_since = None;
+                    (order.missing_since, order.turned) = (None, Some(now));
                     for id in missing {
                         order.booked.remove(&id);
                         order.taken_back.insert(id);
@@ -445,10 +453,18 @@ impl Client {
             venue.cancel(&reference);
             return Ok(Ok(Some(now + SECOND)));
         }
+        let adds_up = told.listed()? == told.executed;
         if let Some(order) = self.orders.get_mut(n)
             && again.is_none()
+            && adds_up
+            && order.total()? == told.executed
         {
-            order.looked = order.total()?.minor() >= told.executed.minor();
+            let turned = order.turned.map(|turned| turned + FENCE).filter(|at| *at > now);
+            let Some(at) = turned else {
+                order.looked = true;
+                return Ok(Ok(Some(now)));
+            };
+            return Ok(Ok(Some(at)));
         }
         Ok(Ok(Some(again.unwrap_or(now + SECOND))))
     }

@@ -33,18 +33,29 @@ pub(crate) async fn run(
     let mut conn = ctx.conn().await?;
     let conversion = conversion::get_in(&mut conn, job.conversion).await?;
     drop(conn);
-    match resolve(&ctx, &job, &lease).await {
-        Err(error) => {
-            let venue = &conversion.venue;
-            match selling::note_locked_out(&ctx, &lease, venue, error).await {
-                WorkError::Call(call) => wait_or_leave(&ctx, &conversion, &call, &lease).await,
-                WorkError::Settlement(settlement::Error::Inconsistent(why)) => {
-                    contradicted(&ctx, &conversion, why, &lease).await
-                }
-                other => Err(other),
-            }
-        }
+    let done = match resolve(&ctx, &job, &lease).await {
+        Err(error) => cope(&ctx, &conversion, error, &lease).await,
         done => done,
+    };
+    // By itself, after what this run has committed.
+    let mut conn = ctx.conn().await?;
+    conversion::end_silence_in(&mut conn, &ctx.base, &conversion.venue).await?;
+    done
+}
+
+/// What a venue does not answer, and what it says that cannot be, is dealt with; the rest fails.
+async fn cope(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    error: WorkError,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    match selling::note_locked_out(ctx, lease, &conversion.venue, error).await {
+        WorkError::Call(call) => wait_or_leave(ctx, conversion, &call, lease).await,
+        WorkError::Settlement(settlement::Error::Inconsistent(why)) => {
+            contradicted(ctx, conversion, why, lease).await
+        }
+        other => Err(other),
     }
 }
 
@@ -163,13 +174,21 @@ async fn resolve(ctx: &Ctx, job: &ResolveConversion, lease: &Lease) -> Result<Ou
     let ended = conversion::unlooked_in(&mut tx, &ctx.base, &conversion).await?.into_iter().next();
     let frozen = venue_freeze::is_frozen_in(&mut tx, &conversion.venue).await?;
     tx.commit().await?;
+    use ConversionState as S;
     // What came late decides about everything else: it goes first.
     if let Some((order, due)) = &ended
         && *due <= ctx.now()
     {
-        return look_again(ctx, &conversion, order, lease).await;
+        let looked = look_again(ctx, &conversion, order, lease).await;
+        let sent = matches!(conversion.state, S::Submitted | S::Unknown);
+        return match live.filter(|_| sent) {
+            Some(alive) => follow_too(ctx, &conversion, (looked, &alive), lease).await,
+            None => looked,
+        };
     }
-    use ConversionState as S;
+    if conversion.waits_with_nothing_left() {
+        return end_sold(ctx, &conversion, ended.map(|(_, due)| due), lease).await;
+    }
     let unsent = live.as_ref().is_some_and(|order| order.state == AttemptState::Planned);
     match (conversion.state, live) {
         (S::Filled | S::InReview, _) => {
@@ -230,6 +249,42 @@ async fn look_again(
         LateLook::Done => Outcome::Again(ctx.now()),
         LateLook::Later(at) => Outcome::Again(at),
     })
+}
+
+/// An order that came late may be looked at for long: it does not starve the one that is alive.
+async fn follow_too(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    (looked, alive): (Result<Outcome, WorkError>, &OrderAttempt),
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let next = match looked {
+        Err(error) => cope(ctx, conversion, error, lease).await,
+        certain @ Ok(Outcome::Again(at)) if at <= ctx.now() => return certain,
+        later => later,
+    };
+    match (follow(ctx, conversion, alive, lease).await?, next) {
+        (Outcome::Again(at), Ok(Outcome::Again(next))) => Ok(Outcome::Again(at.min(next))),
+        (followed, Ok(_)) => Ok(followed),
+        (followed, Err(error)) => {
+            // It is due still, and looked at in the next run.
+            tracing::warn!(conversion = %conversion.id, %error, "the look after an end failed");
+            Ok(followed)
+        }
+    }
+}
+
+/// Nothing is left to sell: no market is asked. The last look at an order that ended is waited for.
+async fn end_sold(
+    ctx: &Ctx,
+    conversion: &Conversion,
+    due: Option<DateTime<Utc>>,
+    lease: &Lease,
+) -> Result<Outcome, WorkError> {
+    let mut tx = ctx.begin(lease).await?;
+    let ended = conversion::end_sold_in(&mut tx, &ctx.base, conversion.id).await?;
+    let next = if ended { ctx.now() } else { due.unwrap_or_else(|| ctx.now() + A_MOMENT) };
+    ctx.finish(tx, lease, Outcome::Again(next)).await
 }
 
 fn pair_of(conversion: &Conversion) -> Pair {

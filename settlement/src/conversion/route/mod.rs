@@ -288,25 +288,25 @@ fn leg(question: &Question<'_>, offer: &Offer, total: Amount) -> Result<Leg, Ref
         }
         reason => reason.as_ref().map(|reason| format!("frozen: {reason}")),
     };
-    // Of a frozen one it does not matter whether it could be seen.
-    let unseen = |why: Why, reason: String| match &frozen {
+    // Of a frozen one it does not matter whether it could be seen, or what its book looks like.
+    let unseen = |refusal: Refusal| match &frozen {
         Some(frozen) => (Why::Frozen, frozen.clone()),
-        None => (why, reason),
+        None => refusal,
     };
-    let market = offer.market.as_ref().map_err(|why| unseen(Why::Unreachable, why.clone()))?;
+    let market = offer.market.as_ref().map_err(|why| unseen((Why::Unreachable, why.clone())))?;
     if !market.is_open {
-        return Err(unseen(Why::Closed, "the market takes no orders".to_owned()));
+        return Err(unseen((Why::Closed, "the market takes no orders".to_owned())));
     }
     let age = question.now.signed_duration_since(market.seen_at);
     // Ahead of us is no better: a clock that is wrong proves no freshness.
     if age.abs() > question.book_age_max {
         let when = if age < TimeDelta::zero() { "ahead of us" } else { "old" };
         let seconds = age.abs().num_seconds();
-        return Err(unseen(Why::Stale, format!("its book is {seconds} s {when}")));
+        return Err(unseen((Why::Stale, format!("its book is {seconds} s {when}"))));
     }
     // Before anything is called too small: a lying book must not turn a batch into dust.
-    near_market(question, offer, market)?;
-    let quantity = market.sellable(total, question.slippage).map_err(out)?;
+    near_market(question, offer, market).map_err(unseen)?;
+    let quantity = market.sellable(total, question.slippage).map_err(|e| unseen(out(e)))?;
     if quantity.is_zero() {
         return Err((Why::BelowMinimum, format!("{total} is below the venue's minimum")));
     }

@@ -215,6 +215,21 @@ fn too_small_for_all_that_are_not_frozen_is_below_the_minimum() {
     assert!(!world.choose().refused_for(Why::Unreachable), "frozen is said before silent");
     world.offers[0].market = seen;
     assert!(world.choose().is_below_minimum());
+    // What a frozen one shows does not matter, be it empty, cheap or nonsense.
+    type Change = fn(&mut Market);
+    let odd: [Change; 3] = [
+        |market| market.bids.clear(),
+        |market| market.bids[0].price /= Decimal::from(1_000),
+        |market| market.quantity_step = Decimal::ZERO,
+    ];
+    for change in odd {
+        let kept = world.market(0).clone();
+        change(world.market(0));
+        let route = world.choose();
+        assert_eq!(why(&route, BY_BINANCE), Some(Why::Frozen), "{}", route.reasons());
+        assert!(route.is_below_minimum());
+        *world.market(0) = kept;
+    }
     world.venue(&venue).frozen = None;
     world.market(1).is_open = false;
     assert!(!world.choose().is_below_minimum(), "closed for now");

@@ -10,6 +10,7 @@ use simulators::fault::Fault;
 use testkit::{Asked, Fleet, Options};
 
 use super::net;
+use crate::storm_venues::SOLD_TWICE;
 
 /// Binance answers nothing at all, or not to this.
 fn silence(fleet: &Fleet, operation: &str, fault: &str) -> Result<()> {
@@ -55,8 +56,7 @@ async fn sold_once(fleet: &Fleet, all: &[&Asked], paise: i128) -> Result<()> {
         let both = sale.gross_share.checked_add(sale.house_share)?;
         assert!(both.minor() <= sale.batch_gross.minor());
     }
-    let twice = "select count(*) from conversions where sold_minor > target_minor";
-    assert_eq!(fleet.count(twice).await?, 0);
+    assert_eq!(fleet.count(SOLD_TWICE).await?, 0);
     assert_eq!(fleet.count("select count(*) from cases where kind = 'oversold'").await?, 0);
     assert_eq!(fleet.count("select count(*) from sale_holds where reason is not null").await?, 0);
     assert_eq!(fleet.received_by(fleet.shop()?)?, paise);
@@ -131,18 +131,45 @@ async fn with_an_order_of_unknown_fate() -> Result<()> {
     Ok(())
 }
 
+/// No other way takes it, so a person is called; then the venue answers with a thin book, while the
+/// other way opens: the sale leaves, and nobody waits for the venue any more.
+#[tokio::test]
+async fn until_it_answers_with_a_thin_book() -> Result<()> {
+    let fleet = Fleet::with(Options::with_binance()?).await?;
+    let asked = half_sold(&fleet).await?;
+    rupee_book(&fleet, 0)?;
+    silence(&fleet, "depth", "http_503")?;
+    fleet.advance(400).await?;
+    assert!(open_cases(&fleet).await?.contains(&"venue_silent".to_owned()));
+    fleet.outside.sims.world.faults.clear();
+    fleet.depth("binance", "ETHUSDT", Decimal::ZERO)?;
+    rupee_book(&fleet, 100_000)?;
+    fleet.settle().await?;
+    fleet.advance(61).await?;
+    assert!(!open_cases(&fleet).await?.contains(&"venue_silent".to_owned()));
+    let sale = fleet.story(&asked).await?.sale.context("a sale")?;
+    assert_eq!(sale.legs.iter().filter(|leg| leg.part == "rest").count(), 1);
+    sold_once(&fleet, &[&asked], net(800_000)).await
+}
+
+/// Half of a payment is sold at Binance, and its order has ended.
+async fn half_sold(fleet: &Fleet) -> Result<Asked> {
+    let mut half = Fault::new("binance", "place_order", "partial_fill");
+    half.value = Some("5000".to_owned());
+    fleet.outside.queue(half)?;
+    let asked = fleet.ask(800_000, Asset::Eth).await?;
+    rupee_book(fleet, 1)?;
+    pay(fleet, &asked).await?;
+    until_count(fleet, "select count(*) from order_attempts where state = 'closed'").await?;
+    Ok(asked)
+}
+
 /// Half of it is sold, and the order's last look is due when silence begins: the other half stays
 /// until it is made.
 #[tokio::test]
 async fn before_the_last_look() -> Result<()> {
     let fleet = Fleet::with(Options::with_binance()?).await?;
-    let mut half = Fault::new("binance", "place_order", "partial_fill");
-    half.value = Some("5000".to_owned());
-    fleet.outside.queue(half)?;
-    let asked = fleet.ask(800_000, Asset::Eth).await?;
-    rupee_book(&fleet, 1)?;
-    pay(&fleet, &asked).await?;
-    until_count(&fleet, "select count(*) from order_attempts where state = 'closed'").await?;
+    let asked = half_sold(&fleet).await?;
     silence(&fleet, "*", "http_503")?;
     rupee_book(&fleet, 100_000)?;
     fleet.advance(400).await?;
@@ -159,13 +186,7 @@ async fn before_the_last_look() -> Result<()> {
 #[tokio::test]
 async fn after_the_last_look() -> Result<()> {
     let fleet = Fleet::with(Options::with_binance()?).await?;
-    let mut half = Fault::new("binance", "place_order", "partial_fill");
-    half.value = Some("5000".to_owned());
-    fleet.outside.queue(half)?;
-    let asked = fleet.ask(800_000, Asset::Eth).await?;
-    rupee_book(&fleet, 1)?;
-    pay(&fleet, &asked).await?;
-    until_count(&fleet, "select count(*) from order_attempts where state = 'closed'").await?;
+    let asked = half_sold(&fleet).await?;
     silence(&fleet, "depth", "http_503")?;
     rupee_book(&fleet, 100_000)?;
     fleet.advance(240).await?;
