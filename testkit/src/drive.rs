@@ -116,10 +116,10 @@ impl Fleet {
         payment: PaymentId,
         asset: Asset,
     ) -> anyhow::Result<Quote> {
-        let rate = self.board.latest(asset).await?;
+        self.board.latest(asset).await?;
         let (base, method) = (&self.base, (network, asset));
         let mut tx = self.base.pool.begin().await?;
-        let quote = quote::create_in(&mut tx, base, &rate, merchant, payment, method).await?;
+        let quote = quote::create_in(&mut tx, base, merchant, payment, method).await?;
         tx.commit().await?;
         Ok(quote)
     }

@@ -1,8 +1,14 @@
 //! A quote holds while it lives, is one quote however often it is asked for, and is refused when
 //! there is no trustworthy price, but what was promised still holds then. Rates show the board.
 
+use std::time::{Duration, Instant};
+
+use api::ApiSettings;
 use chrono::TimeDelta;
+use primitives::Asset;
+use rust_decimal::Decimal;
 use serde_json::json;
+use settlement::rates::{self, Board, BoardRate, Level, Verdict};
 
 use crate::shop::{Ask, Shop, noon};
 
@@ -77,4 +83,70 @@ async fn rates_show_the_board_and_no_number_when_it_is_old() {
     let old = shop.ask(Ask::get("/v1/rates")).await.json();
     assert_eq!(old["data"][0]["verdict"], "unusable");
     assert_eq!((&old["data"][0]["bid"], &old["data"][0]["ask"]), (&json!(null), &json!(null)));
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no cli to read settings for them")]
+fn redis() -> String {
+    std::env::var("CHUKTA_TEST_REDIS_URL")
+        .expect("CHUKTA_TEST_REDIS_URL is not set: run `make test`, which starts a Redis")
+}
+
+/// The same line with every price ten times as high.
+fn tenfold(mut line: BoardRate) -> BoardRate {
+    let dearer = |levels: &mut Vec<Level>| {
+        levels.iter_mut().for_each(|level| level.price *= Decimal::TEN);
+    };
+    (line.bid, line.ask) = (line.bid.map(|p| p * Decimal::TEN), line.ask.map(|p| p * Decimal::TEN));
+    dearer(&mut line.bids);
+    line.routes.iter_mut().for_each(|route| dearer(&mut route.bids));
+    for market in line.markets.iter_mut().filter_map(|offer| offer.market.as_mut().ok()) {
+        dearer(&mut market.bids);
+    }
+    line
+}
+
+impl Shop {
+    /// A new quote's status and what it asks for, or why there is none.
+    async fn quoted(&self, name: &str) -> (u16, String) {
+        let id = self.payment(name).await["id"].as_str().unwrap().to_owned();
+        let eth = json!({ "network": "anvil", "asset": "ETH" });
+        let reply = self.ask(Ask::post(format!("/v1/payments/{id}/quotes"), &eth)).await;
+        let said = reply.json()["payable"]["amount_minor"].as_str().map(str::to_owned);
+        (reply.status, said.unwrap_or_else(|| reply.code()))
+    }
+
+    /// Says a line in Redis until the board shows it.
+    async fn until_shown(&self, board: &Board, lie: &BoardRate) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while board.all().await.unwrap() != std::slice::from_ref(lie) {
+            assert!(Instant::now() < deadline, "Redis was not asked");
+            board.publish(lie).await;
+        }
+    }
+}
+
+/// Whatever Redis says of a tick that the history has, or has not: the history is the price.
+#[tokio::test]
+async fn redis_makes_no_price() {
+    let limits = ApiSettings::default();
+    let shop = Shop::open_by(limits, |base| Board::connect(base, &redis())).await;
+    let board = Board::connect(shop.base.clone(), &redis());
+    let mut conn = shop.base.pool.acquire().await.unwrap();
+    let truth = rates::latest_in(&mut conn, Asset::Eth).await.unwrap().unwrap();
+    let why = "a lie".to_owned();
+    let right = (201, "6056565656565657".to_owned());
+    let lies = [
+        tenfold(truth.clone()),
+        BoardRate { verdict: Verdict::Unusable(why), ..truth.clone() },
+        tenfold(BoardRate { tick: truth.tick + 1_000, ..truth.clone() }),
+    ];
+    for (place, lie) in lies.iter().enumerate() {
+        shop.until_shown(&board, lie).await;
+        assert_eq!(shop.quoted(&format!("lie {place}")).await, right, "lie {place}");
+    }
+    // Nobody makes ticks any more, and Redis says that somebody does.
+    shop.clock.advance(TimeDelta::seconds(91));
+    let fresh = BoardRate { at: shop.base.now(), tick: truth.tick + 2_000, ..truth };
+    shop.until_shown(&board, &fresh).await;
+    assert_eq!(shop.quoted("late").await, (503, "rate_unavailable".to_owned()));
 }

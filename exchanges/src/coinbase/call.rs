@@ -84,7 +84,14 @@ impl Call {
 pub(super) trait Page: DeserializeOwned {
     type Item;
 
-    fn items(self) -> (Vec<Self::Item>, Option<String>);
+    /// `None` where the list ends. Whether a page without items is its end, each list says in its
+    /// own words; one that goes on and does not say where is no answer.
+    fn items(self) -> (Vec<Self::Item>, CallResult<Option<String>>);
+}
+
+/// What a page is that says that more comes, and not how to ask for it.
+pub(super) fn lost_thread() -> CallError {
+    Effect::None.failed(format!("{NAME}: a list goes on without saying where"))
 }
 
 #[derive(Debug)]
@@ -222,9 +229,12 @@ impl Caller {
             }
             let page: P = self.signed(&asked).await?.json(Effect::None)?;
             let (items, more) = page.items();
-            let done = items.is_empty() || is_enough(&items);
+            let done = is_enough(&items);
             found.extend(items);
-            next = more.filter(|_| !done);
+            if done {
+                return Ok(found);
+            }
+            next = more?;
             if next.is_none() {
                 return Ok(found);
             }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Coinbase, NAME,
-    call::{Call, Page},
+    call::{Call, Page, lost_thread},
     mapped, read, rejected, wallet, wallet_wire as wire,
 };
 use crate::{
@@ -30,12 +30,16 @@ const PAGES_MAX: usize = 64;
 impl<T: serde::de::DeserializeOwned> Page for wire::Many<T> {
     type Item = T;
 
-    fn items(self) -> (Vec<T>, Option<String>) {
+    fn items(self) -> (Vec<T>, CallResult<Option<String>>) {
         let id = self.pagination.and_then(|pagination| pagination.next_starting_after);
-        let plain = |id: &String| {
-            !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        let id = id.filter(|id| !id.is_empty());
+        let is_plain = |id: &String| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let next = if id.iter().all(is_plain) {
+            Ok(id.map(|id| format!("starting_after={id}")))
+        } else {
+            Err(lost_thread())
         };
-        (self.data, id.filter(plain).map(|id| format!("starting_after={id}")))
+        (self.data, next)
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Coinbase, NAME,
-    call::{Call, Page},
+    call::{Call, Page, lost_thread},
     map, mapped, product, read,
     refusal::{self, Refusal, no_such_order},
     rejected,
@@ -44,27 +44,34 @@ fn cursor(cursor: Option<String>) -> Option<String> {
     Some(format!("cursor={}", utf8_percent_encode(&cursor, NON_ALPHANUMERIC)))
 }
 
+/// Where a list goes on that says whether it does: a page may be empty and not be the last.
+fn told(has_next: bool, at: Option<String>) -> CallResult<Option<String>> {
+    if has_next { cursor(at).ok_or_else(lost_thread).map(Some) } else { Ok(None) }
+}
+
 impl Page for wire::Orders {
     type Item = wire::Order;
 
-    fn items(self) -> (Vec<wire::Order>, Option<String>) {
-        (self.orders, cursor(self.cursor).filter(|_| self.has_next))
+    fn items(self) -> (Vec<wire::Order>, CallResult<Option<String>>) {
+        (self.orders, told(self.has_next, self.cursor))
     }
 }
 
 impl Page for wire::Fills {
     type Item = wire::Fill;
 
-    fn items(self) -> (Vec<wire::Fill>, Option<String>) {
-        (self.fills, cursor(self.cursor))
+    /// This list has a cursor on its last page, too: it ends with a page that is empty.
+    fn items(self) -> (Vec<wire::Fill>, CallResult<Option<String>>) {
+        let next = cursor(self.cursor).filter(|_| !self.fills.is_empty());
+        (self.fills, Ok(next))
     }
 }
 
 impl Page for wire::Accounts {
     type Item = wire::Account;
 
-    fn items(self) -> (Vec<wire::Account>, Option<String>) {
-        (self.accounts, cursor(self.cursor).filter(|_| self.has_next))
+    fn items(self) -> (Vec<wire::Account>, CallResult<Option<String>>) {
+        (self.accounts, told(self.has_next, self.cursor))
     }
 }
 

@@ -10,7 +10,7 @@ use exchanges::{
 use primitives::{Amount, Asset, CallError, CallResult, ManualClock, NetworkId};
 use rust_decimal::Decimal;
 
-use crate::vendor::{Say, Vendor, ok};
+use crate::vendor::{Say, Vendor, http, ok};
 
 const NOW_MS: i64 = 1_767_607_200_000;
 const ETH_USDT: Pair = Pair { base: Asset::Eth, quote: Asset::Usdt };
@@ -22,8 +22,7 @@ fn clock() -> ManualClock {
 fn binance_by(base_url: &str, clock: &ManualClock) -> Binance {
     let json = serde_json::json!({
         "base_url": base_url, "api_key": "key", "secret": "s3cret", "paced": false,
-        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600,
-            "response_bytes_max": 400_000},
+        "http": http(400_000),
     });
     let config = serde_json::from_value(json).unwrap();
     Binance::try_new(&config, Arc::new(clock.clone())).unwrap()

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     recorded::ED25519,
-    vendor::{Say, Vendor, ok},
+    vendor::{Say, Vendor, http, ok},
     world::{World, client_ref, order},
 };
 
@@ -32,8 +32,7 @@ fn coinbase_by(base_url: &str, clock: Arc<ManualClock>) -> Coinbase {
     let json = json!({
         "base_url": base_url, "api_key": "organizations/o/apiKeys/k", "private_key": ED25519,
         "paced": false, "send_fees": {"ethereum": {"ETH": "0.001"}},
-        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600,
-            "response_bytes_max": 20_000},
+        "http": http(20_000),
     });
     Coinbase::try_new(&serde_json::from_value(json).unwrap(), clock).unwrap()
 }
@@ -314,6 +313,50 @@ async fn an_order_is_looked_for_page_by_page() {
     let endless = coinbase(&vendor.base_url()).find_order(ETH, &reference).await;
     assert!(matches!(endless, Err(CallError::NotSent(_))), "{endless:?}");
     assert_eq!(vendor.asked().len(), 41, "bounded");
+}
+
+// What a list may leave out of a page is on another one: only its own word is its end.
+#[tokio::test]
+async fn an_empty_page_is_not_the_end_of_a_list_that_goes_on() {
+    let ours = an_order("c-0001-1", "OPEN", "0");
+    let reference = client_ref("c-0001-1");
+    let find = async |pages: Vec<Say>| {
+        let vendor = Vendor::start([vec![time()], pages].concat()).await;
+        let found = coinbase(&vendor.base_url()).find_order(ETH, &reference).await;
+        (found, vendor.asked().len())
+    };
+    let on = || listed(&[], Some("on"));
+    let (found, asked) = find(vec![on(), on(), listed(&[ours], None)]).await;
+    assert_eq!((found.unwrap().unwrap().state, asked), (OrderState::Open, 4));
+    assert_eq!(find(vec![on(), listed(&[], None)]).await, (Ok(None), 3));
+    let (endless, asked) = find((0..50).map(|_| on()).collect()).await;
+    assert!(matches!(endless, Err(CallError::NotSent(_))) && asked == 41, "{endless:?} {asked}");
+    let (nowhere, _) = find(vec![listed(&[], Some(""))]).await;
+    assert!(matches!(nowhere, Err(CallError::NotSent(_))), "{nowhere:?}");
+
+    let account = json!({"currency": "ETH", "type": "ACCOUNT_TYPE_CRYPTO",
+        "available_balance": {"value": "2"}, "hold": {"value": "1"}});
+    let accounts = |accounts: &[Value], next: &str| {
+        let page = json!({"accounts": accounts, "has_next": !next.is_empty(), "cursor": next});
+        ok(page.to_string())
+    };
+    let vendor = Vendor::start(vec![time(), accounts(&[], "on"), accounts(&[account], "")]).await;
+    let held = coinbase(&vendor.base_url()).holdings().await.unwrap();
+    assert_eq!(held.iter().map(|held| held.asset).collect::<Vec<_>>(), [Asset::Eth]);
+
+    let moves = |next: &str| {
+        let page = json!({"pagination": {"next_starting_after": next}, "data": []});
+        ok(page.to_string())
+    };
+    let sent = async |pages: Vec<Say>| {
+        let vendor = Vendor::start([vec![time(), wallets()], pages].concat()).await;
+        let venue = coinbase(&vendor.base_url());
+        let found = venue.find_withdrawal(Asset::Eth, &client_ref("w-0001-1")).await;
+        (found, vendor.asked().len())
+    };
+    assert_eq!(sent(vec![moves("57ffb4ae"), moves("")]).await, (Ok(None), 4));
+    let (nowhere, asked) = sent(vec![moves("../57ffb4ae")]).await;
+    assert!(matches!(nowhere, Err(CallError::NotSent(_))) && asked == 3, "{nowhere:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use exchanges::{
 use primitives::{Asset, CallError, CallResult, ManualClock};
 use rust_decimal::Decimal;
 
-use crate::vendor::{Say, Vendor, ok};
+use crate::vendor::{Say, Vendor, http, ok};
 
 const NOW_MS: i64 = 1_767_607_200_000;
 
@@ -20,8 +20,7 @@ fn clock() -> Arc<ManualClock> {
 fn wazirx(base_url: &str) -> Wazirx {
     let json = serde_json::json!({
         "base_url": base_url, "api_key": "key", "secret": "s3cret", "paced": false,
-        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600,
-            "response_bytes_max": 10_000},
+        "http": http(10_000),
     });
     Wazirx::try_new(&serde_json::from_value(json).unwrap(), clock()).unwrap()
 }
@@ -250,8 +249,7 @@ async fn lagging_executions_are_refused() {
 }
 
 fn source(kind: &str, base_url: &str) -> Arc<dyn RateSource> {
-    let mut json = serde_json::json!({"kind": kind, "base_url": base_url,
-        "http": {"connect_timeout_ms": 200, "read_timeout_ms": 300, "total_timeout_ms": 600}});
+    let mut json = serde_json::json!({"kind": kind, "base_url": base_url});
     if kind == "coinbase" {
         json["usd_books"] = false.into();
     }

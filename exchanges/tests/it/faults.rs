@@ -24,6 +24,11 @@ const LOST: [(&str, bool); 13] = [
     ("slow_drip", true),
 ];
 
+/// The faults that last longer than anybody waits.
+fn hangs(name: &str) -> bool {
+    name.starts_with("timeout") || name == "slow_drip"
+}
+
 /// What the venues' calls for our balances are named in faults.
 fn balances(kind: &str) -> &'static str {
     if kind == "wazirx" { "funds" } else { "account" }
@@ -34,11 +39,13 @@ async fn a_find_tells_whether_a_lost_order_exists() {
     let world = World::start().await;
     for kind in VENUES {
         let venue = world.venue(kind);
+        let hasty = world.connect_hastily(kind).exchange.unwrap();
         for (n, (name, exists)) in LOST.into_iter().enumerate() {
             let reference = format!("lost-{n}");
             let order = order(venue.as_ref(), Asset::Eth, &reference, 5_000, 90).await;
             world.fault(kind, "place_order", name);
-            let lost = venue.place_order(&order).await;
+            let asked = if hangs(name) { &hasty } else { &venue };
+            let lost = asked.place_order(&order).await;
             let is_unknown = lost.as_ref().is_err_and(CallError::may_have_happened);
             assert!(is_unknown, "{kind} {name}: {lost:?}");
             let found = venue.find_order(order.pair, &order.client_ref).await.unwrap();
@@ -59,6 +66,7 @@ async fn a_find_tells_whether_a_lost_withdrawal_exists() {
     let network = NetworkId::new("ethereum").unwrap();
     for (kind, other) in [("binance", "wazirx"), ("wazirx", "binance"), ("coinbase", "binance")] {
         let custody = world.custody(kind);
+        let hasty = world.connect_hastily(kind).custody.unwrap();
         let to = world.custody(other).deposit_address(Asset::Usdt, &network).await.unwrap();
         for (n, (name, exists)) in LOST.into_iter().enumerate() {
             let new = NewWithdrawal {
@@ -69,7 +77,8 @@ async fn a_find_tells_whether_a_lost_withdrawal_exists() {
                 stamp: world.now(),
             };
             world.fault(kind, "withdraw", name);
-            let lost = custody.withdraw(&new).await;
+            let asked = if hangs(name) { &hasty } else { &custody };
+            let lost = asked.withdraw(&new).await;
             let is_unknown = lost.as_ref().is_err_and(CallError::may_have_happened);
             assert!(is_unknown, "{kind} {name}: {lost:?}");
             let found = custody.find_withdrawal(Asset::Usdt, &new.client_ref).await.unwrap();
@@ -119,9 +128,11 @@ async fn a_read_under_faults_is_weather() {
     let world = World::start().await;
     for kind in VENUES {
         let venue = world.venue(kind);
+        let hasty = world.connect_hastily(kind).exchange.unwrap();
         for (name, _) in LOST {
             world.fault(kind, balances(kind), name);
-            let read = venue.holdings().await;
+            let asked = if hangs(name) { &hasty } else { &venue };
+            let read = asked.holdings().await;
             assert!(matches!(read, Err(CallError::NotSent(_))), "{kind} {name}: {read:?}");
             assert!(venue.holdings().await.is_ok(), "{kind} after {name}");
         }

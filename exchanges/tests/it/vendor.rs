@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -22,6 +23,15 @@ pub(crate) enum Say {
     Raw(&'static [u8]),
     Hang,
     HangUp,
+}
+
+/// How long a scripted vendor is waited for: what hangs costs a test three seconds, and what
+/// answers is not taken for silence on a busy machine.
+pub(crate) fn http(response_bytes_max: usize) -> Value {
+    json!({
+        "connect_timeout_ms": 2_500, "read_timeout_ms": 3_000, "total_timeout_ms": 6_000,
+        "response_bytes_max": response_bytes_max,
+    })
 }
 
 pub(crate) fn ok(body: impl Into<String>) -> Say {
@@ -101,10 +111,9 @@ async fn answer(
     log: &Mutex<Vec<String>>,
     script: &Mutex<Script>,
 ) -> std::io::Result<()> {
-    let mut request = vec![0; 16_384];
-    let read = socket.read(&mut request).await?;
-    log.lock().unwrap().push(String::from_utf8_lossy(&request[..read]).into_owned());
-    let next = script.lock().unwrap().next(&request[..read]);
+    let request = whole(&mut socket).await?;
+    log.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+    let next = script.lock().unwrap().next(&request);
     match next {
         Say::Status(status, body) => said(&mut socket, status, "", &body).await,
         Say::Headed(status, headers, body) => said(&mut socket, status, headers, &body).await,
@@ -115,6 +124,24 @@ async fn answer(
         }
         Say::HangUp => Ok(()),
     }
+}
+
+/// A request with its body, in however many pieces it comes.
+async fn whole(socket: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    while !is_whole(&request) {
+        if socket.read_buf(&mut request).await? == 0 {
+            break;
+        }
+    }
+    Ok(request)
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    length.is_none_or(|length| body.len() >= length.parse().unwrap())
 }
 
 async fn said(

@@ -90,7 +90,6 @@ pub async fn options(
 pub async fn create_in(
     conn: &mut PgConnection,
     base: &Base,
-    rate: &BoardRate,
     merchant: MerchantId,
     payment: PaymentId,
     method: (&NetworkId, Asset),
@@ -109,14 +108,14 @@ pub async fn create_in(
         return Ok(for_the_rest(conn, live).await?);
     }
     exposure::wait_for_turn_in(conn, base, asset).await?;
-    let quote = price_in(conn, base, rate, &payment, method).await?;
+    let quote = price_in(conn, base, &payment, method).await?;
     // What came for an older quote counts for this one: it may be covered as it is made.
     payment::accept_if_covered_in(conn, base, payment.id, quote.id).await?;
     Ok(quote)
 }
 
-/// Prices a payment anew for money that is there already, from the newest tick of the history. The
-/// payment is locked by the caller, which decides whether it may take money at all.
+/// Prices a payment anew for money that is there already. The payment is locked by the caller,
+/// which decides whether it may take money at all.
 ///
 /// # Errors
 /// `QuoteError`.
@@ -129,10 +128,9 @@ pub(crate) async fn requote_in(
 ) -> Result<Quote, QuoteError> {
     // Callers that touched the books have taken the turn before that; here it costs nothing then.
     exposure::wait_for_turn_in(conn, base, asset).await?;
-    let rate = fresh_rate_in(conn, base, asset).await?.ok_or(QuoteError::NoRate)?;
     let until = base.now() + TimeDelta::seconds(base.settings.quote_validity_s);
     let late = Payment { expires_at: payment.expires_at.max(until), ..payment.clone() };
-    price_in(conn, base, &rate, &late, (network, asset)).await
+    price_in(conn, base, &late, (network, asset)).await
 }
 
 /// The newest tick of the history, if it may be believed and is fresh.
@@ -191,27 +189,22 @@ pub async fn preview_in(
 async fn price_in(
     conn: &mut PgConnection,
     base: &Base,
-    rate: &BoardRate,
     payment: &Payment,
     (network, asset): (&NetworkId, Asset),
 ) -> Result<Quote, QuoteError> {
     if !switch::is_open_in(conn, Switch::Quotes).await? {
         return Err(QuoteError::Stopped);
     }
-    if rate.base != asset || !base.settings.carries(network, asset) {
+    if !base.settings.carries(network, asset) {
         return Err(QuoteError::UnknownMethod);
     }
-    // The board may be read from a cache, and was read before the locks were waited for: the newest
-    // tick of the history is the price, if it may be believed at all.
-    let newest = rates::newest_in(conn, rate).await?.ok_or(QuoteError::NoRate)?;
-    if !is_believable(base, &newest) {
-        return Err(QuoteError::NoRate);
-    }
-    let rate = &newest;
-    let way = way_in(conn, base, rate, payment.amount).await?;
+    // Read behind the locks, from the history: nothing that was seen before, and no cache, makes a
+    // price.
+    let rate = fresh_rate_in(conn, base, asset).await?.ok_or(QuoteError::NoRate)?;
+    let way = way_in(conn, base, &rate, payment.amount).await?;
     let price = way.price;
     let template = uri_template(conn, network, asset).await?.ok_or(QuoteError::UnknownMethod)?;
-    let spread = spread_in(conn, base, rate, payment.merchant).await?;
+    let spread = spread_in(conn, base, &rate, payment.merchant).await?;
     let owed = payable(payment.amount, asset, price, spread.total()).ok_or(QuoteError::TooThin)?;
     let validity = validity_in(conn, base, owed).await?;
     let address = address_pool::assign_in(conn, base, network, payment.id)
@@ -219,14 +212,14 @@ async fn price_in(
         .ok_or(QuoteError::NoAddress)?;
     // Nothing is waited for any more: the promise begins now, at a price that still holds.
     let now = base.now();
-    if !is_believable(base, rate) {
+    if !is_believable(base, &rate) {
         return Err(QuoteError::NoRate);
     }
     if payment.expires_at <= now + TimeDelta::seconds(5) {
         return Err(QuoteError::Expired);
     }
     let held = now + validity;
-    let basis = basis(base, rate, way, spread);
+    let basis = basis(base, &rate, way, spread);
     let mut quote = Quote {
         id: QuoteId::from_uuid(base.uuid()),
         payment: payment.id,

@@ -1,9 +1,9 @@
 //! The reader's side: the newest tick of each asset, from Redis or else from Postgres.
 //!
-//! Invariant: Redis is a shortcut. Its absence, slowness or nonsense costs a query, never a wrong
-//! price: a tick read from it must be newer than what is too old anyway, an older one never
-//! replaces a newer one there, each database has names of its own, and a quote is made from the
-//! newest tick of the history whatever Redis says (`quote::create`).
+//! Invariant: Redis is a shortcut for readers. Its absence or slowness costs a query; its nonsense
+//! is shown at most for as long as a rate may be old, and is never a price: a quote reads the
+//! newest tick of the history itself (`quote::create`). Nobody is refused by its word alone, an
+//! older tick never replaces a newer one there, and each database has names of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,12 +65,16 @@ impl Board {
         Self::new(base, manager.ok())
     }
 
-    /// The newest usable rate of an asset.
+    /// The newest usable rate of an asset. That there is none must be in the history.
     ///
     /// # Errors
     /// `RateRefusal`: no rate, too old, or judged unusable.
     pub async fn latest(&self, asset: Asset) -> Result<BoardRate, RateRefusal> {
-        let rate = self.newest(asset).await?.ok_or(RateRefusal::Missing)?;
+        let is_usable = |rate: &BoardRate| !matches!(rate.verdict, Verdict::Unusable(_));
+        let rate = match self.cached(asset).await.filter(is_usable) {
+            Some(rate) => rate,
+            None => self.stored(asset).await?.ok_or(RateRefusal::Missing)?,
+        };
         let age = self.base.now().signed_duration_since(rate.at);
         if !is_fresh(&self.base, rate.at) {
             return Err(RateRefusal::Stale { age_s: age.num_seconds() });
@@ -133,6 +137,10 @@ impl Board {
         if let Some(rate) = self.cached(asset).await {
             return Ok(Some(rate));
         }
+        self.stored(asset).await
+    }
+
+    async fn stored(&self, asset: Asset) -> Result<Option<BoardRate>, Error> {
         let mut conn = self.base.pool.acquire().await?;
         latest_in(&mut conn, asset).await
     }

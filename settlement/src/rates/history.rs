@@ -112,23 +112,6 @@ pub(crate) async fn verdict_in(
     .transpose()
 }
 
-/// The newest tick of an asset: `known` itself when it is that, otherwise what the history has.
-/// What a cache says is never newer than the history, and may be older, or another fleet's.
-pub(crate) async fn newest_in(
-    conn: &mut PgConnection,
-    known: &BoardRate,
-) -> Result<Option<BoardRate>, Error> {
-    let row = newest_row(conn, known.base, newest!("id, at, verdict, reason", "")).await?;
-    let Some(row) = row else { return Ok(None) };
-    let at: DateTime<Utc> = row.try_get("at")?;
-    let verdict = Verdict::from_parts(row.try_get("verdict")?, row.try_get("reason")?);
-    // The database keeps microseconds.
-    let is_same = row.try_get::<i64, _>("id")? == known.tick
-        && at.timestamp_micros() == known.at.timestamp_micros()
-        && verdict == known.verdict;
-    if is_same { Ok(Some(known.clone())) } else { latest_in(conn, known.base).await }
-}
-
 /// The median of the middles of the last ten minutes that could be used, the lower one of an even
 /// number; `None` when nothing could.
 ///

@@ -23,7 +23,6 @@ use crate::{Base, conversion::Offer};
 pub use board::Board;
 pub use book::{Leg, Offered, RouteBook, Routes};
 pub use events::{RateEvent, changes_since_in, events_in};
-pub(crate) use history::newest_in;
 pub use history::{keep_days_in, last_good_in, last_usable_in, latest_in, median_in, thin_in};
 pub use judge::{Evidence, Judgement, Limits, judge};
 pub use record::{Last, last_ticks_in, missing_in, record_in};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use settlement::{
     Base, payment,
     quote::{self, Quote, QuoteError},
-    rates::{BoardRate, RateRefusal},
+    rates::RateRefusal,
 };
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -104,12 +104,13 @@ pub(crate) async fn handler(
     let command = Command::new(merchant, route, key, &id.to_string(), &request)?;
     let base = api.given.base.clone();
     let wanted = Wanted { merchant, payment: id, method: understand(&base, &request)? };
+    // Where there is no price nobody needs to wait for a lock; the price itself is read behind it.
     // The board may need a connection of its own, so it is asked before one is held.
-    let rate = api.given.board.latest(wanted.method.1).await;
+    let refusal = api.given.board.latest(wanted.method.1).await.err();
     command
         .run(&api, |conn| {
             async move {
-                let quote = quote_in(conn, &base, &wanted, rate).await?;
+                let quote = quote_in(conn, &base, &wanted, refusal).await?;
                 let due = quote::due_in(conn, &quote).await?;
                 Answer::new(StatusCode::CREATED, &QuoteView::new(quote, due))
             }
@@ -128,17 +129,12 @@ async fn quote_in(
     conn: &mut PgConnection,
     base: &Base,
     wanted: &Wanted,
-    rate: Result<BoardRate, RateRefusal>,
+    refusal: Option<RateRefusal>,
 ) -> Result<Quote, Problem> {
     let (network, asset) = &wanted.method;
-    let refusal = match rate {
-        Ok(rate) => {
-            let method = (network, *asset);
-            let (merchant, payment) = (wanted.merchant, wanted.payment);
-            let made = quote::create_in(conn, base, &rate, merchant, payment, method).await;
-            return Ok(made?);
-        }
-        Err(refusal) => refusal,
+    let Some(refusal) = refusal else {
+        let (merchant, method) = (wanted.merchant, (network, *asset));
+        return Ok(quote::create_in(conn, base, merchant, wanted.payment, method).await?);
     };
     // Without a price nothing new is promised; what was promised still holds.
     let found = payment::find(conn, wanted.merchant, wanted.payment).await?.ok_or(not_found())?;
