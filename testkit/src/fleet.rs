@@ -12,11 +12,9 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use chrono::TimeDelta;
+use chrono::DateTime;
 use identity::{KeyKind, NewApiKey, Scopes};
-use primitives::{
-    Amount, Asset, Clock as _, Entropy, ManualClock, MerchantId, Secret, SystemClock, Vpa,
-};
+use primitives::{Amount, Asset, Clock as _, Entropy, ManualClock, MerchantId, Secret, Vpa};
 use queue::Failure;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -35,9 +33,10 @@ use crate::{
 /// Connections of one process; a drain runs one job at a time.
 const CONNECTIONS: u32 = 8;
 
-/// A fleet lives in the past: the books take nothing from the future, and time must be able to
-/// pass.
-const HEAD_START: TimeDelta = TimeDelta::days(30);
+/// When every fleet opens: 6 January 2025, noon in India. In the past, because the books take
+/// nothing from the future and time must be able to pass; and always the same, so that a story
+/// meets the same prices and each periodic job at the same beat whenever it is told.
+const OPENING_S: i64 = 1_736_145_007;
 
 /// How a fleet is to be. The default suits most stories.
 #[derive(Debug)]
@@ -121,6 +120,7 @@ pub struct Fleet {
     pub worker: Process,
     pub(crate) settings: Arc<Settings>,
     pub(crate) asked: AtomicU32,
+    processes: AtomicU32,
     pub(crate) failures: Mutex<Vec<Failure>>,
     _stop: watch::Sender<bool>,
     /// Last: everybody else has let go of it when it is dropped.
@@ -142,7 +142,8 @@ impl Fleet {
     /// As [`Fleet::open`].
     pub async fn with(options: Options) -> anyhow::Result<Self> {
         outbound::install_crypto();
-        let clock = ManualClock::new(SystemClock.now() - HEAD_START);
+        let opening = DateTime::from_timestamp(OPENING_S, 0).context("a date")?;
+        let clock = ManualClock::new(opening);
         let (db, mut node, outside) = tokio::try_join!(
             TestDb::create_with_connections(CONNECTIONS),
             Node::start(clock.now()),
@@ -184,6 +185,7 @@ impl Fleet {
             worker,
             settings,
             asked: AtomicU32::new(0),
+            processes: AtomicU32::new(0),
             failures: Mutex::default(),
             _stop: stop,
             db,
@@ -215,9 +217,15 @@ impl Fleet {
         wanted: &(dyn Fn(&str) -> bool + Sync),
     ) -> anyhow::Result<Process> {
         let pool = ledger::connect_pool(&self.db.app_url(), CONNECTIONS).await?;
-        let base = self.plant().base(pool, Entropy::system());
+        let base = self.plant().base(pool, self.other_ids());
         let board = Board::new(base.clone(), None);
         self.plant().process(base, board, wanted)
+    }
+
+    /// Ids of their own for each process, and the same ones whenever a story is told.
+    fn other_ids(&self) -> Entropy {
+        let processes = self.processes.fetch_add(1, Ordering::Relaxed);
+        Entropy::seeded(1_000_000 + u64::from(processes))
     }
 
     /// A process that reaches the database through a gate it can die at.
@@ -238,7 +246,7 @@ impl Fleet {
         let gate = Gate::start(target).await?;
         let url = format!("{before}@{}/{database}", gate.address());
         let pool = ledger::connect_pool(&url, CONNECTIONS).await?;
-        let base = self.plant().base(pool, Entropy::system());
+        let base = self.plant().base(pool, self.other_ids());
         let board = Board::new(base.clone(), None);
         Ok((self.plant().process(base, board, wanted)?, gate))
     }

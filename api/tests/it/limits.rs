@@ -3,25 +3,36 @@
 use api::ApiSettings;
 use identity::Scope;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::shop::{Ask, Shop, order};
+use crate::shop::{Ask, Reply, Shop, order};
+
+/// Asks until it is refused. The burst passes, and no more than one for each second it took.
+async fn until_refused(burst: u64, ask: impl AsyncFn(u64) -> Reply) -> (u64, Reply) {
+    let since = Instant::now();
+    for passed in 0..20 {
+        let reply = ask(passed).await;
+        if reply.status == 429 {
+            let most = burst + since.elapsed().as_secs();
+            assert!((burst..=most).contains(&passed), "{passed} passed, not {burst} to {most}");
+            return (passed, reply);
+        }
+        assert_eq!(reply.status, 200);
+    }
+    panic!("twenty passed");
+}
 
 #[tokio::test]
 async fn a_key_that_runs_away_is_slowed() {
     let limits = ApiSettings { key_rate_per_s: 1, key_burst: 3, ..ApiSettings::default() };
     let shop = Shop::open_with(limits).await;
-    let mut statuses = Vec::new();
-    for _ in 0..5 {
-        statuses.push(shop.ask(Ask::get("/v1/payments")).await.status);
-    }
-    assert_eq!(statuses, [200, 200, 200, 429, 429]);
-    let reply = shop.ask(Ask::get("/v1/payments")).await;
+    let ask = async |_| shop.ask(Ask::get("/v1/payments")).await;
+    let (_, reply) = until_refused(3, ask).await;
     assert_eq!(reply.code(), "rate_limited");
     let wait: u32 = reply.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=5).contains(&wait), "{wait}");
@@ -33,13 +44,12 @@ async fn a_key_that_runs_away_is_slowed() {
 async fn webhooks_are_bounded_per_rail() {
     let limits = ApiSettings { webhook_rate_per_s: 1, webhook_burst: 2, ..ApiSettings::default() };
     let shop = Shop::open_with(limits).await;
-    let mut statuses = Vec::new();
-    for n in 0..4 {
+    let call = async |n: u64| {
         let ask = Ask::get("/webhooks/razorpayx").method(reqwest::Method::POST);
-        statuses.push(shop.bare(ask.raw(n.to_string())).await.status);
-    }
-    assert_eq!(statuses, [200, 200, 429, 429]);
-    assert_eq!(shop.count("inbox").await, 2);
+        shop.bare(ask.raw(n.to_string())).await
+    };
+    let (passed, _) = until_refused(2, call).await;
+    assert_eq!(u64::try_from(shop.count("inbox").await).unwrap(), passed);
 }
 
 #[tokio::test]
@@ -100,12 +110,17 @@ async fn an_answer_that_takes_too_long_does_not_undo_the_work() {
     let late = shop.ask(ask()).await;
     assert_eq!((late.status, late.code().as_str()), (503, "timeout"));
     holder.commit().await.unwrap();
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     while shop.count("idempotency_keys").await == 0 {
-        assert!(since.elapsed() < Duration::from_secs(3), "the work goes on");
+        assert!(since.elapsed() < Duration::from_secs(20), "the work goes on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let replay = shop.ask(ask()).await;
+    // The short limit binds the replay as well: on a busy machine it takes some asking.
+    let mut replay = shop.ask(ask()).await;
+    while replay.status == 503 {
+        assert!(since.elapsed() < Duration::from_secs(20), "no replay: {}", replay.text);
+        replay = shop.ask(ask()).await;
+    }
     assert_eq!((replay.status, replay.replayed()), (201, true));
     assert_eq!(shop.count("payments").await, 1);
 }

@@ -134,6 +134,10 @@ impl Shop {
     }
 
     pub(crate) async fn open_with(limits: ApiSettings) -> Self {
+        Self::open_by(limits, |base| Board::new(base, None)).await
+    }
+
+    pub(crate) async fn open_by(limits: ApiSettings, board: impl FnOnce(Base) -> Board) -> Self {
         // Several tests share a process and only the first installs the provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let _ = tracing_subscriber::fmt().with_test_writer().try_init();
@@ -146,7 +150,7 @@ impl Shop {
             settings: Arc::new(settings()),
         };
         let migrations = migrations(&db.owner).await;
-        let board = Board::new(base.clone(), None);
+        let board = board(base.clone());
         let state = ApiState { base: base.clone(), board, settings: limits, migrations };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

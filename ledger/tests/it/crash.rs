@@ -7,6 +7,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -44,10 +45,9 @@ impl Server {
             .fetch_one(&db.owner)
             .await
             .unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let home = std::env::temp_dir().join(db.name());
         fs::create_dir(&home).unwrap();
-        let server = Self { bin: bin.into(), home, port, postmaster: None };
+        let server = Self { bin: bin.into(), home, port: free_port(), postmaster: None };
         if let Some((uid, gid)) = unprivileged() {
             chown(&server.home, Some(uid), Some(gid)).unwrap();
         }
@@ -136,6 +136,14 @@ impl Drop for Server {
         self.kill();
         let _left = fs::remove_dir_all(&self.home);
     }
+}
+
+/// A port nobody has, below those the kernel hands out: it is bound much later, and bound again
+/// after the kill, and no connection may be given it meanwhile.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut ports = (0..100).map(|_| rand::random_range(20_000..32_000));
+    ports.find(is_free).expect("no free port between 20000 and 32000")
 }
 
 /// Who to run as: nobody special when this process is not root.

@@ -1,20 +1,24 @@
 //! The engine's loop inside this process: latency, failures, lost connections, shutdown.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use primitives::SystemClock;
-use queue::{JobError, Outcome, QueueError, Runner};
+use queue::{JobArgs, JobError, Outcome, QueueError, Runner};
+use serde::{Deserialize, Serialize};
 
 use crate::support::{
-    Db, Running, Scripted, body, connect, effect, effect_runner, script, scripted, with_db,
+    Db, Running, Scripted, body, connect, effect, effect_runner, patient_runner, script, scripted,
+    with_db,
 };
+
+/// A count that passes by would be missed: it is enough that it was reached.
+const TWO_BEGUN: &str = "SELECT (count(*) >= 2)::int::bigint FROM starts";
 
 fn live(db: &Db) -> Runner {
     Runner::new(db.pool.clone(), Arc::new(SystemClock), "live")
-        .heartbeat(Duration::from_secs(1), 3)
+        .heartbeat(Duration::from_secs(1), 10)
         .poll_every(Duration::from_millis(100))
 }
 
@@ -48,7 +52,7 @@ async fn nothing_strands_under_the_real_loop() {
             db.enqueue(&scripted(name), Utc::now()).await;
         }
         let done = "SELECT count(*) FROM apalis.jobs WHERE status = 'Done'";
-        db.until("all done", Duration::from_secs(30), done, 5).await;
+        db.until("all done", Duration::from_secs(60), done, 5).await;
         assert_eq!(calls.lock().unwrap().len(), 9);
         let errors = "SELECT string_agg(error, '; ' ORDER BY key) FROM jobs.job_attempts \
              WHERE outcome = 'failed'";
@@ -63,7 +67,7 @@ async fn nothing_strands_under_the_real_loop() {
 #[tokio::test(flavor = "multi_thread")]
 async fn due_jobs_start_soon() {
     with_db(|db| async move {
-        let running = Running::start(effect_runner(&db.pool));
+        let running = Running::start(patient_runner(&db.pool));
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut waits = Vec::new();
         for n in 0..30_u64 {
@@ -109,7 +113,7 @@ async fn a_storm_of_lost_connections_is_survived() {
             .unwrap();
         }
         let done = "SELECT count(*) FROM apalis.jobs WHERE status = 'Done'";
-        db.until("all done after the storm", Duration::from_secs(30), done, 60).await;
+        db.until("all done after the storm", Duration::from_secs(60), done, 60).await;
         assert_eq!(db.count("SELECT count(*) FROM effects").await, 60);
         assert_eq!(db.count("SELECT count(DISTINCT job) FROM effects").await, 60);
         running.stop().await.unwrap();
@@ -127,7 +131,7 @@ async fn workers_that_cannot_live_end_the_runner() {
             .await
             .unwrap();
         let running = Running::start(effect_runner(&db.pool).restart_limit(2));
-        let ended = tokio::time::timeout(Duration::from_secs(10), running.ended()).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), running.ended()).await.unwrap();
         assert!(matches!(ended, Err(QueueError::WorkersEnded(why)) if why.contains("effect")));
     })
     .await;
@@ -138,23 +142,38 @@ async fn workers_that_cannot_live_end_the_runner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_finishes_what_runs_and_begins_nothing() {
     with_db(|db| async move {
-        let running = Running::start(effect_runner(&db.pool));
-        for n in 0..12 {
+        let running = Running::start(patient_runner(&db.pool));
+        // So many that some are left even if the stop is asked for late.
+        for n in 0..60 {
             db.enqueue(&effect(n, 400), Utc::now()).await;
         }
-        db.until("two begun", Duration::from_secs(5), "SELECT count(*) FROM starts", 2).await;
+        db.until("two begun", Duration::from_secs(30), TWO_BEGUN, 1).await;
         let asked = Instant::now();
         running.stop().await.unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(5));
+        // The longest job's timeout is the grace: whoever waits for all of it takes longer.
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
         let started = db.count("SELECT count(*) FROM starts").await;
-        assert!(started < 12, "it stopped fetching");
+        assert!(started < 60, "it stopped fetching");
         assert_eq!(db.count("SELECT count(*) FROM effects").await, started);
         let rest = "SELECT count(*) FROM apalis.jobs WHERE status = 'Pending' AND attempts = 0 \
              AND lock_by IS NULL";
-        assert_eq!(db.count(rest).await, 12 - started);
+        assert_eq!(db.count(rest).await, 60 - started);
         assert_eq!(db.count("SELECT count(*) FROM apalis.workers").await, 0);
     })
     .await;
+}
+
+/// A job that may take longer than this test waits for anything.
+#[derive(Serialize, Deserialize)]
+struct Endless;
+
+impl JobArgs for Endless {
+    const KIND: &'static str = "endless";
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    fn key(&self) -> String {
+        "endless".to_owned()
+    }
 }
 
 /// A body that outlasts the grace is left behind; its job is taken up by others once the lease
@@ -162,28 +181,19 @@ async fn shutdown_finishes_what_runs_and_begins_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_grace_is_bounded() {
     with_db(|db| async move {
-        let blocked = Arc::new(AtomicUsize::new(0));
-        let count = blocked.clone();
-        let bodies = body(move |_, _| {
-            let first = count.fetch_add(1, Ordering::AcqRel) == 0;
-            async move {
-                if first {
-                    std::thread::sleep(Duration::from_millis(1500));
-                    std::future::pending::<()>().await;
-                }
-                Ok(Outcome::Done)
-            }
-        });
-        let runner = live(&db)
-            .grace(Duration::from_millis(300))
-            .register::<Scripted, _>(script(bodies, Arc::default()));
-        let running = Running::start(runner);
-        db.enqueue(&scripted("x"), Utc::now()).await;
+        let runner = live(&db).grace(Duration::from_millis(300));
+        let running = Running::start(runner.register::<Endless, _>(|_, _| async {
+            std::thread::sleep(Duration::from_millis(1500));
+            std::future::pending::<()>().await;
+            Ok(Outcome::Done)
+        }));
+        db.enqueue(&Endless, Utc::now()).await;
         let begun = "SELECT count(*) FROM jobs.job_attempts";
-        db.until("begun", Duration::from_secs(5), begun, 1).await;
+        db.until("begun", Duration::from_secs(30), begun, 1).await;
         let asked = Instant::now();
         running.stop().await.unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+        // Without a bound it would be the job's own 60 s.
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
     })
     .await;
 }
@@ -192,12 +202,12 @@ async fn the_grace_is_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runners_share_the_work() {
     with_db(|db| async move {
-        let one = Running::start(effect_runner(&db.pool));
-        let two = Running::start(effect_runner(&db.pool));
+        let one = Running::start(patient_runner(&db.pool));
+        let two = Running::start(patient_runner(&db.pool));
         for n in 0..80 {
             db.enqueue(&effect(n, 5), Utc::now()).await;
         }
-        db.until("effects", Duration::from_secs(20), "SELECT count(*) FROM effects", 80).await;
+        db.until("effects", Duration::from_secs(60), "SELECT count(*) FROM effects", 80).await;
         one.stop().await.unwrap();
         two.stop().await.unwrap();
         assert_eq!(db.count("SELECT count(*) FROM starts").await, 80);

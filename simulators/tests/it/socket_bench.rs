@@ -7,7 +7,10 @@ use futures::{SinkExt as _, StreamExt as _};
 use primitives::{Clock as _, ManualClock};
 use serde_json::{Value, json};
 use simulators::{Options, Running, signature::hmac_hex};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, protocol::CloseFrame},
@@ -103,6 +106,14 @@ impl Socket {
         self.stream.send(Message::text(text.to_string())).await.unwrap();
     }
 
+    /// Says it all in one breath.
+    pub(crate) async fn say_all(&mut self, texts: impl IntoIterator<Item = Value>) {
+        for text in texts {
+            self.stream.feed(Message::text(text.to_string())).await.unwrap();
+        }
+        self.stream.flush().await.unwrap();
+    }
+
     /// The next text.
     pub(crate) async fn hear(&mut self) -> Value {
         loop {
@@ -128,6 +139,18 @@ impl Socket {
     /// What comes within a short while, if anything.
     pub(crate) async fn overhears(&mut self, ms: u64) -> Option<Message> {
         timeout(Duration::from_millis(ms), self.stream.next()).await.ok()?.and_then(Result::ok)
+    }
+
+    /// True when nothing is told for a short while, and the socket lives. Pings are no news.
+    pub(crate) async fn is_quiet(&mut self, ms: u64) -> bool {
+        let until = Instant::now() + Duration::from_millis(ms);
+        loop {
+            match timeout_at(until, self.stream.next()).await {
+                Err(_) => return true,
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                Ok(_) => return false,
+            }
+        }
     }
 
     pub(crate) async fn end(&mut self) -> Ended {

@@ -132,10 +132,8 @@ async fn stood<T: chains::Chain + Carrier>(chain: &T, tx: &str) -> Result<Amount
 
 #[tokio::test]
 async fn a_consolidation_of_bitcoins_is_replaced_and_counted_once() -> Result<()> {
-    use chains_bitcoin::{
-        BitcoinChain, BitcoinConfig, BitcoinNetwork,
-        sandbox::{Bitcoind, BitcoindOptions, Payer, dev_xpub, venue_address},
-    };
+    use chains_bitcoin::{BitcoinChain, BitcoinConfig, BitcoinNetwork};
+    use chains_bitcoin_sandbox::{Bitcoind, BitcoindOptions, Payer, dev_xpub, venue_address};
     let node = Bitcoind::start(BitcoindOptions::default()).await?;
     let payer = Payer::connect(node.rpc_url()).await?;
     let network = NetworkId::new("bitcoin").unwrap();
@@ -180,10 +178,8 @@ async fn a_consolidation_of_bitcoins_is_replaced_and_counted_once() -> Result<()
 
 #[tokio::test]
 async fn a_token_is_fuelled_bumped_and_arrives_once() -> Result<()> {
-    use chains_evm::{
-        EvmChain, EvmConfig, TokenConfig,
-        sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub},
-    };
+    use chains_evm::{EvmChain, EvmConfig, TokenConfig};
+    use chains_evm_sandbox::{Anvil, AnvilOptions, Payer, dev_payer_key, dev_xpub};
     let anvil = Anvil::start(AnvilOptions::default()).await?;
     let payer = Payer::connect(anvil.rpc_url(), dev_payer_key()).await?;
     let contract = payer.deploy_token("USD Coin", "USDC", 6).await?;
@@ -244,9 +240,9 @@ async fn a_token_is_fuelled_bumped_and_arrives_once() -> Result<()> {
 
 #[tokio::test]
 async fn an_expired_transfer_is_signed_anew_and_arrives_once() -> Result<()> {
-    use chains_solana::{
-        SolanaChain,
-        sandbox::{Payer, Surfnet, SurfnetOptions, dev_config, dev_mints, dev_wallet},
+    use chains_solana::SolanaChain;
+    use chains_solana_sandbox::{
+        Payer, Surfnet, SurfnetOptions, dev_config, dev_mints, dev_wallet,
     };
     let node = Surfnet::start(SurfnetOptions::default()).await?;
     let payer = Payer::connect(node.rpc_url(), &dev_wallet()).await?;

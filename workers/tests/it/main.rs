@@ -11,4 +11,5 @@
 mod disputed;
 mod order_news;
 mod policy;
+mod selling;
 mod treasury;

@@ -13,7 +13,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use chrono::TimeDelta;
+use chrono::{DurationRound as _, TimeDelta};
 use primitives::{
     Amount, Asset, Clock, DepositId, Entropy, ManualClock, MerchantId, NetworkId, PaymentId,
     QuoteId, SystemClock, Vpa,
@@ -112,7 +112,9 @@ fn settings() -> crate::Settings {
 impl World {
     pub(super) async fn open() -> Self {
         let db = TestDb::create().await.unwrap();
-        let clock = ManualClock::new(SystemClock.now() - TimeDelta::days(1));
+        // A noon of the past: some cases are one a day, and no midnight passes during a test.
+        let day = (SystemClock.now() - TimeDelta::days(2)).duration_trunc(TimeDelta::days(1));
+        let clock = ManualClock::new(day.unwrap() + TimeDelta::hours(12));
         let base = Base {
             pool: db.app.clone(),
             clock: Arc::new(clock.clone()),

@@ -37,7 +37,7 @@ async fn settled_when_the_cluster_calls_it_final() -> Result<()> {
 async fn without_a_reference_it_waits_for_a_person() -> Result<()> {
     let fleet = open().await?;
     let solana = fleet.other("solana")?;
-    let wallet = chains_solana::sandbox::dev_wallet();
+    let wallet = chains_solana_sandbox::dev_wallet();
     solana.sandbox.pay(&wallet, Amount::try_new(700_000_000, Asset::Sol)?).await?;
     solana.sandbox.finalize().await?;
     fleet.settle().await?;
