@@ -171,3 +171,26 @@ async fn loop_case_in(
     };
     case::open_in(conn, base, new).await
 }
+
+/// Ends the case of an address that a move leaves: its fee is there now. Escrow pays fees from one
+/// account, so the books may be short of one for as long as other coins settle.
+pub(super) async fn loop_ended_in(
+    conn: &mut PgConnection,
+    base: &Base,
+    new: &NewMove,
+) -> Result<(), Error> {
+    if new.purpose == MovePurpose::Gas {
+        return Ok(());
+    }
+    let left = new.sources.iter().map(|source| format!("{}:{}", new.network, source.address));
+    sqlx::query(
+        "update cases set closed_at = $2, detail = detail || $3
+         where kind = 'gas_loop' and subject = any($1) and closed_at is null",
+    )
+    .bind(left.collect::<Vec<String>>())
+    .bind(base.now())
+    .bind(json!({ "closed": "a move leaves it" }))
+    .execute(conn)
+    .await?;
+    Ok(())
+}

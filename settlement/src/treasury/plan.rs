@@ -107,7 +107,11 @@ pub async fn plan_in(
     if let Some(no) = uncovered_in(conn, base, new).await? {
         return Ok(no);
     }
-    write_in(conn, base, new, fee_paise).await
+    let planned = write_in(conn, base, new, fee_paise).await?;
+    if matches!(planned, Planned::Move(_)) {
+        gas::loop_ended_in(conn, base, new).await?;
+    }
+    Ok(planned)
 }
 
 /// Whoever plans waits for who planned before: sources, budget and room at venues are shared.

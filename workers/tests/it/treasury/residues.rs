@@ -74,6 +74,7 @@ async fn one_top_up_in_a_while() -> Result<()> {
     turns(&w, 20, 5).await?;
     assert_eq!(w.count(GAS).await?, 2);
     assert_eq!(w.at_near(Asset::Usdc).await?, 500_000_000);
+    assert!(w.cases().await?.is_empty(), "the move that left it ended the case");
     w.check().await
 }
 
